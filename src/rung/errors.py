@@ -1,0 +1,479 @@
+"""
+Every error that rung tells a person, as one tree.
+
+    RungError
+    ├── UsageError                  what was typed does not fit
+    │   ├── UnknownName             a command, setting or move that does not exist; did you mean
+    │   ├── BadValue                a setting or flag with a value of the wrong kind or unit
+    │   ├── BadFile                 a file that the person wrote and that cannot be read
+    │   └── ExtraMissing            a part that is not installed, with the pip line
+    ├── RecordingError              a recording that cannot be read
+    │   ├── RecordingMissing        there is none
+    │   ├── RecordingEmpty          nothing was recorded
+    │   ├── RecordingBroken         truncated, or not a recording
+    │   ├── RecordingTooNew         written by a newer rung
+    │   └── RecordingUnwritable     the disk is full, or the folder is not ours to write
+    ├── CommandError                the user's own command
+    │   ├── CommandNotFound         no such program (status 127)
+    │   ├── CommandNotExecutable    not a program (status 126)
+    │   └── CommandNotStarted       the recorder could not be set up around it (status 125)
+    ├── DatabaseError               a PostgreSQL server
+    │   ├── DatabaseNotGiven        none was named
+    │   ├── DatabaseRefused         it cannot be reached, or does not let us in
+    │   ├── DatabaseDenied          it lets us in, but not do this
+    │   └── ClusterFailed           the managed server did not start
+    ├── TrafficError                load
+    │   ├── TargetUnreachable       nothing answers at the URL
+    │   └── PortInUse               something else listens where the demo's app should
+    ├── MoveError                   a move
+    │   ├── NothingToTake           no move is on offer
+    │   ├── BuildBlocked            old transactions would hold the index build up
+    │   └── BuildFailed             the database did not take the change; nothing is left behind
+    └── LedgerError                 the ledger cannot answer
+
+Each says what happened (with the values), why it matters, and what to type next, and holds the values as data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+NextStep = tuple[str, str]  # (what it does, what to type)
+
+
+class RungError(Exception):
+    """
+    What happened, why it matters, and what to type next.
+
+    Attributes:
+        code: Stable name, used by the docs, the JSON output and later surfaces.
+        exit_status: What the command exits with.
+        message: What happened, with the values.
+        why: Why it matters, one or two sentences.
+        steps: Pairs of what a next step does and the line to type for it.
+    """
+
+    code = "error"
+    exit_status = 2
+
+    def __init__(self, message: str, *, why: str, steps: Sequence[NextStep]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.why = why
+        self.steps = tuple(steps)
+
+
+class UsageError(RungError):
+    """
+    What was typed does not fit any command.
+    """
+
+    code = "usage"
+
+
+class UnknownName(UsageError):
+    """
+    A command, setting or move of that name does not exist.
+    """
+
+    code = "unknown-name"
+
+    def __init__(self, kind: str, name: str, *, known: Sequence[str], where: str = "", see: str = "rung --help") -> None:
+        import difflib
+
+        self.kind, self.name, self.known = kind, name, tuple(known)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        self.closest = close[0] if close else None
+        meant = f"; did you mean {self.closest!r}?" if self.closest else ""
+        super().__init__(
+            f"unknown {kind} {name!r}{f' in {where}' if where else ''}{meant}",
+            why=f"Known are: {', '.join(known)}.",
+            steps=(("See what there is", see),),
+        )
+
+
+class BadValue(UsageError):
+    """
+    A setting or flag has a value of the wrong kind or unit.
+    """
+
+    code = "bad-value"
+
+    def __init__(self, name: str, value: object, *, expected: str, where: str = "") -> None:
+        self.name, self.value, self.expected = name, value, expected
+        super().__init__(
+            f"{name} cannot be {value!r}{f' ({where})' if where else ''}; it takes {expected}",
+            why="Nothing was run, because a guess at what was meant could change what is measured.",
+            steps=(("See every setting with its unit", "rung --help"),),
+        )
+
+
+class BadFile(UsageError):
+    """
+    A file that the person wrote cannot be read.
+    """
+
+    code = "bad-file"
+
+    def __init__(self, path: str, problem: str, *, see: str = "rung --help") -> None:
+        self.path, self.problem = path, problem
+        super().__init__(
+            f"cannot read {path}: {problem}",
+            why="rung does not guess at the rest of a file that it cannot read as a whole.",
+            steps=(("Mend the file, then look again", see),),
+        )
+
+
+class ExtraMissing(UsageError):
+    """
+    A part of rung that this command needs is not installed.
+    """
+
+    code = "extra-missing"
+
+    def __init__(self, module: str, *, extra: str = "tool") -> None:
+        self.module, self.extra = module, extra
+        super().__init__(
+            f"this command needs {module}, which is not installed here",
+            why="`pip install rung` brings the recorder alone, so that an app's image stays small.",
+            steps=(("Install the whole tool", f"pip install 'rung[{extra}]'"),),
+        )
+
+
+class RecordingError(RungError):
+    """
+    A recording cannot be read or written.
+    """
+
+    code = "recording"
+
+
+class RecordingMissing(RecordingError):
+    """
+    There is no recording where one was looked for.
+    """
+
+    code = "recording-missing"
+
+    def __init__(self, looked_in: str, *, wanted: str = "a recording") -> None:
+        self.looked_in = looked_in
+        super().__init__(
+            f"found no {wanted.removeprefix('a ')} in {looked_in}",
+            why="Everything rung says comes from recorded requests.",
+            steps=(
+                ("Record your app", "rung record -- uvicorn yourapp:app"),
+                ("Then send it traffic", "rung load http://127.0.0.1:8000/"),
+            ),
+        )
+
+
+class RecordingEmpty(RecordingError):
+    """
+    A recording holds no request.
+    """
+
+    code = "recording-empty"
+
+    def __init__(self, path: str, *, processes: int) -> None:
+        self.path, self.processes = path, processes
+        super().__init__(
+            f"{path} holds no request ({processes} app processes reported)",
+            why=(
+                "No process reported: another interpreter or virtual environment without rung, python -I/-E/-S, "
+                "a cleared environment, or an app that is not Starlette or FastAPI."
+                if processes == 0
+                else "The app was recorded, but nobody sent it a request that it answered."
+            ),
+            steps=(
+                ("Record again", "rung record -- python -m uvicorn yourapp:app"),
+                ("And send it traffic", "rung load http://127.0.0.1:8000/"),
+            ),
+        )
+
+
+class RecordingBroken(RecordingError):
+    """
+    A recording is truncated, or is not one.
+    """
+
+    code = "recording-broken"
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(
+            f"{path} cannot be read: {problem}",
+            why="A percentile read from half of a recording would look like an answer and be none.",
+            steps=(("Record again", "rung record -- uvicorn yourapp:app"),),
+        )
+
+
+class RecordingTooNew(RecordingError):
+    """
+    A recording was written by a newer rung, in a format that this one does not know.
+    """
+
+    code = "recording-too-new"
+
+    def __init__(self, path: str, *, format_found: int, format_known: int, rung_version: str) -> None:
+        self.path, self.format_found, self.format_known = path, format_found, format_known
+        super().__init__(
+            f"{path} has format {format_found}, written by rung {rung_version}; this rung reads up to {format_known}",
+            why="An older reader would miss what the newer format adds, without knowing it.",
+            steps=(("Upgrade", f"pip install 'rung[tool]>={rung_version}'"),),
+        )
+
+
+class RecordingUnwritable(RecordingError):
+    """
+    A recording cannot be written: the disk is full, or the folder is not ours to write.
+    """
+
+    code = "recording-unwritable"
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(
+            f"cannot write {path}: {problem}",
+            why="The app goes on unrecorded; what was written before stays readable.",
+            steps=(("Record somewhere else", "RUNG_FOLDER=/another/disk rung record -- uvicorn yourapp:app"),),
+        )
+
+
+class CommandError(RungError):
+    """
+    The command to be recorded cannot be run.
+    """
+
+    code = "command"
+
+
+class CommandNotFound(CommandError):
+    """
+    There is no program of that name.
+    """
+
+    code = "command-not-found"
+    exit_status = 127
+
+    def __init__(self, program: str) -> None:
+        self.program = program
+        super().__init__(
+            f"no program named {program!r}",
+            why="Nothing was started and nothing recorded.",
+            steps=(("Name the server as you would without rung", "rung record -- uvicorn yourapp:app"),),
+        )
+
+
+class CommandNotExecutable(CommandError):
+    """
+    The file exists but cannot be executed.
+    """
+
+    code = "command-not-executable"
+    exit_status = 126
+
+    def __init__(self, program: str, problem: str) -> None:
+        self.program, self.problem = program, problem
+        super().__init__(
+            f"cannot execute {program!r}: {problem}",
+            why="Nothing was started and nothing recorded.",
+            steps=(("Run a script by its interpreter", f"rung record -- python {program}"),),
+        )
+
+
+class CommandNotStarted(CommandError):
+    """
+    The recorder could not be set up around the command.
+    """
+
+    code = "command-not-started"
+    exit_status = 125
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(
+            f"the recorder could not be set up: {problem}",
+            why="The command was not started, so that nobody takes an unrecorded run for a recorded one.",
+            steps=(("Run it unrecorded", "RUNG=off rung record -- uvicorn yourapp:app"),),
+        )
+
+
+class DatabaseError(RungError):
+    """
+    A PostgreSQL server did not do what was asked.
+    """
+
+    code = "database"
+
+
+class DatabaseNotGiven(DatabaseError):
+    """
+    The command needs a database, and none was named.
+    """
+
+    code = "database-not-given"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no database was named",
+            why="It is looked for in --database, rung.toml ([database] url), DATABASE_URL and PGHOST/PGDATABASE.",
+            steps=(("Name it", "rung find --database postgresql://you@localhost/yourdb"),),
+        )
+
+
+class DatabaseRefused(DatabaseError):
+    """
+    A server cannot be reached, or does not let us in.
+    """
+
+    code = "database-refused"
+
+    def __init__(self, server: str, problem: str) -> None:
+        self.server, self.problem = server, problem
+        super().__init__(
+            f"the database at {server} refused: {problem}",
+            why="rung asks it for plans and statistics; without them no index can be priced or built.",
+            steps=(("Try the same address by hand", "psql postgresql://you@localhost/yourdb -c 'select 1'"),),
+        )
+
+
+class DatabaseDenied(DatabaseError):
+    """
+    The server lets us in, but the role may not do this.
+    """
+
+    code = "database-denied"
+
+    def __init__(self, role: str, doing: str, problem: str) -> None:
+        self.role, self.doing, self.problem = role, doing, problem
+        super().__init__(
+            f"role {role!r} may not {doing}: {problem}",
+            why="Nothing was changed. docs/permissions.md lists the least that each command needs.",
+            steps=(("Use a role that owns the table", "rung take index --apply --database postgresql://owner@localhost/yourdb"),),
+        )
+
+
+class ClusterFailed(DatabaseError):
+    """
+    The PostgreSQL server that rung manages itself did not start.
+    """
+
+    code = "cluster-failed"
+
+    def __init__(self, problem: str, *, log: str) -> None:
+        self.problem, self.log = problem, log
+        super().__init__(
+            f"PostgreSQL did not start: {problem}",
+            why=f"Its own last words: {log.strip() or 'none'}",
+            steps=(("Use a server of your own", "rung demo --database postgresql://you@localhost/postgres"),),
+        )
+
+
+class TrafficError(RungError):
+    """
+    Load could not be sent.
+    """
+
+    code = "traffic"
+
+
+class TargetUnreachable(TrafficError):
+    """
+    Nothing answers at the URL.
+    """
+
+    code = "target-unreachable"
+
+    def __init__(self, url: str, problem: str) -> None:
+        self.url, self.problem = url, problem
+        super().__init__(
+            f"nothing answers at {url}: {problem}",
+            why="No request was sent.",
+            steps=(("Start your app, recorded", "rung record -- uvicorn yourapp:app"),),
+        )
+
+
+class PortInUse(TrafficError):
+    """
+    Something else listens where the demo's app should.
+    """
+
+    code = "port-in-use"
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        super().__init__(
+            f"port {port} of 127.0.0.1 is in use",
+            why="Load sent there would reach somebody else's program.",
+            steps=(("Let the system choose a free one", "rung demo --port 0"),),
+        )
+
+
+class MoveError(RungError):
+    """
+    A move cannot be taken.
+    """
+
+    code = "move"
+
+
+class NothingToTake(MoveError):
+    """
+    No move is on offer under that name.
+    """
+
+    code = "nothing-to-take"
+
+    def __init__(self, asked: str | None, *, on_offer: Sequence[str], reason: str) -> None:
+        self.asked, self.on_offer = asked, tuple(on_offer)
+        super().__init__(
+            f"no move {asked!r} is on offer" if asked else "no move is on offer",
+            why=reason,
+            steps=(("See the whole ladder", "rung price"),),
+        )
+
+
+class BuildBlocked(MoveError):
+    """
+    Old transactions would hold an index build up for as long as they stay open.
+    """
+
+    code = "build-blocked"
+
+    def __init__(self, transactions: Sequence[str]) -> None:
+        self.transactions = tuple(transactions)
+        super().__init__(
+            f"{len(self.transactions)} open transactions would hold the build up: {'; '.join(self.transactions)}",
+            why="CREATE INDEX CONCURRENTLY waits for every transaction that began before it. Nothing was changed.",
+            steps=(
+                ("End them, then take it again", "rung take index --apply"),
+                ("Or wait for them", "rung take index --apply --wait"),
+            ),
+        )
+
+
+class BuildFailed(MoveError):
+    """
+    The database did not take the change; nothing of it is left behind.
+    """
+
+    code = "build-failed"
+
+    def __init__(self, statement: str, problem: str, *, left: str) -> None:
+        self.statement, self.problem, self.left = statement, problem, left
+        super().__init__(
+            f"{statement} failed: {problem}",
+            why=left,
+            steps=(("Try again", "rung take index --apply"),),
+        )
+
+
+class LedgerError(RungError):
+    """
+    The ledger has no entry of the kind that the command needs.
+    """
+
+    code = "ledger"
+
+    def __init__(self, problem: str, *, why: str, steps: Sequence[NextStep]) -> None:
+        super().__init__(problem, why=why, steps=steps)
