@@ -10,6 +10,7 @@ Every error that rung tells a person, as one tree.
     ├── RecordingError              a recording that cannot be read
     │   ├── RecordingMissing        there is none
     │   ├── RecordingEmpty          nothing was recorded
+    │   ├── RecordingTooShort       too few requests to read a percentile from
     │   ├── RecordingBroken         truncated, or not a recording
     │   ├── RecordingTooNew         written by a newer rung
     │   └── RecordingUnwritable     the disk is full, or the folder is not ours to write
@@ -36,6 +37,7 @@ Each says what happened (with the values), why it matters, and what to type next
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 NextStep = tuple[str, str]  # (what it does, what to type)
@@ -118,7 +120,7 @@ class BadFile(UsageError):
     def __init__(self, path: str, problem: str, *, see: str = "rung --help") -> None:
         self.path, self.problem = path, problem
         super().__init__(
-            f"cannot read {path}: {problem}",
+            f"cannot use {path}: {problem}",
             why="rung does not guess at the rest of a file that it cannot read as a whole.",
             steps=(("Mend the file, then look again", see),),
         )
@@ -187,6 +189,29 @@ class RecordingEmpty(RecordingError):
             steps=(
                 ("Record again", "rung record -- python -m uvicorn yourapp:app"),
                 ("And send it traffic", "rung load http://127.0.0.1:8000/"),
+            ),
+        )
+
+
+class RecordingTooShort(RecordingError):
+    """
+    The recording holds too few requests of any route to read the asked percentile from.
+    """
+
+    code = "recording-too-short"
+
+    def __init__(self, *, requests: int, requests_min: int, lasted_s: float, percentile: int) -> None:
+        from rung.units import show_seconds
+
+        self.requests, self.requests_min, self.lasted_s, self.percentile = requests, requests_min, lasted_s, percentile
+        needed_s = max(30, math.ceil(1.2 * requests_min * max(lasted_s, 1.0) / max(requests, 1)))
+        super().__init__(
+            f"cannot read p{percentile} from {requests} requests of one route in {show_seconds(lasted_s)}; "
+            f"it takes {requests_min}",
+            why=f"With so few, p{percentile} is one accident, not a property of the app.",
+            steps=(
+                ("Record for longer", f"rung load http://127.0.0.1:8000/ --duration {needed_s}s"),
+                ("Or ask for the median", "rung find --percentile 50"),
             ),
         )
 

@@ -1,0 +1,70 @@
+# rung: everything that is typed here more than once.  `make` alone lists the targets.
+#
+# `make demo` and `make test` set themselves up in .venv; a machine needs Python >= 3.11, make and a C library.
+# Two stamps, so that the demo does not wait for the tools of those who work on rung.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format docs clean
+
+BIN := .venv/bin
+TESTS ?= tests
+# Each worker starts a PostgreSQL of its own, so more than four cost more than they bring.
+WORKERS ?= -n logical --maxprocesses 4 --dist worksteal
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## *(.*)/make \1|\2/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
+
+demo: .venv/.installed  ## the whole loop on a sample shop with a real PostgreSQL, in minutes
+	@$(BIN)/rung demo
+
+test: .venv/.installed-dev  ## all tests, against a real PostgreSQL of their own
+	@$(BIN)/python -m pytest $(WORKERS) $(TESTS)
+
+check: .venv/.installed-dev  ## what a program can say about the code: lint, types, arrows, docstrings, house rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict src
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/interrogate --quiet src examples || $(BIN)/interrogate -vv src examples
+	$(BIN)/python -m pytest -q tests/house
+
+format: .venv/.installed-dev  ## rewrite the code in the house's layout
+	$(BIN)/ruff check --fix-only --exit-zero
+	$(BIN)/ruff format
+
+docs: .venv/.installed-dev  ## write the generated pages of docs/ again
+	$(BIN)/python -m docs.generate
+
+clean:  ## remove what the targets above made, the environment included
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.installed: pyproject.toml constraints.txt
+	@set -e; \
+	if [ ! -x $(BIN)/python ]; then \
+		for name in python3.11 python3.12 python3.13 python3.14 python3; do \
+			if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
+		done; \
+		if [ -z "$${python:-}" ]; then \
+			echo "make: rung needs Python 3.11 or newer, and python3 here is `python3 --version 2>&1 || true`" >&2; \
+			echo "  Install one, e.g.    apt install python3.11 python3.11-venv    or    brew install python@3.13" >&2; \
+			exit 1; \
+		fi; \
+		if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
+			echo "make: $$python has no ensurepip, so it cannot make an environment with pip in it" >&2; \
+			echo "  On Debian and Ubuntu it is a package of its own:    apt install $$python-venv" >&2; \
+			exit 1; \
+		fi; \
+		echo "Making .venv with `$$python --version`"; \
+		$$python -m venv .venv || { rm -rf .venv; exit 1; }; \
+	fi
+	@echo "Installing rung and what it needs into .venv (about 200 MB, once; a minute or so)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[tool]'
+	@touch $@
+
+# pip learnt --group with 25.1; Python 3.11 brings an older one.
+.venv/.installed-dev: .venv/.installed
+	@echo "Installing the tools for working on rung into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev
+	@touch $@

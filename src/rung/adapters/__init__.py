@@ -1,0 +1,3 @@
+"""
+What knows a third party by name.
+"""

@@ -1,0 +1,73 @@
+"""
+Keep what a step was answered, one JSON line a pair, so that it can be run again from files alone.
+
+In        questions and their answers
+Out       `<folder>/answers/RECORDING.jsonl`, mode 0600; a kept answer for an equal question
+Not here  asking (loop.py), answering (planner.py)
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rung.errors import RecordingBroken
+from rung.ports import ANSWERS, QUESTIONS, Question
+
+KINDS = {kind.__name__: kind for kind in (*QUESTIONS, *ANSWERS)}
+
+
+class AnswerFile:
+    """
+    The answers about one recording.  Fulfils the port Answers.
+    """
+
+    def __init__(self, folder: Path, recording: str, *, fresh: bool) -> None:
+        """
+        Open the answers about *recording*; with *fresh* what was kept is asked anew, and replaced.
+        """
+        self.path = folder / "answers" / f"{Path(recording).name}.jsonl"
+        self._answers: dict[Question, Any] = {}
+        if fresh:
+            self.path.unlink(missing_ok=True)
+        elif self.path.is_file():
+            self._read()
+
+    def _read(self) -> None:
+        for number, line in enumerate(self.path.read_text("utf-8").splitlines(), start=1):
+            try:
+                pair = msgspec.json.decode(line)
+                self._answers[_value(pair["question"])] = _value(pair["answer"])
+            except (msgspec.MsgspecError, KeyError, TypeError) as problem:
+                raise RecordingBroken(f"{self.path}:{number}", f"not a kept answer ({problem}); delete the file to ask anew") from None
+
+    def kept(self, question: Question) -> Any:
+        """
+        Return the kept answer to an equal question, or None.
+        """
+        return self._answers.get(question)
+
+    def keep(self, question: Question, answer: Any) -> None:
+        """
+        Append the pair.
+        """
+        self._answers[question] = answer
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = msgspec.json.encode({"question": _tree(question), "answer": _tree(answer)})
+        # One write of one line: a Ctrl-C leaves whole lines only.
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(handle, line + b"\n")
+        finally:
+            os.close(handle)
+
+
+def _tree(value: Any) -> dict[str, Any]:
+    return {"kind": type(value).__name__, "value": msgspec.to_builtins(value)}
+
+
+def _value(tree: dict[str, Any]) -> Any:
+    return msgspec.convert(tree["value"], KINDS[tree["kind"]])

@@ -1,0 +1,71 @@
+"""
+Keep the ledger's entries as files in the user's repository.
+
+In        an entry's path and text
+Out       the same, in the order of their numbers
+Not here  what an entry says (steps/ledger.py)
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from rung.errors import BadFile
+from rung.ports import TextFile
+from rung.steps.ledger import is_entry
+
+
+class LedgerFolder:
+    """
+    A folder of entries.  Fulfils the port LedgerFiles.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self) -> list[TextFile]:
+        """
+        Return all entries in the order of their numbers; an absent folder is an empty ledger.
+        """
+        if not self.folder.is_dir():
+            return []
+        paths = sorted(path for path in self.folder.iterdir() if is_entry(path.name))
+        try:
+            return [TextFile(path.name, path.read_text("utf-8")) for path in paths]
+        except (OSError, UnicodeDecodeError) as problem:
+            raise BadFile(str(self.folder), str(problem), see="rung ledger") from None
+
+    def write(self, entry: TextFile) -> None:
+        """
+        Write one entry whole, or not at all.
+        """
+        write_whole(self.folder / entry.path, entry.text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """
+    Write *text* to *path* so that a reader sees the old file or the new one, never half of one.
+
+    Raises:
+        BadFile: the folder or the disk does not take it; nothing is left of it.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text, "utf-8")
+        beside.replace(path)
+    except OSError as problem:
+        raise BadFile(str(path), f"it cannot be written ({problem.strerror})") from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def text_of(tree: dict[str, Any]) -> str:
+    """
+    Return a tree of TOML's types as TOML, arrays on several lines.
+    """
+    return tomli_w.dumps(tree, multiline_strings=False)

@@ -1,0 +1,165 @@
+"""
+Read recordings: which there are, and the rows of one, through DuckDB over its Parquet files.
+
+In        a folder of recordings, SQL from a step
+Out       columns as numpy arrays; what a recording says of itself
+Not here  writing them (collector/), what the rows mean (steps/measure)
+
+DuckDB runs in memory, reads files of this one recording only, and is not let near the network.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from rung.errors import RecordingBroken, RecordingMissing, RecordingTooNew
+from rung.frames import FORMAT
+from rung.ports import Column, Manifest, RecordingFacts, Rows
+
+TABLES = ("requests", "segments", "statements", "processes")
+MANIFEST = "recording.json"
+
+
+def names(folder: Path) -> list[str]:
+    """
+    Return the names of the recordings in *folder*, oldest first.
+    """
+    place = folder / "recordings"
+    return sorted(path.name for path in place.iterdir() if (path / MANIFEST).is_file()) if place.is_dir() else []
+
+
+def find_recording(folder: Path, asked: str | None) -> str:
+    """
+    Return the recording that *asked* means: a path, a name, the beginning of one, or the newest for None.
+
+    Raises:
+        RecordingMissing: there is none of that name, or none at all.
+        RecordingBroken: a path was given that holds no recording.
+    """
+    if asked is not None and (Path(asked) / MANIFEST).is_file():
+        return str(Path(asked))
+    known = names(folder)
+    if asked is None:
+        sealed = [name for name in known if manifest_of(folder / "recordings" / name).get("sealed")]
+        if not known:
+            raise RecordingMissing(str(folder / "recordings"))
+        return (sealed or known)[-1]
+    matching = [name for name in known if name == asked or name.startswith(asked) or name.endswith(f"-{asked}")]
+    if not matching:
+        if Path(asked).is_dir():
+            raise RecordingBroken(asked, f"the folder has no {MANIFEST}")
+        raise RecordingMissing(str(folder / "recordings"), wanted=f"a recording {asked!r}")
+    return matching[-1]
+
+
+def folder_of(folder: Path, name: str) -> Path:
+    """
+    Return where the recording *name* (or path) lies.
+    """
+    return Path(name) if (Path(name) / MANIFEST).is_file() else folder / "recordings" / name
+
+
+def manifest_of(path: Path) -> dict[str, Any]:
+    """
+    Return what the recording at *path* says of itself.
+
+    Raises:
+        RecordingBroken: it is not readable.
+        RecordingTooNew: a newer rung wrote it.
+    """
+    try:
+        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+        found = int(manifest["format"])
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise RecordingBroken(str(path), f"{MANIFEST} is not readable ({type(problem).__name__})") from None
+    if found > FORMAT:
+        raise RecordingTooNew(
+            str(path), format_found=found, format_known=FORMAT, rung_version=str(manifest.get("rung", "?"))
+        )
+    return dict(manifest)
+
+
+class ParquetRecording:
+    """
+    One recording, read through DuckDB.  Fulfils the port Recordings.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._manifest = manifest_of(path)
+        self._connection = duckdb.connect(
+            ":memory:", config={"threads": 2, "allow_unsigned_extensions": "false", "autoinstall_known_extensions": "false"}
+        )
+        self._connection.execute("SET TimeZone = 'UTC'")
+        for table in TABLES:
+            self._connect(table)
+
+    def _connect(self, table: str) -> None:
+        whole = self.path / f"{table}.parquet"
+        files = [whole] if whole.is_file() else sorted(self.path.glob(f"{table}-[0-9]*.parquet"))
+        if not files:
+            if self._manifest.get("sealed"):
+                raise RecordingBroken(str(self.path), f"{table}.parquet is missing")
+            # Ended before anything of this kind was written: a table without rows.
+            self._connection.execute(EMPTY[table])
+            return
+        try:
+            relation = self._connection.read_parquet([str(file) for file in files], union_by_name=True)
+            relation.create_view(table)
+        except duckdb.Error as problem:
+            raise RecordingBroken(str(self.path), str(problem).splitlines()[0]) from None
+
+    def rows(self, question: Rows) -> Mapping[str, Column]:
+        """
+        Return the asked rows, a numpy array a column, NULL as NaN or "".
+        """
+        try:
+            columns = self._connection.execute(question.sql).fetchnumpy()
+        except duckdb.Error as problem:
+            raise RecordingBroken(str(self.path), str(problem).splitlines()[0]) from None
+        return {name: np.ma.filled(column) if np.ma.isMaskedArray(column) else column for name, column in columns.items()}
+
+    def manifest(self, question: Manifest) -> RecordingFacts:
+        """
+        Return what the recording says of itself; the counts are those of its processes.
+        """
+        counts = self.rows(
+            Rows("select count(*) as processes, sum(dropped) as dropped, sum(failures) as failures from processes")
+        )
+        return RecordingFacts(
+            name=self.path.name,
+            sealed=bool(self._manifest.get("sealed")),
+            processes=int(counts["processes"][0]),
+            dropped=_whole(counts["dropped"][0]),
+            failures=_whole(counts["failures"][0]),
+        )
+
+
+def _whole(value: Any) -> int:
+    return int(value) if value is not None and np.isfinite(float(value)) else 0
+
+
+# A table that has no file yet, with the columns that the steps' SQL names.
+EMPTY = {
+    "requests": (
+        "create table requests (host varchar, instance varchar, worker integer, request bigint, route varchar,"
+        " method varchar, status smallint, arrived_s double, queue_s double, duration_s double, cpu_s double,"
+        " cancelled boolean, error varchar)"
+    ),
+    "segments": (
+        "create table segments (host varchar, instance varchar, worker integer, request bigint, segment integer,"
+        " parent integer, seam varchar, name varchar, start_s double, duration_s double, calls integer,"
+        " database varchar, code varchar, rows bigint)"
+    ),
+    "statements": "create table statements (database varchar, statement varchar, text varchar, kind varchar)",
+    "processes": (
+        "create table processes (host varchar, instance varchar, worker integer, started_s double, python varchar,"
+        " libraries varchar, requests bigint, dropped bigint, failures bigint)"
+    ),
+}

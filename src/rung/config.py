@@ -1,0 +1,185 @@
+"""
+Every setting of rung: one table from which rung.toml, environment, errors and the reference page come.
+
+In        the text of a rung.toml, the environment, what was given on the command line
+Out       one frozen Settings, in seconds and plain fractions, and where each value came from
+Not here  reading the file or the environment (wire.py hands both in), the DSN's own parts (adapters/postgres.py)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rung.errors import BadFile, BadValue, UnknownName
+from rung.units import UnitError, seconds, share
+
+FILE_NAME = "rung.toml"
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _percentile(text: str) -> int:
+    try:
+        value = int(text.removeprefix("p"))
+    except ValueError:
+        value = 0
+    if not 50 <= value <= 99:
+        raise UnitError(f"{text!r} is not a percentile from 50 to 99")
+    return value
+
+
+def _factor(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value <= 1000:
+        raise UnitError(f"{text!r} is not a factor from 1 to 1000")
+    return value
+
+
+def _positive_seconds(text: str) -> float:
+    value = seconds(text)
+    if value <= 0:
+        raise UnitError(f"{text!r} is not more than zero")
+    return value
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UnitError(f"{text!r} is not a whole number") from None
+
+
+def _setting(name: str, default: str, parse: Callable[[str], Any], *, expected: str, help: str) -> Any:
+    return field(
+        default=parse(default),
+        metadata={"name": name, "default": default, "parse": parse, "expected": expected, "help": help},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    What can be set.  Each field is one row of the table; times are in seconds and shares fractions of one.
+    """
+
+    folder: str = _setting(
+        "folder", ".rung", _text, expected="a folder", help="Where recordings and the managed database live."
+    )
+    goal_percentile: int = _setting(
+        "goal.percentile", "95", _percentile, expected="a percentile from 50 to 99", help="The percentile of latency that the goal is about."
+    )
+    goal_latency_s: float = _setting(
+        "goal.latency", "300ms", _positive_seconds, expected="a time such as '300ms'", help="The latency that the percentile of each route must not exceed."
+    )
+    goal_headroom: float = _setting(
+        "goal.headroom", "2", _factor, expected="a factor of at least 1", help="By how much traffic may grow before the goal breaks."
+    )
+    goal_errors_share: float = _setting(
+        "goal.errors", "1 %", share, expected="a share such as '1 %'", help="The share of requests that may fail (status 500 and above)."
+    )
+    database_url: str = _setting(
+        "database.url", "", _text, expected="a postgresql:// URL or 'env:NAME'", help="The app's database. `env:NAME` reads it from the variable NAME, so that no password stands in a file."
+    )
+    ledger_folder: str = _setting(
+        "ledger.folder", "rung/ledger", _text, expected="a folder", help="Where the ledger's entries are kept, to be committed."
+    )
+    migrations_folder: str = _setting(
+        "migrations.folder", "rung/migrations", _text, expected="a folder", help="Where `rung take` writes migrations and their undo."
+    )
+    index_lock_timeout_s: float = _setting(
+        "index.lock_timeout", "5m", _positive_seconds, expected="a time such as '5m'", help="How long an index build may wait for a lock. Its waits block nobody, so minutes are right."
+    )
+    index_old_transaction_s: float = _setting(
+        "index.old_transaction", "10s", _positive_seconds, expected="a time such as '10s'", help="A transaction open for longer is named before an index build, which would have to wait for it."
+    )
+    load_duration_s: float = _setting(
+        "load.duration", "30s", _positive_seconds, expected="a time such as '30s'", help="How long `rung load` sends requests."
+    )
+    load_seed: int = _setting(
+        "load.seed", "1", _integer, expected="a whole number", help="The seed of the arrivals: the same seed sends the same requests at the same moments."
+    )
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def source(self, name: str) -> str:
+        """
+        Return where the setting *name* came from: "default", a file, a variable or a flag.
+        """
+        return self.sources.get(name, "default")
+
+
+TABLE: Mapping[str, dataclasses.Field[Any]] = {
+    row.metadata["name"]: row for row in dataclasses.fields(Settings) if row.metadata
+}
+
+
+def variable(name: str) -> str:
+    """
+    Return the environment variable of the setting *name*.
+
+    >>> variable("goal.latency")
+    'RUNG_GOAL_LATENCY'
+    """
+    return "RUNG_" + name.replace(".", "_").upper()
+
+
+def settle(*, file_text: str | None, environ: Mapping[str, str], flags: Mapping[str, str | None]) -> Settings:
+    """
+    Return the settings in force: flags over environment over file over defaults.
+
+    Args:
+        file_text: The text of rung.toml, None when there is none.
+        environ: The process's environment.
+        flags: Setting names with the text given on the command line, None where it was not given.
+
+    Raises:
+        BadFile: the file is not TOML.
+        UnknownName: the file has a key that does not exist.
+        BadValue: a value has the wrong kind or unit; the message says where it stood.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    given = [(name, value, FILE_NAME) for name, value in _file_rows(file_text)]
+    given += [(name, environ[variable(name)], variable(name)) for name in TABLE if variable(name) in environ]
+    given += [(name, value, "--" + name.rsplit(".", 1)[-1]) for name, value in flags.items() if value is not None]
+    for name, value, source in given:
+        values[TABLE[name].name] = _parse(name, value, source)
+        sources[name] = source
+    return Settings(**values, sources=sources)
+
+
+def _parse(name: str, value: object, source: str) -> Any:
+    row = TABLE[name].metadata
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise BadValue(name, value, expected=row["expected"], where=source)
+    try:
+        return row["parse"](str(value))
+    except UnitError:
+        raise BadValue(name, value, expected=row["expected"], where=source) from None
+
+
+def _file_rows(text: str | None) -> list[tuple[str, object]]:
+    if text is None:
+        return []
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise BadFile(FILE_NAME, str(problem)) from None
+    rows: list[tuple[str, object]] = []
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            rows += [(f"{key}.{inner}", inner_value) for inner, inner_value in value.items()]
+        else:
+            rows.append((key, value))
+    for name, _ in rows:
+        if name not in TABLE:
+            raise UnknownName("setting", name, known=tuple(TABLE), where=FILE_NAME)
+    return rows

@@ -1,0 +1,203 @@
+"""
+The loop: measure, find the one bottleneck, price the moves, take one, confirm, and write it down.
+
+START HERE.  Steps (steps/) decide and adapters (adapters/) do.  A step that must ask the world is a
+generator: it yields a question, the Loop has an adapter answer it and sends the answer back.  The Loop
+is the only caller of the ports, and knows no kind of move, no format and no way of printing.
+
+In        the ports, the moves, the goal
+Out       what each step returned
+Not here  which adapter fulfils which port (wire.py), words for people (surfaces/)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from rung.config import Settings
+from rung.errors import LedgerError
+from rung.ports import (
+    Answers,
+    Applied,
+    Hands,
+    LedgerFiles,
+    Planner,
+    Recordings,
+    Say,
+    Step,
+    TextFile,
+    Traffic,
+    Unavailable,
+)
+from rung.steps import ledger
+from rung.steps.confirm import Verdict, confirm
+from rung.steps.find import Finding, Goal, find
+from rung.steps.ledger import Entry
+from rung.steps.measure import Profile, measure
+from rung.steps.price import price
+from rung.steps.price.quote import Move, Quote
+from rung.steps.take import Change, take
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """
+    The outside, as the Loop sees it.
+
+    Attributes:
+        recording: Opens the recording of that name.
+        answers: Opens what was answered about the recording of that name.
+        text_of: Writes an entry's tree as TOML.
+    """
+
+    recording: Callable[[str], Recordings]
+    answers: Callable[[str], Answers]
+    planner: Planner
+    hands: Hands
+    ledger: LedgerFiles
+    text_of: Callable[[dict[str, Any]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """
+    One recording looked at: what it shows, what holds the app back, and what each move would bring.
+    """
+
+    profile: Profile
+    finding: Finding
+    quotes: tuple[Quote, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """
+    One turn of the loop: what was seen, what was taken, and what became of it (None: nothing was taken).
+    """
+
+    look: Look
+    change: Change | None = None
+    applied: Applied | None = None
+    verdict: Verdict | None = None
+    after: str | None = None
+
+
+class Loop:
+    """
+    One climb: find what holds the app back, price the ways past it, take one, check the promise.
+    """
+
+    def __init__(self, *, ports: Ports, moves: Sequence[Move], settings: Settings) -> None:
+        self.ports, self.moves, self.settings = ports, moves, settings
+        self.goal = Goal(
+            percentile=settings.goal_percentile,
+            target_s=settings.goal_latency_s,
+            headroom=settings.goal_headroom,
+            errors_share=settings.goal_errors_share,
+        )
+
+    def climb(self, before: str, *, choose: Callable[[Look], Quote | None], traffic: Traffic, say: Say) -> Turn:
+        """
+        Go round once: look at *before*, take what *choose* picks, send the traffic again, confirm.
+
+        A change that made the number worse is undone.
+        """
+        look = self.look(before)
+        quote = choose(look)
+        if quote is None:
+            return Turn(look)
+        change = self.take(look.finding, quote)
+        applied = self.apply(change, say=say, wait=True)
+        after = traffic.again(before)
+        verdict = self.confirm(before, after)
+        if verdict.worse:
+            self.undo(change)
+        return Turn(look, change, applied, verdict, after)
+
+    def measure(self, recording: str) -> Profile:
+        """
+        Return what the recording shows.
+        """
+        return self.ask(measure(), recording)
+
+    def look(self, recording: str) -> Look:
+        """
+        Return what holds the app back in the recording, and the price of each way past it.
+        """
+        profile = self.measure(recording)
+        finding = self.ask(find(profile, self.goal), recording)
+        quotes = self.ask(price(profile, finding, self.moves), recording)
+        return Look(profile, finding, quotes)
+
+    def take(self, finding: Finding, quote: Quote) -> Change:
+        """
+        Write the change's files and its entry in the ledger; the database is not touched.
+        """
+        change = take(quote, folder=self.settings.migrations_folder, lock_timeout_s=self.settings.index_lock_timeout_s)
+        self.ports.hands.write(change.files)
+        self._write(ledger.taken(self.entries(), finding, quote))
+        return change
+
+    def apply(self, change: Change, *, say: Say, wait: bool) -> Applied:
+        """
+        Run the change against the database.
+        """
+        return self.ports.hands.build_index(change.build.index, change.build.name, change.statement, say=say, wait=wait)
+
+    def undo(self, change: Change) -> None:
+        """
+        Take the change back.
+        """
+        self.ports.hands.drop_index(change.build.index.schema, change.build.name, change.undo)
+
+    def confirm(self, before: str, after: str, *, move: str | None = None) -> Verdict:
+        """
+        Return whether the number moved from *before* to *after*, and write it into the move's entry.
+
+        Without any entry in the ledger the two recordings are compared as they are.
+        """
+        entries = self.entries()
+        entry = ledger.find_open(entries, move)
+        if move is not None and entry is None:
+            raise LedgerError(
+                f"the ledger has no move {move!r}",
+                why=f"It holds: {', '.join(entry.quote.name for entry in entries) or 'nothing yet'}.",
+                steps=(("See the ledger", "rung ledger"),),
+            )
+        # An entry speaks of the recording that its quote was made from; of others it promised nothing.
+        quote = entry.quote if entry is not None and (move is not None or entry.before == before) else None
+        verdict = confirm(self.measure(before), self.measure(after), self.goal, quote)
+        if entry is not None and quote is not None:
+            self._write(ledger.confirmed(entry, verdict))
+        return verdict
+
+    def entries(self) -> list[Entry]:
+        """
+        Return the ledger, oldest first.
+        """
+        return [ledger.from_text(file) for file in self.ports.ledger.read()]
+
+    def ask(self, step: Step[Result], recording: str) -> Result:
+        """
+        Drive *step*, a generator of questions, with answers from its adapter; keep both beside the recording.
+        """
+        rows, answers = self.ports.recording(recording), self.ports.answers(recording)
+        try:
+            question = next(step)
+            while True:
+                answer = None if question.of_recording else answers.kept(question)
+                if answer is None:
+                    answer = getattr(rows if question.of_recording else self.ports.planner, question.verb)(question)
+                    # What could not be answered today may be tomorrow.
+                    if not question.of_recording and not isinstance(answer, Unavailable):
+                        answers.keep(question, answer)
+                question = step.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def _write(self, entry: Entry) -> None:
+        self.ports.ledger.write(TextFile(entry.path, self.ports.text_of(ledger.to_tree(entry))))

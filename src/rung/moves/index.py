@@ -1,0 +1,190 @@
+"""
+Move: an index for a statement that reads a whole table to keep a few of its rows.
+
+In        a Finding whose bottleneck is a statement with a sequential scan
+Out       offers: the index, what the planner would do with it, and what an execution would then take
+Not here  building it (take.py, adapters/hands.py), joins and expressions
+
+An execution's new time is not guessed from the planner's cost alone: it is drawn from recorded
+executions of the statement whose cost is nearest, plus what the rest of the cost takes at the rate at
+which the recorded statements turned cost into seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+
+from rung.moves.lookup import Lookup, lookup
+from rung.ports import Explain, Index, IndexColumn, Plan, Promise, Step, Table, Unavailable, WhatIf
+from rung.steps.find import Finding, costliest_scan
+from rung.steps.measure import Floats, Part, Profile
+from rung.steps.price.quote import BuildIndex, Offer, Replacement
+from rung.units import show_bytes, show_count, show_seconds
+
+NAME_BYTES_MAX = 63  # PostgreSQL cuts a longer identifier (NAMEDATALEN - 1)
+NAME_SUFFIX = "_rung"  # by which a leftover of ours is told from somebody's index
+REFERENCES_MAX = 8
+EXECUTIONS_MIN = 20
+# A plan must get this much cheaper to be worth an index: below it the planner's own error is larger.
+COST_SHARE_MAX = 0.5
+
+
+class IndexMove:
+    """
+    Offer at most one index: the candidate that the planner uses and that makes the statement cheapest.
+    """
+
+    kind = "index"
+    rung = 1
+
+    def offers(self, profile: Profile, finding: Finding) -> Step[tuple[Offer, ...]]:
+        """
+        Return the best index against the bottleneck, or nothing when it is no unindexed lookup.
+        """
+        suspect, plan, table = finding.bottleneck, finding.plan, finding.table
+        if suspect is None or plan is None or table is None or not reads_whole_table(plan):
+            return ()
+        found = lookup(suspect.statement, table)
+        if found is None:
+            return ()
+        promises: list[tuple[Index, Promise]] = []
+        for candidate in candidates(found, table):
+            promise = yield WhatIf(suspect.statement, candidate)
+            if isinstance(promise, Promise) and promise.used and promise.after.cost <= COST_SHARE_MAX * promise.before.cost:
+                promises.append((candidate, promise))
+        if not promises:
+            return ()
+        index, promise = min(promises, key=lambda pair: (pair[1].after.cost, len(pair[0].columns)))
+        rate = yield from _rate(profile, suspect.part, plan)
+        if rate is None:
+            return ()
+        return (_offer(profile, suspect.part, plan, index, promise, rate),)
+
+
+def reads_whole_table(plan: Plan) -> bool:
+    """
+    Return whether the costliest scan of *plan* is a sequential one with a condition.
+    """
+    place = costliest_scan(plan)
+    return place is not None and "Seq Scan" in plan.nodes[place].kind and bool(plan.nodes[place].condition)
+
+
+def candidates(found: Lookup, table: Table) -> tuple[Index, ...]:
+    """
+    Return the indexes worth asking the planner about, leaving out what an existing one begins with.
+
+    Columns compared for equality come first, then those sorted by (they then come out in order), else
+    one compared for range: a btree is read as one run of neighbours, and the run ends at the first range.
+    """
+    equal = tuple(IndexColumn(name) for name in found.equal)
+    fixed = {column.name for column in equal}
+    by = tuple(column for column in found.sorted if column.name not in fixed)
+    shapes = [equal + by, equal]
+    shapes += [(*equal, IndexColumn(name)) for name in found.ranged[:2]]
+    kept: dict[tuple[IndexColumn, ...], None] = {}
+    for shape in shapes:
+        if shape and not any(index.columns[: len(shape)] == shape for index in table.indexes):
+            kept[shape] = None
+    return tuple(Index(table.schema, table.name, shape) for shape in kept)
+
+
+class Rate:
+    """
+    How recorded statements turned the planner's cost into seconds.
+
+    Attributes:
+        costs: Cost of each reference, ascending.
+        times_s: Recorded own times of the executions of each.
+        second_per_cost: Low, middle and high of the seconds that a unit of cost took.
+    """
+
+    def __init__(self, costs: list[float], times_s: list[Floats], second_per_cost: tuple[float, float, float]) -> None:
+        self.costs, self.times_s, self.second_per_cost = costs, times_s, second_per_cost
+
+    def nearest(self, cost: float) -> int:
+        """
+        Return the reference whose cost is nearest to *cost*, as a ratio.
+        """
+        return min(range(len(self.costs)), key=lambda place: abs(math.log(self.costs[place] / cost)))
+
+
+def _rate(profile: Profile, part: Part, plan: Plan) -> Step[Rate | None]:
+    """
+    Ask for the plans of the recording's other statements, and hold their costs against their times.
+    """
+    segments = profile.segments
+    counts = np.bincount(segments.part, weights=segments.calls, minlength=len(profile.parts))
+    others = [
+        place
+        for place in np.argsort(-counts, kind="stable")
+        if profile.parts[place].name in profile.texts
+        and profile.parts[place] != part
+        and profile.texts[profile.parts[place].name].kind == "read"
+        and counts[place] >= EXECUTIONS_MIN
+    ]
+    references: list[tuple[float, Floats]] = []
+    for place in others[:REFERENCES_MAX]:
+        answer = yield Explain(profile.texts[profile.parts[place].name].text)
+        if not isinstance(answer, Unavailable) and answer.cost > 0:
+            met = segments.part == place
+            references.append((answer.cost, segments.own_s[met] / segments.calls[met]))
+    met = segments.part == profile.parts.index(part)
+    now_s = float(np.median(segments.own_s[met] / segments.calls[met]))
+    if not references:
+        return None
+    references.sort(key=lambda reference: reference[0])
+    floor_s = min(float(np.quantile(times_s, 0.1)) for _, times_s in references)
+    points = [(cost, float(np.median(times_s))) for cost, times_s in references] + [(plan.cost, now_s)]
+    rates = sorted(max(time_s - floor_s, 0.0) / cost for cost, time_s in points)
+    middle = float(np.median(rates))
+    return Rate([cost for cost, _ in references], [times_s for _, times_s in references], (rates[0], middle, rates[-1]))
+
+
+def _offer(profile: Profile, part: Part, plan: Plan, index: Index, promise: Promise, rate: Rate) -> Offer:
+    columns = ", ".join(column.name + (" DESC" if column.descending else "") for column in index.columns)
+    short = ",".join(column.name for column in index.columns)
+    cost = max(promise.after.cost, 1e-6)
+    place = rate.nearest(cost)
+    beyond = max(cost - rate.costs[place], 0.0)
+    low, middle, high = (second * beyond for second in rate.second_per_cost)
+    like_s = rate.times_s[place]
+    assumptions = [
+        f"the planner would use it: cost {show_count(promise.before.cost)} → {promise.after.cost:.1f}",
+        f"an execution then takes what recorded ones of like cost took ({show_seconds(float(np.median(like_s)))} median, "
+        f"n = {show_count(len(like_s))})" + (f", plus {show_seconds(middle)}" if middle > 1e-6 else ""),
+        "what the index adds to writes is not priced yet",
+    ]
+    if abs(promise.before.cost - plan.cost) > 0.01 * plan.cost:
+        assumptions.insert(
+            1, f"the planner twin prices today's plan at {show_count(promise.before.cost)}, the server at {show_count(plan.cost)}"
+        )
+    return Offer(
+        name=f"index:{index.table}({short})",
+        rung=IndexMove.rung,
+        what=f"index {index.table} ({columns})",
+        cost=show_bytes(promise.size_bytes),
+        assumptions=tuple(assumptions),
+        replacement=Replacement(part, like_s, (low, middle, high)),
+        plan=BuildIndex(index, index_name(index), promise.size_bytes),
+    )
+
+
+def index_name(index: Index) -> str:
+    """
+    Return a name that says what is indexed, ends in `_rung`, and fits PostgreSQL's 63 bytes.
+
+    >>> index_name(Index("public", "orders", (IndexColumn("customer_id"), IndexColumn("created_at", True))))
+    'orders_customer_id_created_at_desc_rung'
+    """
+    words = [index.table]
+    for column in index.columns:
+        words += [column.name, "desc"] if column.descending else [column.name]
+    stem = "_".join(words)
+    if len((stem + NAME_SUFFIX).encode()) > NAME_BYTES_MAX:
+        digest = hashlib.blake2b(stem.encode(), digest_size=4).hexdigest()
+        room = NAME_BYTES_MAX - len(NAME_SUFFIX) - len(digest) - 1
+        stem = stem.encode()[:room].decode(errors="ignore") + "_" + digest
+    return stem + NAME_SUFFIX

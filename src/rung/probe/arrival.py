@@ -1,0 +1,40 @@
+"""
+How long a request waited before the app took it, from the header that a proxy in front sets.
+
+In        the value of X-Request-Start, and when the app took the request (seconds since the epoch)
+Out       seconds, or None where the value makes no sense
+Not here  requests without the header
+"""
+
+from __future__ import annotations
+
+import math
+
+# nginx writes t=SECONDS.FRACTION, Heroku milliseconds, HAProxy and Apache microseconds: they differ in magnitude.
+_SECONDS_MAX = 1e11  # in the year 5138
+_OFF_S_MAX = 3600.0
+
+
+def queue_s(value: bytes, arrived_s: float) -> float | None:
+    """
+    Return the seconds between the moment that the header names and *arrived_s*.
+
+    >>> queue_s(b"t=1700000000.25", 1700000000.5)
+    0.25
+    """
+    text = value.strip().removeprefix(b"t=")
+    if not text or len(text) > 32:
+        return None
+    try:
+        sent_s = float(text)
+    except ValueError:
+        return None
+    if not math.isfinite(sent_s) or sent_s <= 0:
+        return None
+    while sent_s > _SECONDS_MAX:
+        sent_s /= 1000.0
+    waited_s = arrived_s - sent_s
+    if abs(waited_s) > _OFF_S_MAX:
+        return None
+    # Two clocks differ by a little; a request cannot have waited for less than nothing.
+    return max(waited_s, 0.0)

@@ -1,0 +1,127 @@
+"""
+Put an instrument in place right after the app imports what it instruments.
+
+A finder at the head of sys.meta_path lets the others find the module and has its loader's exec_module followed by
+the instrument.  Loader and spec stay the ones that Python made, so inspect, importlib.resources and reload see
+nothing of it.
+
+In        names of modules, and which instrument each has
+Out       instrumented modules, also those imported before
+Not here  what an instrument does (instruments/)
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import sys
+import threading
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from rung.probe.core import failed
+
+# module -> the instrument that has a function for it, named after the module's last part
+INSTRUMENTS = {
+    "starlette.applications": "starlette",
+    "starlette.routing": "starlette",
+    "fastapi.routing": "starlette",
+    "anyio.to_thread": "threads",
+    "asyncio.threads": "threads",
+    "asyncpg.connect_utils": "asyncpg",
+    "asyncpg.connection": "asyncpg",
+    "asyncpg.cursor": "asyncpg",
+    "asyncpg.pool": "asyncpg",
+    "asyncpg.prepared_stmt": "asyncpg",
+    "psycopg.connection": "psycopg",
+    "psycopg.connection_async": "psycopg",
+    "psycopg.cursor": "psycopg",
+    "psycopg.cursor_async": "psycopg",
+    "psycopg._server_cursor": "psycopg",
+    "psycopg._server_cursor_async": "psycopg",
+    "psycopg.transaction": "psycopg",
+    "psycopg_pool.pool": "psycopg_pool",
+    "psycopg_pool.pool_async": "psycopg_pool",
+    "sqlalchemy.pool.impl": "sqlalchemy",
+    "smtplib": "smtplib",
+}
+
+
+class Finder:
+    """
+    Finds nothing itself; what others find of INSTRUMENTS is instrumented once it has run.
+    """
+
+    def __init__(self) -> None:
+        self._asking = threading.local()
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """
+        Return the other finders' spec for *name*, with its loader followed by the instrument.
+        """
+        if name not in INSTRUMENTS or getattr(self._asking, "name", None) == name:
+            return None
+        self._asking.name = name
+        try:
+            spec = _found_by_others(self, name, path, target)
+            if spec is not None and spec.loader is not None:
+                _follow(spec.loader, name)
+            return spec
+        finally:
+            self._asking.name = None
+
+
+def _found_by_others(
+    finder: Finder, name: str, path: Sequence[str] | None, target: ModuleType | None
+) -> ModuleSpec | None:
+    for other in sys.meta_path:
+        if other is not finder:
+            spec = other.find_spec(name, path, target)
+            if spec is not None:
+                return spec
+    return None
+
+
+def _follow(loader: Any, name: str) -> None:
+    original = loader.exec_module
+
+    @functools.wraps(original)
+    def exec_module(module: ModuleType) -> None:
+        original(module)
+        if module.__name__ == name:
+            # The loader is the module's own again; a reload finds it anew.
+            vars(loader).pop("exec_module", None)
+            instrument(module)
+
+    try:
+        loader.exec_module = exec_module
+    except Exception:  # a loader without a place for it: that module stays as it is
+        failed()
+
+
+def instrument(module: ModuleType) -> None:
+    """
+    Run the function that *module*'s instrument has for it.
+    """
+    try:
+        name = module.__name__
+        instruments = importlib.import_module(f"rung.probe.instruments.{INSTRUMENTS[name]}")
+        if not getattr(module, "__rung__", False):
+            module.__rung__ = True  # type: ignore[attr-defined]
+            instruments.MODULES[name](module)
+    except Exception:
+        failed()
+
+
+def install() -> None:
+    """
+    Watch imports from now on, and instrument what was imported before.
+    """
+    sys.meta_path.insert(0, Finder())
+    for name in INSTRUMENTS:
+        module = sys.modules.get(name)
+        if module is not None:
+            instrument(module)

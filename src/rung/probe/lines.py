@@ -1,0 +1,100 @@
+"""
+Which line of the user's code a call comes from.
+
+In        the stack at the moment of a call, or the traceback of an exception
+Out       "shop/orders.py:48", relative to the working directory where below it; None where no frame is the user's
+Not here  anything about what was called
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import CodeType, TracebackType
+from typing import Any
+
+from rung.probe.core import greenlet_parent_frame
+
+_REMEMBERED_MAX = 10_000
+
+_OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "")
+_EXAMPLES = os.path.join(_OURS, "examples", "")  # the demo's shop, where rung is installed as a wheel
+_FOREIGN = (os.path.join(os.path.dirname(os.path.realpath(os.__file__)), ""), _OURS)
+
+_names: dict[str, str | None] = {}
+_calls: dict[tuple[str, str | None], str | None] = {}
+
+
+def line_of_call(key: str, route: str | None) -> str | None:
+    """
+    Return the innermost line of the user's code on the stack, looked for once per (*key*, *route*).
+    """
+    found = _calls.get((key, route), "")
+    if found == "":
+        if len(_calls) >= _REMEMBERED_MAX:
+            _calls.clear()
+        found = _calls[(key, route)] = _search(sys._getframe(1))
+    return found
+
+
+def line_of_error(traceback: TracebackType | None) -> str | None:
+    """
+    Return the innermost line of the user's code in *traceback*.
+    """
+    found = None
+    while traceback is not None:
+        name = _name(traceback.tb_frame.f_code)
+        if name is not None:
+            found = f"{name}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return found
+
+
+def _search(frame: Any) -> str | None:
+    waiting = greenlet_parent_frame()
+    while frame is not None:
+        # SQLAlchemy runs a driver's coroutine in the parent of the greenlet that asked for it; what asked hangs
+        # in a local of the function that drives both.
+        if frame.f_code.co_name == "greenlet_spawn" and "sqlalchemy" in frame.f_code.co_filename:
+            asking = getattr(frame.f_locals.get("context"), "gr_frame", None)
+            found = _innermost(asking)
+            if found is not None:
+                return found
+        name = _name(frame.f_code)
+        if name is not None:
+            return f"{name}:{frame.f_lineno}"
+        frame = frame.f_back
+        if frame is None:
+            frame, waiting = waiting, None
+    return None
+
+
+def _innermost(frame: Any) -> str | None:
+    while frame is not None:
+        name = _name(frame.f_code)
+        if name is not None:
+            return f"{name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return None
+
+
+def _name(code: CodeType) -> str | None:
+    filename = code.co_filename
+    name = _names.get(filename, "")
+    if name == "":
+        if len(_names) >= _REMEMBERED_MAX:
+            _names.clear()
+        name = _names[filename] = _shown(filename)
+    return name
+
+
+def _shown(filename: str) -> str | None:
+    if filename.startswith("<"):
+        return None
+    path = os.path.realpath(filename)
+    parts = path.split(os.sep)
+    foreign = path.startswith(_FOREIGN) or "site-packages" in parts or "dist-packages" in parts
+    if foreign and not path.startswith(_EXAMPLES):
+        return None
+    here = os.path.join(os.path.realpath(os.getcwd()), "")
+    return path[len(here) :] if path.startswith(here) else path

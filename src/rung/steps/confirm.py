@@ -1,0 +1,285 @@
+"""
+Confirm: did the number move, not move, or get worse?
+
+Two recordings of the same arrivals are compared in pairs: both are cut into the same blocks of time,
+and the interval comes from resampling pairs of blocks, so that drift of the machine is inside it.
+Recordings of different arrivals are compared as windows: blocks of each are drawn by themselves, and
+only where the traffic is alike.
+
+In        the Profile before, the Profile after, the quote that was taken (if one was)
+Out       a Verdict with the ratio and its interval, predicted beside measured
+Not here  sending traffic (adapters/traffic.py), undoing (adapters/hands.py)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rung.steps.find import Goal, Interval, route_numbers
+from rung.steps.measure import Floats, Profile, percentile
+from rung.steps.price.quote import Quote
+from rung.units import show_count, show_seconds, show_share
+
+MOVED, NOT_MOVED, WORSE, TOO_LITTLE = "moved", "not_moved", "worse", "too_little_data"
+
+BLOCKS_MIN = 6
+BLOCKS_MAX = 12
+BLOCK_MIN_S = 3.0
+RESAMPLES = 2000
+PAIRED_EFFECT_MIN = 0.03
+WINDOW_EFFECT_MIN = 0.05
+# Without a prediction to test, a change of this much must be excluded before "not moved" is said.
+EFFECT_OF_INTEREST = 0.25
+PAIRED_SHARE_MIN = 0.95
+ARRIVAL_GRID_S = 1e-3
+RATE_RATIO_MAX = 1.15
+
+# Two-sided 95 % quantiles of Student's t for 5 to 11 degrees of freedom: few blocks, honest tails.
+STUDENT_T = {5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 11: 2.201}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """
+    One recording's number: the percentile of the route, its requests, and the overall percentile.
+    """
+
+    recording: str
+    at_percentile_s: float
+    requests: int
+    overall_s: float
+    errors_share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """
+    What became of the number.
+
+    Attributes:
+        verdict: moved, not_moved, worse or too_little_data.
+        ratio: After as a share of before, with the range that 95 % of resamples keep to.
+        paired: Whether both recordings are of the same arrivals.
+        predicted: The quote's ratio, None when no quote was taken.
+        words: The verdict as a sentence.
+        side_effects: Other routes that got slower, and errors, a sentence each.
+        needed_s: Seconds of traffic that would be enough, where there was too little.
+    """
+
+    verdict: str
+    route: str
+    percentile: int
+    before: Side
+    after: Side
+    ratio: Interval | None = None
+    paired: bool
+    blocks: int
+    predicted: Interval | None = None
+    predicted_s: Interval | None = None
+    words: str
+    side_effects: tuple[str, ...]
+    needed_s: float | None = None
+
+    @property
+    def worse(self) -> bool:
+        """
+        Return whether the change should be undone.
+        """
+        return self.verdict == WORSE
+
+
+def confirm(before: Profile, after: Profile, goal: Goal, quote: Quote | None) -> Verdict:
+    """
+    Return whether the number of the quote's route (else the goal's) moved.
+    """
+    route = quote.route if quote is not None else route_numbers(before, goal)[0].route
+    percent = quote.percentile if quote is not None else goal.percentile
+    sides = (_side(before, route, percent), _side(after, route, percent))
+    promised = quote.ratio if quote is not None else None
+    paired = are_pairs(before, after)
+    blocks = _block_count(before, after)
+    least = math.ceil(5 / (1 - percent / 100))
+    shortage_s = _shortage_s(before, after, sides, blocks, least)
+    ratio, verdict, needed_s = None, TOO_LITTLE, shortage_s
+    if shortage_s is None and (paired or _alike(before, after, route)):
+        ratio = _ratio(before, after, route, percent, blocks=blocks, paired=paired)
+        verdict, needed_s = _judged(ratio, promised, before.lasted_s, paired=paired)
+    return Verdict(
+        verdict=verdict,
+        route=route,
+        percentile=percent,
+        before=sides[0],
+        after=sides[1],
+        ratio=ratio,
+        paired=paired,
+        blocks=blocks,
+        predicted=promised,
+        predicted_s=quote.predicted if quote is not None else None,
+        words=_words(verdict, ratio, sides, needed_s, alike=paired or _alike(before, after, route)),
+        side_effects=_side_effects(before, after, goal, route, sides),
+        needed_s=needed_s,
+    )
+
+
+def are_pairs(before: Profile, after: Profile) -> bool:
+    """
+    Return whether both recordings are of the same arrivals: the same routes at the same moments.
+
+    A load with the same seed gives such recordings; no mark on the requests is needed to see it.
+    """
+    counts = [len(profile.requests) for profile in (before, after)]
+    if not before.queue_known or not after.queue_known:
+        return False
+    common = _arrivals(before) & _arrivals(after)
+    return len(common) >= PAIRED_SHARE_MIN * max(counts)
+
+
+def _arrivals(profile: Profile) -> set[tuple[int, str, int]]:
+    """
+    Return each arrival as (moment on a grid, route, how many of these came before it).
+    """
+    moments = np.rint(profile.requests.due_s / ARRIVAL_GRID_S).astype(np.int64)
+    seen: dict[tuple[int, str], int] = {}
+    arrivals = set()
+    for moment, route in zip(moments.tolist(), profile.requests.route.tolist(), strict=True):
+        key = (moment, profile.routes[route])
+        seen[key] = seen.get(key, -1) + 1
+        arrivals.add((*key, seen[key]))
+    return arrivals
+
+
+def _side(profile: Profile, route: str, percent: int) -> Side:
+    latency_s = _latency(profile, route)[1]
+    return Side(
+        recording=profile.facts.name,
+        at_percentile_s=percentile(latency_s, percent) if len(latency_s) else math.nan,
+        requests=len(latency_s),
+        overall_s=percentile(profile.requests.latency_s, percent),
+        errors_share=float((profile.requests.status >= 500).mean()),
+    )
+
+
+def _latency(profile: Profile, route: str) -> tuple[Floats, Floats]:
+    if route not in profile.routes:
+        return np.zeros(0), np.zeros(0)
+    chosen = profile.requests.route == profile.routes.index(route)
+    return profile.requests.due_s[chosen], profile.requests.latency_s[chosen]
+
+
+def _block_count(before: Profile, after: Profile) -> int:
+    shorter_s = min(before.lasted_s, after.lasted_s)
+    return min(BLOCKS_MAX, int(shorter_s / BLOCK_MIN_S))
+
+
+def _shortage_s(before: Profile, after: Profile, sides: tuple[Side, Side], blocks: int, least: int) -> float | None:
+    """
+    Return the seconds of traffic that it takes when there is too little, else None.
+    """
+    needed_s = [BLOCKS_MIN * BLOCK_MIN_S] if blocks < BLOCKS_MIN else []
+    for profile, side in zip((before, after), sides, strict=True):
+        if side.requests < least:
+            needed_s.append(1.2 * profile.lasted_s * least / max(side.requests, 1))
+    return max(needed_s, default=None)
+
+
+def _alike(before: Profile, after: Profile, route: str) -> bool:
+    """
+    Return whether two windows carry the same traffic: the same rate, of the route and over all.
+    """
+    rates = []
+    for profile in (before, after):
+        duration_s = max(profile.lasted_s, 1e-9)
+        rates.append((len(profile.requests) / duration_s, len(_latency(profile, route)[0]) / duration_s))
+    return all(max(pair) <= RATE_RATIO_MAX * min(pair) for pair in zip(*rates, strict=True))
+
+
+def _ratio(before: Profile, after: Profile, route: str, percent: int, *, blocks: int, paired: bool) -> Interval:
+    """
+    Return after as a share of before, with a 95 % interval over blocks of time.
+
+    The spread of the logarithm over resampled blocks, times Student's t for that many blocks.
+    """
+    generator = np.random.Generator(np.random.PCG64(2))
+    cut = [_blocks(*_latency(profile, route), profile.lasted_s, blocks) for profile in (before, after)]
+    logs = []
+    for _ in range(RESAMPLES):
+        picks = generator.integers(0, blocks, blocks)
+        others = picks if paired else generator.integers(0, blocks, blocks)
+        old, new = (np.concatenate([side[pick] for pick in chosen]) for side, chosen in zip(cut, (picks, others), strict=True))
+        if len(old) and len(new):
+            logs.append(math.log(percentile(new, percent) / percentile(old, percent)))
+    middle = math.log(percentile(np.concatenate(cut[1]), percent) / percentile(np.concatenate(cut[0]), percent))
+    # A bootstrap over n blocks is too narrow by (n - 1) / n in its variance.
+    spread = float(np.std(logs)) * math.sqrt(blocks / (blocks - 1)) * STUDENT_T[blocks - 1]
+    return Interval(math.exp(middle), math.exp(middle - spread), math.exp(middle + spread))
+
+
+def _blocks(due_s: Floats, latency_s: Floats, lasted_s: float, count: int) -> list[Floats]:
+    edges = np.linspace(0, lasted_s, count + 1)[1:-1]
+    block = np.searchsorted(edges, due_s, side="right")
+    return [latency_s[block == number] for number in range(count)]
+
+
+def _judged(ratio: Interval, promised: Interval | None, lasted_s: float, *, paired: bool) -> tuple[str, float | None]:
+    """
+    Return the verdict, and the seconds of traffic needed where the interval leaves it open.
+    """
+    least = PAIRED_EFFECT_MIN if paired else WINDOW_EFFECT_MIN
+    if ratio.high < 1 and ratio.value <= 1 - least:
+        return MOVED, None
+    if ratio.low > 1 and ratio.value >= 1 + least:
+        return WORSE, None
+    # The interval holds 1.  If it also holds what was promised (or a change that would matter), the
+    # recordings cannot tell the two apart, and "not moved" would be a guess.
+    wanted = min(promised.value if promised is not None else 1.0, 1 - EFFECT_OF_INTEREST)
+    if ratio.low > wanted:
+        return NOT_MOVED, None
+    width = math.log(ratio.high / ratio.value)
+    return TOO_LITTLE, lasted_s * (width / -math.log(wanted)) ** 2 * 1.2
+
+
+def _words(
+    verdict: str, ratio: Interval | None, sides: tuple[Side, Side], needed_s: float | None, *, alike: bool
+) -> str:
+    if verdict == TOO_LITTLE:
+        if not alike:
+            return (
+                "Too little data: the two recordings do not carry the same traffic, so a difference could come from it. "
+                "Send the same load to both."
+            )
+        fewest = min(side.requests for side in sides)
+        return (
+            f"Too little data: {show_count(fewest)} requests of this route cannot tell a change from chance"
+            + (f"; about {show_seconds(max(needed_s, 20.0))} of the same traffic would." if needed_s else ".")
+        )
+    assert ratio is not None
+    if verdict == MOVED:
+        return f"Moved: {1 / ratio.value:.1f} times faster ({1 / ratio.high:.1f} to {1 / ratio.low:.1f})."
+    if verdict == WORSE:
+        return f"Worse: {ratio.value:.1f} times slower ({ratio.low:.1f} to {ratio.high:.1f})."
+    return f"Not moved: the number is {show_share(ratio.value)} of what it was ({show_share(ratio.low)} to {show_share(ratio.high)})."
+
+
+def _side_effects(before: Profile, after: Profile, goal: Goal, route: str, sides: tuple[Side, Side]) -> tuple[str, ...]:
+    """
+    Return what else got worse: other judged routes by more than chance, and errors.
+    """
+    told = []
+    old = {number.route: number for number in route_numbers(before, goal) if number.judged}
+    blocks = _block_count(before, after)
+    paired = are_pairs(before, after)
+    for number in route_numbers(after, goal):
+        if number.route == route or not number.judged or number.route not in old or blocks < BLOCKS_MIN:
+            continue
+        if not paired and not _alike(before, after, number.route):
+            continue
+        ratio = _ratio(before, after, number.route, goal.percentile, blocks=blocks, paired=paired)
+        if ratio.low > 1 + WINDOW_EFFECT_MIN:
+            was, became = old[number.route].at_percentile_s, number.at_percentile_s
+            told.append(f"{number.route} got slower: {show_seconds(was)} → {show_seconds(became)}")
+    if sides[1].errors_share > max(goal.errors_share, 2 * sides[0].errors_share):
+        told.append(f"errors: {show_share(sides[0].errors_share)} → {show_share(sides[1].errors_share)}")
+    return tuple(told)

@@ -1,0 +1,123 @@
+"""
+Keep score: each rung climbed as one small text that is read in a review and by the program.
+
+In        the quote, the change, the verdict
+Out       an Entry and its text; the entry from its text, equal
+Not here  the folder (adapters/ledger.py)
+
+Source: TOML 1.0.  Times are seconds, as everywhere inside.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from rung.errors import LedgerError
+from rung.ports import TextFile
+from rung.steps.confirm import Verdict
+from rung.steps.find import Finding
+from rung.steps.price.quote import Quote
+from rung.steps.take import file_stem
+
+OPEN, DECLINED = "open", "declined"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    One rung: what was found, what was promised, and what became of it.
+
+    Attributes:
+        number: Its place in the ledger, from 1.
+        bottleneck: The seam, and a line that says what is there.
+        before: The recording that the quote was made from.
+        state: open (taken, not confirmed yet), or the verdict.
+        quote: The price as it was when it was taken.
+        verdict: None until confirmed.
+    """
+
+    number: int
+    bottleneck: str
+    before: str
+    state: str
+    quote: Quote
+    verdict: Verdict | None = None
+
+    @property
+    def path(self) -> str:
+        """
+        Return the entry's file name.
+        """
+        return f"{self.number:04}-{file_stem(self.quote.name)}.toml"
+
+
+def taken(entries: list[Entry], finding: Finding, quote: Quote) -> Entry:
+    """
+    Return the entry of taking *quote*: the open one of that move, or a new one behind the last.
+    """
+    for entry in entries:
+        if entry.quote.name == quote.name and entry.state == OPEN:
+            return replace(entry, quote=quote, before=finding.recording)
+    suspect = finding.bottleneck
+    what = f"{suspect.part.seam}: {suspect.statement or suspect.part.name}" if suspect is not None else "nothing"
+    number = max((entry.number for entry in entries), default=0) + 1
+    return Entry(number=number, bottleneck=what, before=finding.recording, state=OPEN, quote=quote)
+
+
+def confirmed(entry: Entry, verdict: Verdict) -> Entry:
+    """
+    Return *entry* with what became of it.
+    """
+    return replace(entry, verdict=verdict, state=verdict.verdict)
+
+
+def to_tree(entry: Entry) -> dict[str, Any]:
+    """
+    Return *entry* as TOML's types: absent instead of null.
+    """
+    return _without_nulls(msgspec.to_builtins(entry))
+
+
+def from_text(file: TextFile) -> Entry:
+    """
+    Return the entry that a file of the ledger holds.
+
+    Raises:
+        LedgerError: the file is not one; the message names it and what is wrong.
+    """
+    try:
+        return msgspec.convert(tomllib.loads(file.text), Entry)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as problem:
+        raise LedgerError(
+            f"cannot read {file.path}: {problem}",
+            why="The ledger is read as a whole, so that no rung is forgotten silently.",
+            steps=(("See what changed in it", f"git log -p -- {file.path}"),),
+        ) from None
+
+
+def find_open(entries: list[Entry], asked: str | None) -> Entry | None:
+    """
+    Return the newest entry that waits for its verdict, of the move that begins with *asked* if given.
+    """
+    waiting = [entry for entry in entries if asked is None or entry.quote.name.startswith(asked)]
+    return max(waiting, key=lambda entry: entry.number, default=None)
+
+
+def is_entry(name: str) -> bool:
+    """
+    Return whether a file's name is that of an entry.
+    """
+    return re.fullmatch(r"[0-9]{4}-.+\.toml", name) is not None
+
+
+def _without_nulls(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _without_nulls(value) for key, value in tree.items() if value is not None}
+    if isinstance(tree, list | tuple):
+        return [_without_nulls(value) for value in tree]
+    return tree

@@ -1,0 +1,347 @@
+"""
+Measure a recording: every second of every request on exactly one seam.
+
+A segment that lies inside another one (opening a connection inside waiting for one) is taken out of
+it, and where segments of one request overlap (two queries at once) each instant goes to the one that
+began last, so that no second is counted twice.  What no segment covers is the app's CPU time as far
+as its clock saw it, and `other` beyond that.
+
+In        the tables of one recording, asked for as rows
+Out       a Profile: columns over requests and over segments, and the names they refer to
+Not here  which of it matters (find.py), reading Parquet (adapters/recordings.py)
+
+The sum closes: for each request, queue + cpu + other + the own time of its segments = latency.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rung.errors import RecordingEmpty
+from rung.ports import Column, Manifest, RecordingFacts, Rows, Step
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+# A segment's times are rounded on their way here; less than this is no overlap.
+ROUNDING_S = 2e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """
+    One thing that requests spend time on: a seam and the name of what is there.
+
+    Attributes:
+        seam: One of the closed list: queue, cpu, threads, pool, connect, query, commit, external, other.
+        name: For a query the statement's fingerprint, for mail "mail", for cpu "app".
+    """
+
+    seam: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """
+    A statement as recorded: normalised, with $n for every value.
+
+    Attributes:
+        statement: Its fingerprint, 16 hex digits.
+        kind: read, write or other.
+        database: host:port/name it was sent to.
+    """
+
+    statement: str
+    text: str
+    kind: str
+    database: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Requests:
+    """
+    Columns with one entry a request, in order of arrival at the app.  Times are seconds.
+
+    Attributes:
+        route: Index into Profile.routes.
+        process: Index of the app process that served it.
+        due_s: When it arrived, since the recording's first arrival: at the load balancer where known.
+        arrived_s: When the app took it, on the same clock.
+        latency_s: From due to the last byte.
+        queue_s, cpu_s, other_s: The parts of latency that are no segments.
+    """
+
+    route: Integers
+    process: Integers
+    due_s: Floats
+    arrived_s: Floats
+    latency_s: Floats
+    queue_s: Floats
+    cpu_s: Floats
+    other_s: Floats
+    status: Integers
+
+    def __len__(self) -> int:
+        return len(self.route)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segments:
+    """
+    Columns with one entry a segment, in order of request and start.  Times are seconds.
+
+    Attributes:
+        request: Index into Requests.
+        part: Index into Profile.parts.
+        code: Index into Profile.codes.
+        start_s: When it began, since the recording's first arrival.
+        duration_s: From begin to end, with whatever lies inside it.
+        own_s: What of it is its own: neither inside another segment nor counted there.
+        calls: Executions it stands for; 1 unless the request had too many to keep one by one.
+        rows: Rows returned or affected, -1 where unknown.
+    """
+
+    request: Integers
+    part: Integers
+    code: Integers
+    start_s: Floats
+    duration_s: Floats
+    own_s: Floats
+    calls: Integers
+    rows: Integers
+
+    def __len__(self) -> int:
+        return len(self.request)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Profile:
+    """
+    What a recording shows.
+
+    Attributes:
+        facts: The recording's own account.
+        routes: Method and template, e.g. "GET /customers/{id}/orders".
+        parts: What segments are spent on, each once.
+        codes: Lines of the user's code, "" for unknown.
+        texts: Statements by fingerprint.
+        processes: App processes that served requests.
+        queue_known: Whether arrivals are the load balancer's, for every request.
+        lasted_s: From first arrival to last.
+    """
+
+    facts: RecordingFacts
+    routes: tuple[str, ...]
+    parts: tuple[Part, ...]
+    codes: tuple[str, ...]
+    texts: dict[str, Text]
+    processes: int
+    queue_known: bool
+    lasted_s: float
+    requests: Requests
+    segments: Segments
+
+    def seconds_on(self, part: Part) -> Floats:
+        """
+        Return the seconds of each request that are spent on *part*.
+        """
+        requests = self.requests
+        match part:
+            case Part("queue"):
+                return requests.queue_s
+            case Part("cpu"):
+                return requests.cpu_s
+            case Part("other"):
+                return requests.other_s
+            case _ if part not in self.parts:
+                return np.zeros(len(requests))
+        chosen = self.segments.part == self.parts.index(part)
+        return np.bincount(
+            self.segments.request[chosen], weights=self.segments.own_s[chosen], minlength=len(requests)
+        ).astype(np.float64)
+
+    def seconds_on_seam(self, seam: str) -> Floats:
+        """
+        Return the seconds of each request that are spent on any segment of *seam*.
+        """
+        chosen = np.isin(self.segments.part, [index for index, part in enumerate(self.parts) if part.seam == seam])
+        return np.bincount(
+            self.segments.request[chosen], weights=self.segments.own_s[chosen], minlength=len(self.requests)
+        ).astype(np.float64)
+
+    def digest(self) -> str:
+        """
+        Return 16 hex digits that change when any recorded latency does.
+        """
+        return hashlib.blake2b(self.requests.latency_s.tobytes(), digest_size=8).hexdigest()
+
+
+def percentile(values: Floats, percent: int) -> float:
+    """
+    Return the smallest value that at least *percent* % of them do not exceed: always one that was measured.
+
+    >>> percentile(np.array([1.0, 2.0, 3.0, 4.0]), 50)
+    2.0
+    """
+    assert len(values)
+    return float(np.percentile(values, percent, method="inverted_cdf"))
+
+
+def measure() -> Step[Profile]:
+    """
+    Ask for a recording's rows and return its Profile.
+
+    Raises:
+        RecordingEmpty: it holds no request.
+    """
+    facts: RecordingFacts = yield Manifest()
+    requests = yield Rows(_sql("requests"))
+    if not len(requests["route"]):
+        raise RecordingEmpty(facts.name, processes=facts.processes)
+    segments = yield Rows(_sql("segments"))
+    texts = yield Rows(_sql("statements"))
+    return profile_of(facts, requests, segments, texts)
+
+
+def _sql(name: str) -> str:
+    return resources.files(__package__).joinpath(f"{name}.sql").read_text("utf-8")
+
+
+def profile_of(
+    facts: RecordingFacts, requests: dict[str, Column], segments: dict[str, Column], texts: dict[str, Column]
+) -> Profile:
+    """
+    Return the Profile of the rows of one recording.
+
+    Args:
+        requests: As requests.sql gives them, in order of arrival.
+        segments: As segments.sql gives them, in order of request and start.
+        texts: As statements.sql gives them.
+    """
+    route_names, route = _coded(requests["route"])
+    process_names, process = _coded(requests["process"])
+    code_names, code = _coded(segments["code"])
+    part_names, part = _coded(np.char.add(np.char.add(segments["seam"].astype(str), "\t"), segments["name"].astype(str)))
+
+    request = segments["request"].astype(np.int64)
+    duration_s = segments["duration_s"].astype(np.float64)
+    inside = np.maximum(requests["duration_s"].astype(np.float64), 0.0)
+    start_s, end_s = _clipped(segments["start_s"].astype(np.float64), duration_s, inside[request])
+    own_s = _own_seconds(request, segments["segment"].astype(np.int64), segments["parent"].astype(np.int64), start_s, end_s)
+    covered_s = np.bincount(request, weights=own_s, minlength=len(inside))
+    rest_s = np.maximum(inside - covered_s, 0.0)
+    cpu_s = np.minimum(requests["cpu_s"].astype(np.float64), rest_s)
+    queue_s = np.maximum(requests["queue_s"].astype(np.float64), 0.0)
+    arrived_s = requests["arrived_s"].astype(np.float64)
+
+    columns = Requests(
+        route=route,
+        process=process,
+        due_s=requests["due_s"].astype(np.float64),
+        arrived_s=arrived_s,
+        latency_s=queue_s + covered_s + rest_s,
+        queue_s=queue_s,
+        cpu_s=cpu_s,
+        other_s=rest_s - cpu_s,
+        status=requests["status"].astype(np.int64),
+    )
+    return Profile(
+        facts=facts,
+        routes=route_names,
+        parts=tuple(Part(*name.split("\t", 1)) for name in part_names),
+        codes=code_names,
+        texts={row[0]: Text(*row) for row in zip(*(texts[name].tolist() for name in ("statement", "text", "kind", "database")), strict=True)},
+        processes=len(process_names),
+        queue_known=bool(requests["queue_known"].all()),
+        lasted_s=float(columns.due_s.max() - columns.due_s.min()),
+        requests=columns,
+        segments=Segments(
+            request=request,
+            part=part,
+            code=code,
+            start_s=arrived_s[request] + start_s,
+            duration_s=end_s - start_s,
+            own_s=own_s,
+            calls=segments["calls"].astype(np.int64),
+            rows=segments["rows"].astype(np.int64),
+        ),
+    )
+
+
+def _coded(values: Column) -> tuple[tuple[str, ...], Integers]:
+    """
+    Return the distinct texts, sorted, and each value's index into them.
+    """
+    names, index = np.unique(values.astype(str), return_inverse=True)
+    return tuple(names.tolist()), index.astype(np.int64)
+
+
+def _clipped(start_s: Floats, duration_s: Floats, inside_s: Floats) -> tuple[Floats, Floats]:
+    """
+    Return begin and end of segments, cut where their request ends: what runs after it is not waited for.
+    """
+    begin_s = np.clip(start_s, 0.0, inside_s)
+    return begin_s, np.clip(start_s + duration_s, begin_s, inside_s)
+
+
+def _own_seconds(request: Integers, segment: Integers, parent: Integers, start_s: Floats, end_s: Floats) -> Floats:
+    """
+    Return what of each segment is its own, so that the sum over a request is the time that any of them covers.
+    """
+    own_s = end_s - start_s
+    if not len(request):
+        return own_s
+    inner = np.flatnonzero(parent >= 0)
+    if len(inner):
+        outer = _places(request, segment, request[inner], parent[inner])
+        found = outer >= 0
+        np.subtract.at(own_s, outer[found], (end_s - start_s)[inner[found]])
+    covered_s = np.bincount(request, weights=own_s)
+    overlapping = np.flatnonzero(np.abs(covered_s - _union_seconds(request, start_s, end_s)) > ROUNDING_S)
+    bounds = np.searchsorted(request, [overlapping, overlapping + 1])
+    for low, high in bounds.T:
+        own_s[low:high] = _swept(start_s[low:high], end_s[low:high])
+    return np.maximum(own_s, 0.0)
+
+
+def _places(request: Integers, segment: Integers, wanted_request: Integers, wanted_segment: Integers) -> Integers:
+    """
+    Return where each wanted (request, segment) stands, -1 where it was not kept.
+    """
+    width = int(max(segment.max(), wanted_segment.max())) + 1
+    keys = request * width + segment
+    order = np.argsort(keys, kind="stable")
+    wanted = wanted_request * width + wanted_segment
+    place = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+    return np.where(keys[order][place] == wanted, order[place], -1)
+
+
+def _union_seconds(request: Integers, start_s: Floats, end_s: Floats) -> Floats:
+    """
+    Return for each request the time that at least one of its segments covers; rows ordered by request, start.
+    """
+    # Requests are laid behind one another on one axis, so that one running maximum serves all of them.
+    stride_s = float(end_s.max()) + 1.0
+    begin, end = start_s + request * stride_s, end_s + request * stride_s
+    reached = np.concatenate([[-np.inf], np.maximum.accumulate(end)[:-1]])
+    new_s = np.maximum(end - np.maximum(begin, reached), 0.0)
+    return np.bincount(request, weights=new_s)
+
+
+def _swept(start_s: Floats, end_s: Floats) -> Floats:
+    """
+    Return the own time of overlapping segments of one request: each instant goes to the one that began last.
+    """
+    own_s = np.zeros(len(start_s))
+    edges = np.unique(np.concatenate([start_s, end_s]))
+    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        running = np.flatnonzero((start_s <= begin) & (end_s >= end))
+        if len(running):
+            own_s[running[-1]] += end - begin
+    return own_s

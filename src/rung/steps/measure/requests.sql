@@ -1,0 +1,23 @@
+-- One row a request in order of arrival.  The arrival is when the load balancer or the load took the
+-- request, where that is known; else when the app did.
+with numbered as (
+    select
+        *,
+        arrived_s - coalesce(queue_s, 0) as due_s,
+        row_number() over (order by arrived_s, host, instance, worker, request) - 1 as number
+    from requests
+)
+select
+    number,
+    method || ' ' || route as route,
+    host || '/' || instance || '/' || worker as process,
+    due_s - min(due_s) over () as due_s,
+    arrived_s - min(due_s) over () as arrived_s,
+    coalesce(queue_s, 0) as queue_s,
+    queue_s is not null as queue_known,
+    duration_s,
+    cpu_s,
+    status,
+    cancelled
+from numbered
+order by number

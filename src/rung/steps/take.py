@@ -1,0 +1,146 @@
+"""
+Turn a quote into a change: the statements, the files for the user's repository, and how to undo it.
+
+In        a Quote with a plan
+Out       a Change, a value; the same quote gives the same change
+Not here  running or writing any of it (adapters/hands.py)
+
+Why CREATE INDEX CONCURRENTLY is written as it is: a short lock_timeout fails the build when one writer
+is open and leaves an INVALID index, on which IF NOT EXISTS then "succeeds"; its waits block nobody, so
+minutes are right.  A statement_timeout would kill a long build.  Success is `indisvalid`, never the
+absence of an error.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rung.ports import Index, Statement, TextFile
+from rung.steps.price.quote import BuildIndex, Quote
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    What taking a move does.
+
+    Attributes:
+        move: The quote's name.
+        build: The index it builds.
+        statement: What builds it, outside a transaction.
+        undo: What takes it away again, likewise.
+        files: The migration and its undo, for the user's repository.
+    """
+
+    move: str
+    build: BuildIndex
+    statement: Statement
+    undo: Statement
+    files: tuple[TextFile, ...]
+
+
+def take(quote: Quote, *, folder: str, lock_timeout_s: float) -> Change:
+    """
+    Return the change that *quote* describes.
+
+    Args:
+        folder: The folder of migrations, relative to the repository.
+        lock_timeout_s: How long the build may wait for a lock.
+    """
+    assert quote.plan is not None, "doing nothing has no change"
+    build = quote.plan
+    create, drop = create_index(build.index, build.name), drop_index(build.index, build.name)
+    stem = f"{folder}/{file_stem(quote.name)}"
+    timeout_s = round(lock_timeout_s)
+    return Change(
+        move=quote.name,
+        build=build,
+        statement=create,
+        undo=drop,
+        files=(
+            TextFile(f"{stem}.sql", _MIGRATION.format(what=quote.what, statement=create.sql, check=_check(build), timeout_s=timeout_s)),
+            TextFile(f"{stem}.undo.sql", _UNDO.format(what=quote.what, statement=drop.sql, timeout_s=timeout_s)),
+        ),
+    )
+
+
+_MIGRATION = """\
+-- {what}
+-- Run it outside a transaction, on a direct connection (not through PgBouncer): psql -f THIS_FILE
+-- Writers are not blocked; transactions older than the build delay it.
+SET statement_timeout = 0;
+SET lock_timeout = '{timeout_s}s';
+{statement};
+RESET lock_timeout;
+RESET statement_timeout;
+-- Must give t; if it gives f, the build failed half-way: run the undo, then this again.
+{check};
+"""
+
+_UNDO = """\
+-- Undo of: {what}
+SET lock_timeout = '{timeout_s}s';
+{statement};
+RESET lock_timeout;
+"""
+
+
+def create_index(index: Index, name: str) -> Statement:
+    """
+    Return the statement that builds *index* without blocking writers.
+
+    >>> from rung.ports import IndexColumn
+    >>> create_index(Index("public", "orders", (IndexColumn("id", True),)), "by_id").sql
+    'CREATE INDEX CONCURRENTLY "by_id" ON "public"."orders" ("id" DESC)'
+    """
+    columns = ", ".join(identifier(column.name) + (" DESC" if column.descending else "") for column in index.columns)
+    table = f"{identifier(index.schema)}.{identifier(index.table)}"
+    return Statement(f"CREATE INDEX CONCURRENTLY {identifier(name)} ON {table} ({columns})")
+
+
+def drop_index(index: Index, name: str) -> Statement:
+    """
+    Return the statement that takes an index away without blocking writers.
+    """
+    return Statement(f"DROP INDEX CONCURRENTLY IF EXISTS {identifier(index.schema)}.{identifier(name)}")
+
+
+def _check(build: BuildIndex) -> str:
+    qualified = literal(f"{identifier(build.index.schema)}.{identifier(build.name)}")
+    return f"SELECT indisvalid FROM pg_index WHERE indexrelid = {qualified}::regclass"
+
+
+def identifier(name: str) -> str:
+    """
+    Return *name* quoted as an SQL identifier.
+
+    Source: PostgreSQL documentation, 4.1.1: a quote inside is doubled; a NUL cannot be in one.
+
+    >>> identifier('strange "name"')
+    '"strange ""name"""'
+    """
+    assert "\0" not in name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """
+    Return *text* quoted as an SQL string, whatever standard_conforming_strings says.
+
+    >>> literal("it's")
+    "'it''s'"
+    """
+    assert "\0" not in text
+    quoted = "'" + text.replace("'", "''") + "'"
+    return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+
+
+def file_stem(name: str) -> str:
+    """
+    Return a move's name as a file's name.
+
+    >>> file_stem("index:orders(customer_id,created_at)")
+    'index-orders-customer_id-created_at'
+    """
+    return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")
