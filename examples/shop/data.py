@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import datetime
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 
 import asyncpg
@@ -29,7 +29,7 @@ async def lay(
     orders: int = 1_000_000,
     customers: int = 50_000,
     products: int = 5_000,
-    today: datetime.date | None = None,
+    today: date | None = None,
     say: Callable[[str], object] = print,
 ) -> None:
     """
@@ -73,8 +73,7 @@ async def _settle(connection: asyncpg.Connection, say: Callable[[str], object]) 
     Do now what the server would otherwise start on its own in the first busy minutes.
     """
     began_s = time.monotonic()
-    for table in ("customers", "products", "reviews", "orders", "order_lines"):
-        await connection.execute(f"VACUUM (ANALYZE) {table}")
+    await connection.execute("VACUUM (ANALYZE) customers, products, reviews, orders, order_lines")
     try:
         await connection.execute("CHECKPOINT")
     except asyncpg.InsufficientPrivilegeError:

@@ -27,8 +27,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """
     engine = make_engine()
     app.state.sessions = async_sessionmaker(engine, expire_on_commit=False)
-    yield
-    await engine.dispose()
+    try:
+        yield
+    finally:
+        await engine.dispose()
 
 
 app = FastAPI(title="The Shop", lifespan=lifespan)

@@ -42,4 +42,4 @@ async def sales_by_category(session: AsyncSession) -> Sequence[CategorySales]:
         .group_by(Product.category)
         .order_by(amount.desc())
     )
-    return [CategorySales(*row) for row in rows.tuples()]
+    return [CategorySales(*row) for row in rows]

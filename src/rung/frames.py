@@ -154,7 +154,7 @@ class Reader:
         try:
             if not self._greeted:
                 _refuse_newer(body)
-            frame = self._decoder.decode(body)
+            frame: Hello | Batch = self._decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise FrameRefused(f"not a frame of format {FORMAT}: {error}") from error
         if not self._greeted and not isinstance(frame, Hello):

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rung.config import Settings
-from rung.errors import LedgerError
 from rung.ports import (
     Answers,
     Applied,
@@ -33,7 +32,7 @@ from rung.ports import (
 )
 from rung.steps import ledger
 from rung.steps.confirm import Verdict, confirm
-from rung.steps.find import Finding, Goal, find
+from rung.steps.find import Finding, find, goal_of
 from rung.steps.ledger import Entry
 from rung.steps.measure import Profile, measure
 from rung.steps.price import price
@@ -93,12 +92,7 @@ class Loop:
 
     def __init__(self, *, ports: Ports, moves: Sequence[Move], settings: Settings) -> None:
         self.ports, self.moves, self.settings = ports, moves, settings
-        self.goal = Goal(
-            percentile=settings.goal_percentile,
-            target_s=settings.goal_latency_s,
-            headroom=settings.goal_headroom,
-            errors_share=settings.goal_errors_share,
-        )
+        self.goal = goal_of(settings)
 
     def climb(self, before: str, *, choose: Callable[[Look], Quote | None], traffic: Traffic, say: Say) -> Turn:
         """
@@ -137,7 +131,7 @@ class Loop:
         """
         Write the change's files and its entry in the ledger; the database is not touched.
         """
-        change = take(quote, folder=self.settings.migrations_folder, lock_timeout_s=self.settings.index_lock_timeout_s)
+        change = self._change(quote)
         self.ports.hands.write(change.files)
         self._write(ledger.taken(self.entries(), finding, quote))
         return change
@@ -147,6 +141,12 @@ class Loop:
         Run the change against the database.
         """
         return self.ports.hands.build_index(change.build.index, change.build.name, change.statement, say=say, wait=wait)
+
+    def taken(self, move: str | None) -> Change:
+        """
+        Return the change of the newest entry of the ledger (whose move begins with *move*).
+        """
+        return self._change(ledger.newest(self.entries(), move).quote)
 
     def undo(self, change: Change) -> None:
         """
@@ -158,20 +158,12 @@ class Loop:
         """
         Return whether the number moved from *before* to *after*, and write it into the move's entry.
 
-        Without any entry in the ledger the two recordings are compared as they are.
+        Recordings that no entry speaks of are compared as they are.
         """
-        entries = self.entries()
-        entry = ledger.find_open(entries, move)
-        if move is not None and entry is None:
-            raise LedgerError(
-                f"the ledger has no move {move!r}",
-                why=f"It holds: {', '.join(entry.quote.name for entry in entries) or 'nothing yet'}.",
-                steps=(("See the ledger", "rung ledger"),),
-            )
-        # An entry speaks of the recording that its quote was made from; of others it promised nothing.
-        quote = entry.quote if entry is not None and (move is not None or entry.before == before) else None
+        entry = ledger.speaking_of(self.entries(), before, move)
+        quote = entry.quote if entry is not None else None
         verdict = confirm(self.measure(before), self.measure(after), self.goal, quote)
-        if entry is not None and quote is not None:
+        if entry is not None:
             self._write(ledger.confirmed(entry, verdict))
         return verdict
 
@@ -198,6 +190,9 @@ class Loop:
                 question = step.send(answer)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+
+    def _change(self, quote: Quote) -> Change:
+        return take(quote, folder=self.settings.migrations_folder, lock_timeout_s=self.settings.index_lock_timeout_s)
 
     def _write(self, entry: Entry) -> None:
         self.ports.ledger.write(TextFile(entry.path, self.ports.text_of(ledger.to_tree(entry))))

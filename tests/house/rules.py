@@ -87,7 +87,6 @@ BANNED_NAMES = {
 BANNED_TITLES = BANNED_NAMES | {
     "common": "name what is common to them",
     "shared": "name what is shared",
-    "base": "name the idea that the others are kinds of",
     "handler": "name it after what it does with the event",
     "processor": "name it after what it makes",
 }
@@ -111,9 +110,9 @@ def _banned_words(source: Source, line: int, where: str, name: str, banned: dict
             yield Offence(source.path, line, where, f"the name {name!r}", f"Instead: {banned[word.lower()]}.")
 
 
-UNIT_SUFFIX = re.compile(
-    r"_(ms|msec|millis|us|usec|micros|ns|nanos|sec|secs|seconds|minutes|hours|kb|mb|gb|kib|mib|gib)$"
-)
+UNIT_SUFFIX = re.compile(r"_(ms|msec|millis|us|usec|micros|ns|nanos|sec|secs|kb|mb|gb|kib|mib|gib)$")
+# A verb may say what it returns (show_seconds); a quantity ends in its unit's sign.
+UNIT_WORD = re.compile(r"_(seconds|minutes|hours)$")
 UNIT_IN_SQL = re.compile(r"\b\w+_(ms|us|ns|kb|mb|gb)\b")
 UNIT_REMEDY = "Seconds and bytes: the name ends in _s or _bytes, and units.py turns them into words."
 
@@ -129,13 +128,13 @@ def unit_suffixes(source: Source) -> Iterator[Offence]:
         return
     for node, where in scoped(source.tree):
         match node:
-            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
-                pass
-            case ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                pass
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()) | ast.arg(arg=name):
+                quantity = True
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                quantity = False
             case _:
                 continue
-        if UNIT_SUFFIX.search(name.lower()):
+        if UNIT_SUFFIX.search(name.lower()) or (quantity and UNIT_WORD.search(name.lower())):
             yield Offence(source.path, node.lineno, where, f"the name {name!r}", UNIT_REMEDY)
 
 

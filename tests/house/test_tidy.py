@@ -34,8 +34,10 @@ Rule = Callable[[Source], Iterator[Offence]]
 
 # Exceptions, each with its reason; one that is no longer needed fails, so that the lists only get shorter.
 # Keys are a path, or path::function.
-LONG_FUNCTIONS: dict[str, tuple[int, str]] = {}  # (lines it has now, reason): it may shrink, not grow
-LONG_FILES: dict[str, tuple[int, str]] = {}
+LONG_FUNCTIONS: dict[str, tuple[int, str]] = {}  # (lines allowed, reason)
+LONG_FILES: dict[str, tuple[int, str]] = {
+    "src/rung/errors.py": (600, "a table: one short class for each thing that can go wrong, drawn as one tree"),
+}
 UNIT_NAMES: dict[str, str] = {}
 CONVERTERS: dict[str, str] = {}
 CHANGEABLE_VALUES: dict[str, str] = {}
@@ -131,9 +133,15 @@ def test_times_are_seconds_and_sizes_are_bytes() -> None:
     hold(rules.unit_suffixes, [*python(*OURS, but=["src/rung/units.py"]), *sql], UNIT_NAMES)
 
 
-@pytest.mark.parametrize("bad", ["wait_ms = 1", "def f(size_mb): ...", "def wait_seconds(): ...", "row.total_us = 3"])
+@pytest.mark.parametrize(
+    "bad", ["wait_ms = 1", "def f(size_mb): ...", "def wait_us(): ...", "wait_seconds = 1", "row.total_us = 3"]
+)
 def test_the_rule_for_units_bites(bad: str) -> None:
-    bites(rules.unit_suffixes, bad, "wait_s = row.total_ms\nsize_bytes = 1\nrows_min = 2\nstatus = 3")
+    bites(
+        rules.unit_suffixes,
+        bad,
+        "def show_seconds(): ...\nwait_s = row.total_ms\nsize_bytes = 1\nrows_min = 2\nstatus = 3",
+    )
 
 
 def test_the_rule_for_units_bites_in_sql() -> None:
@@ -158,10 +166,9 @@ def test_functions_fit_on_a_screen() -> None:
 
     rule.__doc__ = rules.long_functions.__doc__
     hold(rule, python(*EVERYTHING))
-    excepted = {
-        f"{o.path}::{o.where}" for s in python(*EVERYTHING) for o in rules.long_functions(s, FUNCTION_LINES_MAX)
-    }
-    assert set(LONG_FUNCTIONS) <= excepted, "an exception is no longer needed: take it out of LONG_FUNCTIONS"
+    listed = [source for source in FILES if any(key.startswith(f"{source.path}::") for key in LONG_FUNCTIONS)]
+    long = {f"{o.path}::{o.where}" for source in listed for o in rules.long_functions(source, FUNCTION_LINES_MAX)}
+    assert set(LONG_FUNCTIONS) <= long, "an exception is no longer needed: take it out of LONG_FUNCTIONS"
 
 
 def test_the_rule_for_functions_bites() -> None:

@@ -107,6 +107,7 @@ class Home:
             return cls(folder=folder, place=folder, account=account)
         place = temporary_folder(account)
         link.symlink_to(place / "data", target_is_directory=True)
+        (place / "belongs-to").write_text(f"{folder}\n")  # for whoever finds it after that folder was deleted
         return cls(folder=folder, place=place, account=account)
 
     @property

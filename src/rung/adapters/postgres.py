@@ -11,6 +11,7 @@ server never adds to its trouble.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -51,6 +52,12 @@ def plain(dsn: str) -> str:
     """
     scheme, mark, rest = dsn.partition("://")
     return f"postgresql://{rest}" if mark and scheme.split("+")[0] in ("postgresql", "postgres") else dsn
+
+
+class CannotPlan(psycopg.Error):
+    """
+    The server would not plan a statement as it was recorded.
+    """
 
 
 @contextmanager
@@ -123,17 +130,24 @@ def explain(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> 
 
     Source: PostgreSQL documentation, EXPLAIN (GENERIC_PLAN since 16).
     """
-    # The text is the app's own statement, normalised; EXPLAIN without ANALYZE never runs it, and it is
-    # sent by the extended protocol, which takes one statement only.
+    # The text is the app's own statement, normalised; EXPLAIN without ANALYZE never runs it.  Only the
+    # simple protocol leaves $n unbound, as GENERIC_PLAN needs, and it would take several statements at
+    # once; so the text is parsed first by the extended protocol, which refuses more than one.
     question = sql.SQL("EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) ").as_bytes(connection) + statement.encode()
     if connection.info.server_version < GENERIC_PLAN_SINCE:
-        raise psycopg.NotSupportedError("generic plans can be asked for since PostgreSQL 16")
+        raise CannotPlan("generic plans can be asked for since PostgreSQL 16")
     with connection.transaction(force_rollback=True):
-        result = connection.pgconn.exec_params(question, [])
-        if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
-            raise psycopg.ProgrammingError(result.error_message.decode(errors="replace"))
-        tree = psycopg.types.json.json.loads(result.get_value(0, 0) or b"[]")
+        parsed = connection.pgconn.prepare(b"", question)
+        _refuse_failed(parsed, psycopg.pq.ExecStatus.COMMAND_OK)
+        result = connection.pgconn.exec_(question)
+        _refuse_failed(result, psycopg.pq.ExecStatus.TUPLES_OK)
+        tree = json.loads(result.get_value(0, 0) or b"[]")
     return plan_of(tree[0]["Plan"])
+
+
+def _refuse_failed(result: psycopg.pq.abc.PGresult, wanted: int) -> None:
+    if result.status != wanted:
+        raise CannotPlan(result.error_message.decode(errors="replace").removeprefix("ERROR:").strip())
 
 
 CONDITIONS = ("Index Cond", "Recheck Cond", "Filter", "Join Filter", "Hash Cond", "Merge Cond", "Sort Key", "Group Key")

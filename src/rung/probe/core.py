@@ -18,7 +18,10 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from time import perf_counter, time
-from typing import Any
+
+TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
+if TYPE_CHECKING:
+    from typing import Any
 
 SEGMENTS_MAX = 2_000  # of one request kept apart; more are summed by (seam, name, code)
 SUMS_MAX = 2_000  # different sums of one request; what comes after them is dropped
@@ -195,7 +198,8 @@ def leave(
         if scope.seam == "pool" and duration_s < POOL_WAIT_S_MIN and not scope.used:
             return
         outer.used = True
-        keep(request, scope.serial, outer.serial, seam or scope.seam, name, scope.start, duration_s, database, code, rows)
+        where = (seam or scope.seam, name, database, code, rows)
+        keep(request, scope.serial, outer.serial, where, start=scope.start, duration_s=duration_s)
     except Exception:
         failed()
 
@@ -217,17 +221,17 @@ def keep(
     request: Request,
     serial: int | None,
     parent: int | None,
-    seam: str,
-    name: str,
+    where: tuple[str, str, str | None, str | None, int | None],
+    *,
     start: float,
     duration_s: float,
-    database: str | None = None,
-    code: str | None = None,
-    rows: int | None = None,
 ) -> None:
     """
-    Append a finished segment, or add it to a sum where the request has too many; *start* is of perf_counter.
+    Append a finished segment, or add it to a sum where the request has too many.
+
+    *where* is seam, name, database, code and rows; *start* is of perf_counter.
     """
+    seam, name, database, code, rows = where
     start_s = start - request.start
     if len(request.segments) < SEGMENTS_MAX:
         request.segments.append((serial, parent, seam, name, start_s, duration_s, 1, database, code, rows))

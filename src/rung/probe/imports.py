@@ -20,9 +20,12 @@ import threading
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
 
 from rung.probe.core import failed
+
+TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
+if TYPE_CHECKING:
+    from typing import Any
 
 # module -> the instrument that has a function for it, named after the module's last part
 INSTRUMENTS = {
@@ -109,9 +112,7 @@ def instrument(module: ModuleType) -> None:
     try:
         name = module.__name__
         instruments = importlib.import_module(f"rung.probe.instruments.{INSTRUMENTS[name]}")
-        if not getattr(module, "__rung__", False):
-            module.__rung__ = True  # type: ignore[attr-defined]
-            instruments.MODULES[name](module)
+        instruments.MODULES[name](module)
     except Exception:
         failed()
 

@@ -97,4 +97,4 @@ def _shown(filename: str) -> str | None:
     if foreign and not path.startswith(_EXAMPLES):
         return None
     here = os.path.join(os.path.realpath(os.getcwd()), "")
-    return path[len(here) :] if path.startswith(here) else path
+    return path.removeprefix(here)

@@ -37,11 +37,18 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_TAG = re.compile(r"\$(?:[^\W\d]\w*)?\$")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _PARAMETER = re.compile(r"\$(\d+)")
 # SQL's `date '2026-01-01'` takes a literal only; as `$1::date` it takes a parameter.
-_TYPED = frozenset("date time timetz timestamp timestamptz interval json jsonb uuid numeric bytea inet bool".split())
-_BY_ENDS = frozenset("limit offset having fetch rows range where from union intersect except window for".split())
+_TYPED = frozenset({
+    "date", "time", "timetz", "timestamp", "timestamptz", "interval", "json",
+    "jsonb", "uuid", "numeric", "bytea", "inet", "bool",
+})  # fmt: skip
+_BY_ENDS = frozenset({
+    "limit", "offset", "having", "fetch", "rows", "range", "where", "from",
+    "union", "intersect", "except", "window", "for",
+})  # fmt: skip
 
 _ELEMENT = r"\$\d+(?:::\w+(?: \w+)*(?:\(\$?\d+(?:, \$?\d+)*\))?(?:\[\])*)?"
 _LIST = re.compile(rf"(?<=[(\[])({_ELEMENT})(?:, {_ELEMENT})+(?=[)\]])")
@@ -49,10 +56,12 @@ _IN = re.compile(rf"(\b(?:IN|in|In|iN) \(|\b[Aa][Rr][Rr][Aa][Yy] ?\[)({_ELEMENT}
 _ROW = rf"\((?:{_ELEMENT}|DEFAULT|default|NULL|null)(?:, (?:{_ELEMENT}|DEFAULT|default|NULL|null))*\)"
 _ROWS = re.compile(rf"(\bVALUES {_ROW})(?:, {_ROW})+", re.IGNORECASE)
 
-_READS = frozenset("select table values show with".split())
-_WRITES = frozenset("insert update delete merge truncate copy".split())
-_WRITING = re.compile(r"\b(?:insert into|update|delete from|merge into|for (?:no key )?update|for (?:key )?share)\b", re.I)
-_INTO = re.compile(r"\bselect\b[^()]*\binto\b", re.I)
+_READS = frozenset({"select", "table", "values", "show", "with"})
+_WRITES = frozenset({"insert", "update", "delete", "merge", "truncate", "copy"})
+_WRITING = re.compile(
+    r"\b(?:insert into|update|delete from|merge into|for (?:no key )?update|for (?:key )?share)\b", re.IGNORECASE
+)
+_INTO = re.compile(r"\bselect\b[^()]*\binto\b", re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
@@ -114,7 +123,7 @@ def _comment_end(text: str, position: int) -> int:
 
 def _unreadable(text: str, position: int) -> bool:
     # A quote that begins no whole string or name, or a $tag$ without its end: what follows may be a value.
-    return text[position] in "'\"\\" or re.match(r"\$(?:[^\W\d]\w*)?\$", text[position:]) is not None
+    return text[position] in "'\"\\" or _TAG.match(text, position) is not None
 
 
 class _Reader:
@@ -135,31 +144,31 @@ class _Reader:
         """
         Add one token; False where nothing after it can be trusted.
         """
-        token = match[0]
-        if kind in ("space", "line_comment"):
+        piece = match[0]
+        if kind in {"space", "line_comment"}:
             if self.parts and self.parts[-1] != " ":
                 self.parts.append(" ")
             return True
-        if kind in ("string", "dollar"):
-            return self._string(token, kind)
+        if kind in {"string", "dollar"}:
+            return self._string(piece, kind)
         self.after_string = False
         if kind == "number":
-            token = token if self._is_position(token) else self._parameter()
+            piece = piece if self._is_position(piece) else self._parameter()
         elif kind == "percent" and self.percent:
-            token = "%" if token == "%%" else self._percent(match["name"])
+            piece = "%" if piece == "%%" else self._percent(match["name"])
         elif kind == "word":
-            self._word(token.lower())
-        elif token in "()":
+            self._word(piece.lower())
+        elif piece in "()":
             self.in_by = False
-        self.parts.append(token)
-        self.last = token
+        self.parts.append(piece)
+        self.last = piece
         return True
 
     def _string(self, token: str, kind: str) -> bool:
         if self.after_string:  # 'a' 'b' on two lines are one literal
             return True
         # With standard_conforming_strings off, 'it\'s' goes on where this string seems to end.
-        if kind == "string" and token[0] not in "eE" and token.endswith("\\'"):
+        if kind == "string" and token[0] not in "eE" and "\\'" in token:
             return False
         self.after_string = True
         if self.last.lower() in _TYPED:

@@ -37,7 +37,7 @@ def named(name: str) -> Describe:
     Return a description that is the same for every call.
     """
     described = Described(name)
-    return lambda args, kwargs, result: described
+    return lambda _args, _kwargs, _result: described
 
 
 def query(text: str, database: str | None, *, percent: bool, rows: int | None = None) -> Described:

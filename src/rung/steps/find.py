@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rung.config import Settings
 from rung.errors import RecordingTooShort
 from rung.ports import Describe, Explain, Plan, Server, ServerFacts, Step, Table, Unavailable
 from rung.steps.measure import Floats, Part, Profile, percentile
@@ -47,6 +48,18 @@ class Goal:
     target_s: float
     headroom: float
     errors_share: float
+
+
+def goal_of(settings: Settings) -> Goal:
+    """
+    Return the goal that the settings in force ask for.
+    """
+    return Goal(
+        percentile=settings.goal_percentile,
+        target_s=settings.goal_latency_s,
+        headroom=settings.goal_headroom,
+        errors_share=settings.goal_errors_share,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,12 +100,33 @@ def from_text(file: TextFile) -> Entry:
         ) from None
 
 
-def find_open(entries: list[Entry], asked: str | None) -> Entry | None:
+def newest(entries: list[Entry], move: str | None) -> Entry:
     """
-    Return the newest entry that waits for its verdict, of the move that begins with *asked* if given.
+    Return the newest entry, of the move that begins with *move* if given.
+
+    Raises:
+        LedgerError: there is none.
     """
-    waiting = [entry for entry in entries if asked is None or entry.quote.name.startswith(asked)]
-    return max(waiting, key=lambda entry: entry.number, default=None)
+    found = [entry for entry in entries if move is None or entry.quote.name.startswith(move)]
+    if not found:
+        raise LedgerError(
+            f"the ledger has no move {move!r}" if move else "the ledger is empty",
+            why=f"It holds: {', '.join(entry.quote.name for entry in entries) or 'nothing yet'}.",
+            steps=(("See the ledger", "rung ledger"), ("Take a move", "rung take")),
+        )
+    return max(found, key=lambda entry: entry.number)
+
+
+def speaking_of(entries: list[Entry], before: str, move: str | None) -> Entry | None:
+    """
+    Return the entry whose promise a comparison with *before* tests; with *move* the newest of that move.
+
+    An entry speaks of the recording that its quote was made from; of others it promised nothing.
+    """
+    if move is not None:
+        return newest(entries, move)
+    of_it = [entry for entry in entries if entry.before == before]
+    return max(of_it, key=lambda entry: entry.number, default=None)
 
 
 def is_entry(name: str) -> bool:

@@ -117,8 +117,8 @@ def identifier(name: str) -> str:
 
     Source: PostgreSQL documentation, 4.1.1: a quote inside is doubled; a NUL cannot be in one.
 
-    >>> identifier('strange "name"')
-    '"strange ""name"""'
+    >>> print(identifier('a "b" c'))
+    "a ""b"" c"
     """
     assert "\0" not in name
     return '"' + name.replace('"', '""') + '"'

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import errno
 import gc
+import os
 import resource
 import select
 import selectors
@@ -155,14 +156,8 @@ class _Sender:
 
     async def _dispatch(self, session: aiohttp.ClientSession, ticker: asyncio.Task[None]) -> None:
         for due in self.schedule:
-            while True:
-                if self._must_end(ticker):
-                    return
-                wait_s = self.start_s + due.at_s - clock.monotonic_s()
-                # Also when it is behind, the dispatcher lets the tasks it has made begin.
-                await asyncio.sleep(min(max(wait_s, 0.0), _STOP_CHECK_S))
-                if wait_s <= _STOP_CHECK_S:
-                    break
+            if not await self._wait(due.at_s, ticker):
+                return
             if len(self.in_flight) >= self.in_flight_max:
                 self._note_not_sent(f"{self.in_flight_max} were in flight already")
                 continue
@@ -171,8 +166,19 @@ class _Sender:
             task.add_done_callback(self.in_flight.discard)
             self.sent += 1
         # The plan lasts its whole duration, also when nothing is due at its end.
-        while (left_s := self.plan.duration_s - self._elapsed_s()) > 0 and not self._must_end(ticker):
-            await asyncio.sleep(min(left_s, _STOP_CHECK_S))
+        await self._wait(self.plan.duration_s, ticker)
+
+    async def _wait(self, until_s: float, ticker: asyncio.Task[None]) -> bool:
+        """
+        Wait until *until_s* of the run; return False when the run is to end before.
+        """
+        while not self._must_end(ticker):
+            wait_s = until_s - self._elapsed_s()
+            # Also when it is behind, the dispatcher lets the tasks it has made begin.
+            await asyncio.sleep(min(max(wait_s, 0.0), _STOP_CHECK_S))
+            if wait_s <= _STOP_CHECK_S:
+                return True
+        return False
 
     async def _drain(self, ticker: asyncio.Task[None]) -> None:
         while self.in_flight and not self._must_end(ticker):
@@ -314,6 +320,7 @@ def _cpu_s() -> float:
 def _words(error: Exception) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the server closed the connection without an answer"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError):
+        # asyncio puts "Connect call failed" where the reason belongs; name resolution has numbers of its own, below 0.
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,196 @@
+"""
+Read frames of many processes and have them written each second, until the recorded command has ended.
+
+In        a listening socket, the lifeline
+Out       calls of the writer
+Not here  Parquet (writer.py), which frames are plausible (steps/record.py)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import FrameType
+
+from rung import clock
+from rung.adapters.collector.writer import Writer
+from rung.frames import FrameRefused, Hello, Reader
+from rung.steps.record import Intake, Process
+
+WRITE_EVERY_S = 1.0
+DRAIN_S_MAX = 2.0
+READ_BYTES = 262_144
+
+NOBODY_REPORTED = (
+    "rung: nothing is being recorded: no process with a supported web app has reported{after}.\n"
+    "rung: it may be another interpreter or virtual environment without rung (pip install rung there), python run\n"
+    "rung: with -I, -E or -S, a cleared environment, or an app that is not Starlette or FastAPI.\n"
+    "rung: rung record -- python -m uvicorn yourapp:app  uses the python that has rung.\n"
+)
+
+
+class Connection:
+    """
+    One process that is connected.
+    """
+
+    def __init__(self, stream: socket.socket) -> None:
+        self.stream = stream
+        self.reader = Reader()
+        self.process: Process | None = None
+
+
+def listening(path: str) -> socket.socket:
+    """
+    Return a socket that listens at *path*.
+    """
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    server.bind(path)
+    server.listen(128)
+    server.settimeout(0)
+    return server
+
+
+class Listener:
+    """
+    The collector's loop.
+    """
+
+    def __init__(
+        self,
+        server: socket.socket,
+        *,
+        socket_path: Path,
+        folder: Path,
+        lifeline: int,
+        name: str,
+        hello_within_s: float,
+    ) -> None:
+        self._server = server
+        self._socket_path = socket_path
+        self._lifeline: int | None = lifeline
+        self._intake = Intake()
+        self._writer = Writer(folder, name=name, started_s=clock.now_s(), say=_say)
+        self._warn_at: float | None = clock.monotonic_s() + hello_within_s
+        self._hello_within_s = hello_within_s
+        self._refused = 0
+        self._told_to_end = False
+        self._open = 0
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(server, selectors.EVENT_READ)
+        self._selector.register(lifeline, selectors.EVENT_READ)
+
+    def run(self) -> int:
+        """
+        Record until the command has ended, then seal.
+        """
+        for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(ignored, signal.SIG_IGN)
+        waker, wakened = socket.socketpair()
+        waker.settimeout(0)
+        signal.set_wakeup_fd(waker.fileno())
+        signal.signal(signal.SIGTERM, self._asked_to_end)
+        self._selector.register(wakened, selectors.EVENT_READ)
+        try:
+            self._record()
+        finally:
+            self._server.close()
+            with contextlib.suppress(OSError):
+                self._socket_path.unlink()
+                self._socket_path.parent.rmdir()
+        if not self._intake.processes and self._warn_at is not None:
+            _say(NOBODY_REPORTED.format(after=""))
+        self._writer.seal(self._intake, refused=self._refused)
+        return 0
+
+    def _asked_to_end(self, _number: int, _frame: FrameType | None) -> None:
+        self._told_to_end = True
+
+    def _record(self) -> None:
+        self._writer.begin(self._intake)
+        write_at = clock.monotonic_s() + WRITE_EVERY_S
+        end_at: float | None = None
+        while True:
+            busy = self._turn(max(0.0, min(WRITE_EVERY_S, write_at - clock.monotonic_s())) if end_at is None else 0.05)
+            now_s = clock.monotonic_s()
+            if now_s >= write_at:
+                self._writer.write(self._intake, refused=self._refused)
+                write_at = clock.monotonic_s() + WRITE_EVERY_S
+            self._warn(now_s)
+            if self._told_to_end and end_at is None:
+                end_at = now_s + DRAIN_S_MAX
+            # A child that outlives the command and still serves is still recorded; only the launcher says stop.
+            if (self._lifeline is None or end_at is not None) and self._open == 0 and not busy:
+                return
+            if end_at is not None and now_s >= end_at:
+                return
+
+    def _warn(self, now_s: float) -> None:
+        if self._intake.processes:
+            self._warn_at = None
+        elif self._warn_at is not None and now_s >= self._warn_at:
+            self._warn_at = None
+            _say(NOBODY_REPORTED.format(after=f" within {self._hello_within_s:g} s"))
+
+    def _turn(self, wait_s: float) -> bool:
+        events = self._selector.select(wait_s)
+        busy = False
+        for key, _ in events:
+            if key.fileobj is self._server:
+                self._accept()
+                busy = True
+            elif key.fileobj == self._lifeline:
+                if not os.read(key.fd, 4096):
+                    self._selector.unregister(key.fd)
+                    self._lifeline = None
+            elif isinstance(key.data, Connection):
+                self._read(key.data)
+                busy = True
+            elif isinstance(key.fileobj, socket.socket):
+                key.fileobj.recv(4096)
+        return busy
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            stream, _ = self._server.accept()
+            stream.settimeout(0)
+            self._selector.register(stream, selectors.EVENT_READ, Connection(stream))
+            self._open += 1
+
+    def _read(self, connection: Connection) -> None:
+        try:
+            data = connection.stream.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._close(connection)
+            return
+        try:
+            for frame in connection.reader.feed(data):
+                if isinstance(frame, Hello):
+                    connection.process = self._intake.hello(frame)
+                elif connection.process is not None:
+                    self._intake.batch(connection.process, frame)
+        except FrameRefused as refused:
+            self._refused += 1
+            _say(f"rung: refused what a process sent: {refused}\n")
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        self._selector.unregister(connection.stream)
+        connection.stream.close()
+        self._open -= 1
+
+
+def _say(text: str) -> None:
+    # Standard error is the app's as well, and may be gone before the collector is.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text)
+        sys.stderr.flush()

@@ -1,0 +1,313 @@
+"""
+Run a command of the user's, recorded: `rung record -- CMD`.
+
+On a terminal the launcher stays the parent of the command; elsewhere the command takes its place, so that pid,
+signals and exit status are the command's own, and the collector aside notices the end by a pipe.
+
+In        the command, the folder for recordings
+Out       the command running with the probe in its Python processes; its exit status
+Not here  what is recorded (probe/), writing it (adapters/collector)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from rung import clock
+from rung.errors import CommandNotExecutable, CommandNotFound, CommandNotStarted, ExtraMissing
+
+SEAL_S_MAX = 60.0
+LISTEN_S_MAX = 30.0
+SOCKET_PATH_BYTES_MAX = 100  # sun_path is 104 bytes on macOS, 108 on Linux
+
+BOOTSTRAP = Path(__file__).resolve().parent.parent / "probe" / "bootstrap"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """
+    What is asked for.
+    """
+
+    folder: Path
+    name: str
+    environment: Mapping[str, str]
+    detached: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """
+    What stands ready beside the command before it starts.
+    """
+
+    recording: Path
+    environment: Mapping[str, str]
+    lifeline: int
+    collector: subprocess.Popen[bytes] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """
+    A command that runs as a child and is recorded.
+    """
+
+    process: subprocess.Popen[bytes]
+    recording: Path
+    collector: subprocess.Popen[bytes]
+
+    def seal(self, timeout_s: float = SEAL_S_MAX) -> bool:
+        """
+        Have the recording sealed now, wait for that, and return whether it was.
+        """
+        with contextlib.suppress(ProcessLookupError):
+            self.collector.terminate()
+        try:
+            self.collector.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.collector.kill()
+            self.collector.wait()
+        return sealed(self.recording)
+
+
+def record(command: Sequence[str], *, folder: Path, name: str | None, terminal: bool) -> int:
+    """
+    Run *command* recorded and return its exit status, or minus the number of the signal that killed it.
+
+    Without a terminal it does not return: the command takes the place of this process.
+
+    Raises:
+        CommandNotFound, CommandNotExecutable, CommandNotStarted: nothing was started and nothing left behind.
+        ExtraMissing: what writes recordings is not installed.
+    """
+    program = resolved(command[0])
+    if os.environ.get("RUNG") == "off":
+        return _become(program, command, os.environ)
+    if terminal:
+        return _stay(start(command, folder=folder, name=name))
+    beside = _prepare(Plan(folder, name or Path(command[0]).name, os.environ, detached=True))
+    os.set_inheritable(beside.lifeline, True)  # noqa: FBT003 - the standard library's own signature
+    return _become(program, command, beside.environment)
+
+
+def start(
+    command: Sequence[str],
+    *,
+    folder: Path,
+    name: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    quiet: bool = False,
+    **options: Any,
+) -> Recorded:
+    """
+    Start *command* recorded as a child process; *options* go to subprocess.Popen.
+    """
+    program = resolved(command[0])
+    given = os.environ if environment is None else environment
+    beside = _prepare(Plan(folder, name or Path(command[0]).name, given, quiet=quiet))
+    assert beside.collector is not None
+    try:
+        process = subprocess.Popen(
+            list(command), executable=program, env=dict(beside.environment), pass_fds=(beside.lifeline,), **options
+        )
+    except OSError as error:
+        beside.collector.kill()
+        beside.collector.wait()
+        _remove(beside)
+        raise CommandNotExecutable(command[0], error.strerror or str(error)) from error
+    finally:
+        os.close(beside.lifeline)
+    return Recorded(process, beside.recording, beside.collector)
+
+
+def end_as(status: int) -> NoReturn:
+    """
+    End this process as the command ended: with its status, or by the signal that killed it.
+    """
+    if status < 0:
+        number = -status
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        status = 128 + number
+    sys.stdout.flush()
+    os._exit(status)
+
+
+def sealed(recording: Path) -> bool:
+    """
+    Return whether *recording* is whole.
+    """
+    try:
+        return json.loads((recording / "recording.json").read_text("utf-8")).get("sealed") is True
+    except (OSError, ValueError):
+        return False
+
+
+def wait_sealed(recording: Path, timeout_s: float) -> bool:
+    """
+    Wait until *recording* is sealed, at most *timeout_s*, and return whether it is.
+    """
+    until_s = clock.monotonic_s() + timeout_s
+    while not sealed(recording):
+        if clock.monotonic_s() >= until_s:
+            return False
+        clock.sleep(0.02)
+    return True
+
+
+def resolved(program: str) -> str:
+    """
+    Return the path of *program*, looked up as a shell would.
+    """
+    found = shutil.which(program)
+    if found is not None:
+        return found
+    if os.sep in program and Path(program).exists():
+        raise CommandNotExecutable(program, "it is a folder" if Path(program).is_dir() else "no permission to execute")
+    raise CommandNotFound(program)
+
+
+def _prepare(plan: Plan) -> Beside:
+    for module in ("duckdb", "numpy"):
+        if importlib.util.find_spec(module) is None:
+            raise ExtraMissing(module)
+    recording, called = _new_recording(plan.folder, plan.name)
+    read_end, write_end = os.pipe()
+    socket_path: Path | None = None
+    try:
+        socket_path = _socket_path()
+        collector = _start_collector(plan, recording, called, socket_path, read_end)
+    except (OSError, subprocess.SubprocessError) as error:
+        os.close(write_end)
+        shutil.rmtree(recording, ignore_errors=True)
+        if socket_path is not None:
+            shutil.rmtree(socket_path.parent, ignore_errors=True)
+        raise CommandNotStarted(str(error)) from error
+    finally:
+        os.close(read_end)
+    if not plan.quiet:
+        sys.stderr.write(f"rung: recording to {recording}\n")
+        sys.stderr.flush()
+    inherited = plan.environment.get("PYTHONPATH")
+    environment = {
+        **plan.environment,
+        "PYTHONPATH": f"{BOOTSTRAP}{os.pathsep}{inherited}" if inherited else str(BOOTSTRAP),
+        "RUNG_SOCKET": str(socket_path),
+        "RUNG_INSTANCE": secrets.token_hex(4),
+        "RUNG_RECORDING": str(recording.resolve()),
+    }
+    return Beside(recording, environment, write_end, collector)
+
+
+def _new_recording(folder: Path, name: str) -> tuple[Path, str]:
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:60] or "app"
+    try:
+        if not folder.exists():
+            folder.mkdir(parents=True, mode=0o700)
+            (folder / ".gitignore").write_text("*\n", "utf-8")
+        (folder / "recordings").mkdir(exist_ok=True, mode=0o700)
+        stamp = clock.stamp(clock.now_s())
+        for turn in range(1, 1000):
+            called = safe if turn == 1 else f"{safe}-{turn}"
+            recording = folder / "recordings" / f"{stamp}-{called}"
+            with contextlib.suppress(FileExistsError):
+                recording.mkdir(mode=0o700)
+                return recording, called
+    except OSError as error:
+        raise CommandNotStarted(f"{folder} cannot hold a recording: {error.strerror}") from error
+    raise CommandNotStarted(f"{folder} holds a thousand recordings of this second")
+
+
+def _socket_path() -> Path:
+    base = tempfile.gettempdir()
+    if len(os.fsencode(base)) > SOCKET_PATH_BYTES_MAX - 20:
+        base = "/tmp"  # noqa: S108 - mkdtemp makes a private folder in it, and the socket's path must be short
+    return Path(tempfile.mkdtemp(prefix="rung-", dir=base)) / "s"
+
+
+def _start_collector(
+    plan: Plan, recording: Path, called: str, socket_path: Path, lifeline: int
+) -> subprocess.Popen[bytes] | None:
+    arguments = [
+        sys.executable, "-P", "-m", "rung.adapters.collector", "--folder", str(recording.resolve()),
+        "--socket", str(socket_path), "--lifeline", str(lifeline), "--name", called,
+    ]  # fmt: skip
+    collector = subprocess.Popen(
+        [*arguments, "--detach"] if plan.detached else arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env={key: value for key, value in plan.environment.items() if not key.startswith("RUNG_")},
+        pass_fds=(lifeline,),
+        start_new_session=True,
+    )
+    assert collector.stdout is not None
+    with collector.stdout as said:
+        listens = said.readline() == b"listening\n"
+    if not listens or plan.detached:
+        collector.wait(LISTEN_S_MAX)
+    if not listens:
+        raise subprocess.SubprocessError(f"the collector ended with status {collector.returncode}")
+    return None if plan.detached else collector
+
+
+def _remove(beside: Beside) -> None:
+    shutil.rmtree(Path(beside.environment["RUNG_SOCKET"]).parent, ignore_errors=True)
+    shutil.rmtree(beside.recording, ignore_errors=True)
+
+
+def _become(program: str, command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    # Python ignores these two for itself; the command must find them as they were.
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        number = getattr(signal, name, None)
+        if number is not None:
+            signal.signal(number, signal.SIG_DFL)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execve(program, list(command), dict(environment))  # noqa: S606 - the user's own command, no shell
+    except OSError as error:
+        raise CommandNotExecutable(command[0], error.strerror or str(error)) from error
+
+
+def _stay(recorded: Recorded) -> int:
+    process = recorded.process
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(number)
+
+    # The terminal sends these two to the command itself; forwarded, a server would see two and force its end.
+    # A function instead of SIG_IGN, which a child started from now on would inherit.
+    previous = {number: signal.signal(number, _nothing) for number in (signal.SIGINT, signal.SIGQUIT)}
+    previous |= {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        status = process.wait()
+        whole = recorded.seal()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    state = "sealed" if whole else "not sealed"
+    sys.stderr.write(f"rung: {recorded.recording} is {state}\n")
+    return status
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    pass

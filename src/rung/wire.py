@@ -1,0 +1,164 @@
+"""
+Wire settings, adapters and moves into a Loop: the only file that knows them all.
+
+In        the flags of a command, the environment, the working folder
+Out       a Workplace: settings in force, and a Loop ready to be driven
+Not here  what any of them does
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rung import config
+from rung.config import Settings
+from rung.errors import BadFile, BadValue, ExtraMissing, LedgerError
+
+if TYPE_CHECKING:
+    from rung.loop import Loop
+
+# The parts of the tool extra that every command but `record` and `load` needs.
+TOOL_MODULES = ("duckdb", "numpy", "psycopg", "sqlglot", "tomli_w", "psutil")
+
+
+def settings_of(flags: Mapping[str, str | None], *, folder: Path) -> Settings:
+    """
+    Return the settings in force in *folder*.
+    """
+    path = folder / config.FILE_NAME
+    try:
+        text = path.read_text("utf-8") if path.is_file() else None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise BadFile(config.FILE_NAME, str(problem)) from None
+    return config.settle(file_text=text, environ=os.environ, flags=flags)
+
+
+def database_of(settings: Settings, flag: str | None) -> str | None:
+    """
+    Return the DSN of the app's database: --database, rung.toml, DATABASE_URL, PG*, in this order; else None.
+
+    Raises:
+        BadValue: rung.toml names a variable that is not set.
+    """
+    if flag:
+        return flag
+    url = settings.database_url
+    if url.startswith("env:"):
+        name = url.removeprefix("env:")
+        if not os.environ.get(name):
+            raise BadValue("database.url", url, expected="the name of a variable that is set", where=f"{name} is not set")
+        return os.environ[name]
+    if url:
+        return url
+    if os.environ.get("DATABASE_URL"):
+        return os.environ["DATABASE_URL"]
+    # libpq reads PG* itself; an empty DSN means just that.
+    return "postgresql://" if any(os.environ.get(name) for name in ("PGHOST", "PGDATABASE", "PGSERVICE")) else None
+
+
+def require(*modules: str) -> None:
+    """
+    Raise ExtraMissing, with the pip line, for the first module that is not installed.
+    """
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise ExtraMissing(module)
+
+
+class Workplace:
+    """
+    A folder with its settings, recordings and ledger, and the Loop over them.
+
+    Attributes:
+        folder: Where rung.toml, the ledger and the migrations are: the user's repository.
+        data: Where recordings are.
+        database: The DSN, None where none was named.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, database: str | None) -> None:
+        self.folder, self.settings, self.database = folder, settings, database
+        self.data = folder / settings.folder
+
+    def recording(self, asked: str | None) -> str:
+        """
+        Return the name of the recording that *asked* means, the newest sealed one for None.
+        """
+        from rung.adapters.recordings import find_recording
+
+        return find_recording(self.data, asked)
+
+    def pair(self, loop: Loop, move: str | None) -> tuple[str, str]:
+        """
+        Return the recordings before and after the newest change in the ledger (or that of *move*).
+        """
+        from rung.adapters.recordings import names
+
+        from rung.steps import ledger
+
+        entry = ledger.newest(loop.entries(), move)
+        before = Path(entry.before).name
+        later = [name for name in names(self.data) if name > before]
+        if not later:
+            raise LedgerError(
+                f"there is no recording after {before}",
+                why="It was made before the change; the number after it is not known yet.",
+                steps=(("Record again, with the same load", "rung record -- uvicorn yourapp:app"),),
+            )
+        return entry.before, later[-1]
+
+    @contextmanager
+    def loop(self, *, fresh: bool = False) -> Iterator[Loop]:
+        """
+        Yield a Loop over this workplace; what it started ends with the block.
+
+        Args:
+            fresh: Ask the database anew instead of using the answers kept beside the recording.
+        """
+        require(*TOOL_MODULES)
+        from rung.adapters.answers import AnswerFile
+        from rung.adapters.hands import RepositoryHands
+        from rung.adapters.ledger import LedgerFolder, text_of
+        from rung.adapters.planner import DatabasePlanner
+        from rung.adapters.recordings import ParquetRecording, folder_of
+        from rung.loop import Loop, Ports
+        from rung.moves.index import IndexMove
+
+        asked_anew: set[str] = set()
+
+        def answers(name: str) -> AnswerFile:
+            first = fresh and name not in asked_anew
+            asked_anew.add(name)
+            return AnswerFile(self.data, name, fresh=first)
+
+        planner = DatabasePlanner(self.database, folder=self.data / "planner")
+        ports = Ports(
+            recording=lambda name: ParquetRecording(folder_of(self.data, name)),
+            answers=answers,
+            planner=planner,
+            hands=RepositoryHands(
+                self.folder,
+                self.database,
+                lock_timeout_s=self.settings.index_lock_timeout_s,
+                old_transaction_s=self.settings.index_old_transaction_s,
+            ),
+            ledger=LedgerFolder(self.folder / self.settings.ledger_folder),
+            text_of=text_of,
+        )
+        try:
+            yield Loop(ports=ports, moves=(IndexMove(),), settings=self.settings)
+        finally:
+            planner.close()
+
+
+def workplace(flags: Mapping[str, str | None], *, database: str | None, folder: Path | None = None) -> Workplace:
+    """
+    Return the workplace of *folder* (the working folder by default) with these flags in force.
+    """
+    place = folder if folder is not None else Path.cwd()
+    settings = settings_of(flags, folder=place)
+    return Workplace(place, settings, database_of(settings, database))
