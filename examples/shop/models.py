@@ -86,7 +86,6 @@ class Order(Base):
     currency: Mapped[str] = mapped_column(String(3), server_default="EUR")
     total: Mapped[Decimal] = mapped_column(Numeric(12, 2))
     payment: Mapped[str]
-    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     shipped_at: Mapped[datetime | None]
     ship_to: Mapped[str]
@@ -97,6 +96,7 @@ class Order(Base):
     email: Mapped[str]
     tracking_code: Mapped[str | None]
     note: Mapped[str | None]
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
 
     customer: Mapped[Customer] = relationship(back_populates="orders")
     lines: Mapped[list[OrderLine]] = relationship(back_populates="order", order_by="OrderLine.position")

@@ -36,7 +36,6 @@ CREATE TABLE orders (
     currency      char(3) NOT NULL DEFAULT 'EUR',
     total         numeric(12, 2) NOT NULL,
     payment       text NOT NULL,
-    customer_id   bigint NOT NULL,
     created_at    timestamptz NOT NULL DEFAULT now(),
     shipped_at    timestamptz,
     ship_to       text NOT NULL,
@@ -46,7 +45,9 @@ CREATE TABLE orders (
     country       char(2) NOT NULL,
     email         text NOT NULL,
     tracking_code text,
-    note          text
+    note          text,
+    -- Last, because the shop began with guests only.
+    customer_id   bigint NOT NULL
 );
 
 CREATE TABLE order_lines (

@@ -75,37 +75,81 @@ class Settings:
         "folder", ".rung", _text, expected="a folder", help="Where recordings and the managed database live."
     )
     goal_percentile: int = _setting(
-        "goal.percentile", "95", _percentile, expected="a percentile from 50 to 99", help="The percentile of latency that the goal is about."
+        "goal.percentile",
+        "95",
+        _percentile,
+        expected="a percentile from 50 to 99",
+        help="The percentile of latency that the goal is about.",
     )
     goal_latency_s: float = _setting(
-        "goal.latency", "300ms", _positive_seconds, expected="a time such as '300ms'", help="The latency that the percentile of each route must not exceed."
+        "goal.latency",
+        "300ms",
+        _positive_seconds,
+        expected="a time such as '300ms'",
+        help="The latency that the percentile of each route must not exceed.",
     )
     goal_headroom: float = _setting(
-        "goal.headroom", "2", _factor, expected="a factor of at least 1", help="By how much traffic may grow before the goal breaks."
+        "goal.headroom",
+        "2",
+        _factor,
+        expected="a factor of at least 1",
+        help="By how much traffic may grow before the goal breaks.",
     )
     goal_errors_share: float = _setting(
-        "goal.errors", "1 %", share, expected="a share such as '1 %'", help="The share of requests that may fail (status 500 and above)."
+        "goal.errors",
+        "1 %",
+        share,
+        expected="a share such as '1 %'",
+        help="The share of requests that may fail (status 500 and above).",
     )
     database_url: str = _setting(
-        "database.url", "", _text, expected="a postgresql:// URL or 'env:NAME'", help="The app's database. `env:NAME` reads it from the variable NAME, so that no password stands in a file."
+        "database.url",
+        "",
+        _text,
+        expected="a postgresql:// URL or 'env:NAME'",
+        help="The app's database. `env:NAME` reads it from the variable NAME, so that no password stands in a file.",
     )
     ledger_folder: str = _setting(
-        "ledger.folder", "rung/ledger", _text, expected="a folder", help="Where the ledger's entries are kept, to be committed."
+        "ledger.folder",
+        "rung/ledger",
+        _text,
+        expected="a folder",
+        help="Where the ledger's entries are kept, to be committed.",
     )
     migrations_folder: str = _setting(
-        "migrations.folder", "rung/migrations", _text, expected="a folder", help="Where `rung take` writes migrations and their undo."
+        "migrations.folder",
+        "rung/migrations",
+        _text,
+        expected="a folder",
+        help="Where `rung take` writes migrations and their undo.",
     )
     index_lock_timeout_s: float = _setting(
-        "index.lock_timeout", "5m", _positive_seconds, expected="a time such as '5m'", help="How long an index build may wait for a lock. Its waits block nobody, so minutes are right."
+        "index.lock_timeout",
+        "5m",
+        _positive_seconds,
+        expected="a time such as '5m'",
+        help="How long an index build may wait for a lock. Its waits block nobody, so minutes are right.",
     )
     index_old_transaction_s: float = _setting(
-        "index.old_transaction", "10s", _positive_seconds, expected="a time such as '10s'", help="A transaction open for longer is named before an index build, which would have to wait for it."
+        "index.old_transaction",
+        "10s",
+        _positive_seconds,
+        expected="a time such as '10s'",
+        help="A transaction open for longer is named before an index build, which would have to wait for it.",
     )
     load_duration_s: float = _setting(
-        "load.duration", "30s", _positive_seconds, expected="a time such as '30s'", help="How long `rung load` sends requests."
+        "load.duration",
+        "30s",
+        _positive_seconds,
+        expected="a time such as '30s'",
+        help="How long `rung load` sends requests.",
     )
     load_seed: int = _setting(
-        "load.seed", "1", _integer, expected="a whole number", help="The seed of the arrivals: the same seed sends the same requests at the same moments."
+        "load.seed",
+        "1",
+        _integer,
+        expected="a whole number",
+        help="The seed of the arrivals: the same seed sends the same requests at the same moments.",
     )
     sources: Mapping[str, str] = field(default_factory=dict)
 

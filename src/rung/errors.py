@@ -80,7 +80,9 @@ class UnknownName(UsageError):
 
     code = "unknown-name"
 
-    def __init__(self, kind: str, name: str, *, known: Sequence[str], where: str = "", see: str = "rung --help") -> None:
+    def __init__(
+        self, kind: str, name: str, *, known: Sequence[str], where: str = "", see: str = "rung --help"
+    ) -> None:
         import difflib
 
         self.kind, self.name, self.known = kind, name, tuple(known)
@@ -374,7 +376,12 @@ class DatabaseDenied(DatabaseError):
         super().__init__(
             f"role {role!r} may not {doing}: {problem}",
             why="Nothing was changed. docs/permissions.md lists the least that each command needs.",
-            steps=(("Use a role that owns the table", "rung take index --apply --database postgresql://owner@localhost/yourdb"),),
+            steps=(
+                (
+                    "Use a role that owns the table",
+                    "rung take index --apply --database postgresql://owner@localhost/yourdb",
+                ),
+            ),
         )
 
 

@@ -32,7 +32,8 @@ from rung.ports import (
 )
 from rung.steps import ledger
 from rung.steps.confirm import Verdict, confirm
-from rung.steps.find import Finding, find, goal_of
+from rung.steps.find import find
+from rung.steps.find.finding import Finding, goal_of
 from rung.steps.ledger import Entry
 from rung.steps.measure import Profile, measure
 from rung.steps.price import price

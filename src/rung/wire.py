@@ -51,7 +51,9 @@ def database_of(settings: Settings, flag: str | None) -> str | None:
     if url.startswith("env:"):
         name = url.removeprefix("env:")
         if not os.environ.get(name):
-            raise BadValue("database.url", url, expected="the name of a variable that is set", where=f"{name} is not set")
+            raise BadValue(
+                "database.url", url, expected="the name of a variable that is set", where=f"{name} is not set"
+            )
         return os.environ[name]
     if url:
         return url
@@ -97,7 +99,6 @@ class Workplace:
         Return the recordings before and after the newest change in the ledger (or that of *move*).
         """
         from rung.adapters.recordings import names
-
         from rung.steps import ledger
 
         entry = ledger.newest(loop.entries(), move)

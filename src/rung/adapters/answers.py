@@ -42,7 +42,9 @@ class AnswerFile:
                 pair = msgspec.json.decode(line)
                 self._answers[_value(pair["question"])] = _value(pair["answer"])
             except (msgspec.MsgspecError, KeyError, TypeError) as problem:
-                raise RecordingBroken(f"{self.path}:{number}", f"not a kept answer ({problem}); delete the file to ask anew") from None
+                raise RecordingBroken(
+                    f"{self.path}:{number}", f"not a kept answer ({problem}); delete the file to ask anew"
+                ) from None
 
     def kept(self, question: Question) -> Any:
         """

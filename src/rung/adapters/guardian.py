@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     descriptors, user_id, group_id, leftover, *command = arguments
     held = [int(descriptor) for descriptor in descriptors.split(",")]
     for descriptor in held:
-        os.set_inheritable(descriptor, False)  # noqa: FBT003  # takes it no other way
+        os.set_inheritable(descriptor, False)  # takes it no other way
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -85,7 +85,7 @@ def _spawn(command: list[str], *, user: tuple[int, int] | None) -> int:
             # After setuid, which clears it.  It ends the command even when the guardian is killed with -9.
             prctl(PR_SET_PDEATHSIG, int(signal.SIGINT), 0, 0, 0)
         if os.getppid() == guardian:
-            os.execv(command[0], command)  # noqa: S606  # a list of arguments and no shell: nothing to escape
+            os.execv(command[0], command)  # a list of arguments and no shell: nothing to escape
     except OSError as problem:
         os.write(2, f"{command[0]}: {problem.strerror}\n".encode())
     finally:

@@ -65,9 +65,7 @@ class RepositoryHands:
     The user's repository and database.  Fulfils the port Hands.
     """
 
-    def __init__(
-        self, repository: Path, dsn: str | None, *, lock_timeout_s: float, old_transaction_s: float
-    ) -> None:
+    def __init__(self, repository: Path, dsn: str | None, *, lock_timeout_s: float, old_transaction_s: float) -> None:
         self.repository, self.dsn = repository, dsn
         self.lock_timeout_s, self.old_transaction_s = lock_timeout_s, old_transaction_s
 
@@ -98,7 +96,9 @@ class RepositoryHands:
         with self._connected() as connection:
             state = _state(connection, index.schema, name)
             if state is not None and state.building:
-                raise BuildFailed(statement.sql, "somebody is building it right now", left="Their build was left alone.")
+                raise BuildFailed(
+                    statement.sql, "somebody is building it right now", left="Their build was left alone."
+                )
             if state is not None and state.valid:
                 _refuse_other(state, index, name, statement)
                 return Applied(already=True, took_s=0.0, size_bytes=state.size_bytes)
@@ -203,7 +203,9 @@ class RepositoryHands:
                 return "Its invalid leftover was dropped."
         except Exception as problem:  # the first error is the one to tell; this says what it left
             assert self.dsn is not None
-            return f"An invalid index {name} may be left on {address(self.dsn)} ({first_line(problem)}); drop it: {again}"
+            return (
+                f"An invalid index {name} may be left on {address(self.dsn)} ({first_line(problem)}); drop it: {again}"
+            )
 
 
 class _State:
@@ -228,7 +230,9 @@ def _refuse_other(state: _State, index: Index, name: str, statement: Statement) 
     same_columns = state.definition.replace('"', "").endswith(f"({columns})")
     if state.table != index.table or not same_columns:
         raise BuildFailed(
-            statement.sql, f"another index has the name {name}: {state.definition}", left="It was left alone; rename or drop it."
+            statement.sql,
+            f"another index has the name {name}: {state.definition}",
+            left="It was left alone; rename or drop it.",
         )
 
 

@@ -103,7 +103,7 @@ def record(command: Sequence[str], *, folder: Path, name: str | None, terminal: 
     if terminal:
         return _stay(start(command, folder=folder, name=name))
     beside = _prepare(Plan(folder, name or Path(command[0]).name, os.environ, detached=True))
-    os.set_inheritable(beside.lifeline, True)  # noqa: FBT003 - the standard library's own signature
+    os.set_inheritable(beside.lifeline, True)
     return _become(program, command, beside.environment)
 
 
@@ -143,9 +143,9 @@ def end_as(status: int) -> NoReturn:
     """
     if status < 0:
         number = -status
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError):  # SIGKILL has no other handler to begin with
             signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
         status = 128 + number
     sys.stdout.flush()
     os._exit(status)
@@ -282,7 +282,7 @@ def _become(program: str, command: Sequence[str], environment: Mapping[str, str]
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execve(program, list(command), dict(environment))  # noqa: S606 - the user's own command, no shell
+        os.execve(program, list(command), dict(environment))
     except OSError as error:
         raise CommandNotExecutable(command[0], error.strerror or str(error)) from error
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -113,7 +114,7 @@ class DatabasePlanner:
                 return answer
         assert isinstance(table, Table) and isinstance(plan, Plan) and isinstance(settings, dict)
         relations = tuple(sorted({(node.schema, node.relation) for node in plan.nodes if node.relation}))
-        sizes = {relation: self._look(lambda connection, r=relation: _pages(connection, *r)) for relation in relations}
+        sizes = {relation: self._look(partial(_pages, schema=relation[0], name=relation[1])) for relation in relations}
         twin = self._twin_cluster()
         size_bytes = index_bytes(table, index)
         database = f"twin_{os.getpid()}_{len(self._twins)}"
@@ -149,7 +150,8 @@ class DatabasePlanner:
         password = parts.pop("password", None)
         tables = [f"--table={_pattern(schema)}.{_pattern(name)}" for schema, name in relations]
         dump = [
-            str(twin.binaries / "pg_dump"), "--no-data", "--statistics", "--no-owner", "--no-privileges", "--format=custom",
+            str(twin.binaries / "pg_dump"), "--no-data", "--statistics", "--no-owner", "--no-privileges",
+            "--format=custom",
             "--section=pre-data", "--section=data", "--section=post-data", "--lock-wait-timeout=500ms",
             *tables, "--dbname", conninfo.make_conninfo("", **parts),
         ]  # fmt: skip
@@ -186,7 +188,9 @@ def _pattern(name: str) -> str:
 
 
 def _planner_settings(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    rows = connection.execute("select name, setting || coalesce(unit, '') from pg_settings where name = any(%s)", (list(PLANNER_SETTINGS),))
+    rows = connection.execute(
+        "select name, setting || coalesce(unit, '') from pg_settings where name = any(%s)", (list(PLANNER_SETTINGS),)
+    )
     found = dict(rows.fetchall())
     # Units such as 8kB are multiples in pg_settings, which set_config does not take.
     for name in PLANNER_SETTINGS:
@@ -207,7 +211,8 @@ def _pages(connection: psycopg.Connection[Any], schema: str, name: str) -> tuple
 
 def _create(connection: psycopg.Connection[Any], index: Index) -> None:
     columns = sql.SQL(", ").join(
-        sql.SQL("{} DESC" if column.descending else "{}").format(sql.Identifier(column.name)) for column in index.columns
+        sql.SQL("{} DESC" if column.descending else "{}").format(sql.Identifier(column.name))
+        for column in index.columns
     )
     connection.execute(
         sql.SQL("create index {} on {} ({})").format(

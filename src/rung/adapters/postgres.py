@@ -24,7 +24,9 @@ from rung.errors import DatabaseDenied, DatabaseRefused, RungError
 from rung.ports import Index, IndexColumn, Plan, PlanNode, ServerFacts, Table, TableColumn
 
 CONNECT_TIMEOUT_S = 5
-LOOK_SETTINGS = "-c statement_timeout=10s -c lock_timeout=500ms -c default_transaction_read_only=on -c application_name=rung"
+LOOK_SETTINGS = (
+    "-c statement_timeout=10s -c lock_timeout=500ms -c default_transaction_read_only=on -c application_name=rung"
+)
 GENERIC_PLAN_SINCE = 160000
 
 
@@ -109,7 +111,11 @@ def first_line(problem: BaseException) -> str:
     Return the part of a driver's message that says what happened, without a password it may quote.
     """
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
-    return lines[-1 if isinstance(problem, psycopg.OperationalError) and "failed" in str(problem) else 0] if lines else type(problem).__name__
+    return (
+        lines[-1 if isinstance(problem, psycopg.OperationalError) and "failed" in str(problem) else 0]
+        if lines
+        else type(problem).__name__
+    )
 
 
 def server_facts(connection: psycopg.Connection[tuple[Any, ...]]) -> ServerFacts:
@@ -192,7 +198,8 @@ where n.nspname = %(schema)s and c.relname = %(name)s
 COLUMN_FACTS = """
 select a.attname, format_type(a.atttypid, a.atttypmod), coalesce(s.avg_width, nullif(a.attlen, -1), 32)::int
 from pg_attribute a
-left join pg_stats s on s.schemaname = %(schema)s and s.tablename = %(name)s and s.attname = a.attname and not s.inherited
+left join pg_stats s
+    on s.schemaname = %(schema)s and s.tablename = %(name)s and s.attname = a.attname and not s.inherited
 where a.attrelid = %(oid)s and a.attnum > 0 and not a.attisdropped
 order by a.attnum
 """

@@ -94,7 +94,8 @@ class ParquetRecording:
         self.path = path
         self._manifest = manifest_of(path)
         self._connection = duckdb.connect(
-            ":memory:", config={"threads": 2, "allow_unsigned_extensions": "false", "autoinstall_known_extensions": "false"}
+            ":memory:",
+            config={"threads": 2, "allow_unsigned_extensions": "false", "autoinstall_known_extensions": "false"},
         )
         self._connection.execute("SET TimeZone = 'UTC'")
         for table in TABLES:
@@ -123,7 +124,9 @@ class ParquetRecording:
             columns = self._connection.execute(question.sql).fetchnumpy()
         except duckdb.Error as problem:
             raise RecordingBroken(str(self.path), str(problem).splitlines()[0]) from None
-        return {name: np.ma.filled(column) if np.ma.isMaskedArray(column) else column for name, column in columns.items()}
+        return {
+            name: np.ma.filled(column) if np.ma.isMaskedArray(column) else column for name, column in columns.items()
+        }
 
     def manifest(self, question: Manifest) -> RecordingFacts:
         """

@@ -24,7 +24,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-import psycopg
 from psycopg import conninfo, sql
 
 from rung.adapters import recordings
@@ -95,6 +94,12 @@ class Guarded:
         Return whether the process has ended by itself.
         """
         return self._process.poll() is not None
+
+    def wait(self) -> int:
+        """
+        Wait for the end that the process comes to by itself, and return its exit status.
+        """
+        return self._process.wait()
 
     def stop(self) -> None:
         """
@@ -172,14 +177,14 @@ class SampleShop:
         command = [sys.executable, "-m", "shop.data", "--database", dsn]
         with Guarded(command, folder=shop_folder().parent, environment=_environment({}), log=self.log) as laying:
             laying.output.read()
-            if laying._process.wait():
+            if laying.wait():
                 raise DatabaseRefused(address(dsn), f"the shop's tables could not be made: {_last_line(self.log)}")
 
     def again(self, before: str) -> str:
         """
         Return a new recording of the same arrivals as *before*.
         """
-        return self.record(f"{before.split('Z-')[-1]}-again")
+        return self.record(f"{before.rsplit('Z-', maxsplit=1)[-1]}-again")
 
     def record(self, name: str) -> str:
         """
@@ -255,7 +260,7 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def _database(statement: str, *names: str) -> sql.Composed:
-    return sql.SQL(statement).format(*map(sql.Identifier, names))  # type: ignore[arg-type]  # each is a literal above
+    return sql.SQL(statement).format(*map(sql.Identifier, names))
 
 
 def _with_database(dsn: str, name: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 
 from rung.moves.lookup import Lookup, lookup
 from rung.ports import Explain, Index, IndexColumn, Plan, Promise, Step, Table, Unavailable, WhatIf
-from rung.steps.find import Finding, costliest_scan
+from rung.steps.find.finding import Finding, costliest_scan
 from rung.steps.measure import Floats, Part, Profile
 from rung.steps.price.quote import BuildIndex, Offer, Replacement
 from rung.units import show_bytes, show_count, show_seconds
@@ -53,7 +53,11 @@ class IndexMove:
         promises: list[tuple[Index, Promise]] = []
         for candidate in candidates(found, table):
             promise = yield WhatIf(suspect.statement, candidate)
-            if isinstance(promise, Promise) and promise.used and promise.after.cost <= COST_SHARE_MAX * promise.before.cost:
+            if (
+                isinstance(promise, Promise)
+                and promise.used
+                and promise.after.cost <= COST_SHARE_MAX * promise.before.cost
+            ):
                 promises.append((candidate, promise))
         if not promises:
             return ()
@@ -153,13 +157,16 @@ def _offer(profile: Profile, part: Part, plan: Plan, index: Index, promise: Prom
     like_s = rate.times_s[place]
     assumptions = [
         f"the planner would use it: cost {show_count(promise.before.cost)} → {promise.after.cost:.1f}",
-        f"an execution then takes what recorded ones of like cost took ({show_seconds(float(np.median(like_s)))} median, "
+        "an execution then takes what recorded ones of like cost took "
+        f"({show_seconds(float(np.median(like_s)))} median, "
         f"n = {show_count(len(like_s))})" + (f", plus {show_seconds(middle)}" if middle > 1e-6 else ""),
         "what the index adds to writes is not priced yet",
     ]
     if abs(promise.before.cost - plan.cost) > 0.01 * plan.cost:
         assumptions.insert(
-            1, f"the planner twin prices today's plan at {show_count(promise.before.cost)}, the server at {show_count(plan.cost)}"
+            1,
+            f"the planner twin prices today's plan at {show_count(promise.before.cost)}, "
+            f"the server at {show_count(plan.cost)}",
         )
     return Offer(
         name=f"index:{index.table}({short})",

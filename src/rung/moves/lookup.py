@@ -11,12 +11,15 @@ Parsed by sqlglot, in PostgreSQL's dialect: MIT, pure Python, no library of its 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from rung.ports import IndexColumn, Table
+
+Expression = Any  # sqlglot's own types of nodes differ between its releases
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,7 @@ def lookup(statement: str, table: Table) -> Lookup | None:
 
     equal: list[str] = []
     ranged: list[str] = []
-    for condition in tree.args["where"].this.flatten() if isinstance(tree.args["where"].this, exp.And) else [tree.args["where"].this]:
-        condition = condition.unnest()
+    for condition in _conditions(tree.args["where"].this):
         sides = _compared(condition)
         if sides is None:
             continue
@@ -79,7 +81,15 @@ def lookup(statement: str, table: Table) -> Lookup | None:
     return Lookup(tuple(dict.fromkeys(equal)), tuple(dict.fromkeys(ranged)), tuple(by))
 
 
-def _compared(condition: exp.Expression) -> tuple[exp.Expression, ...] | None:
+def _conditions(where: Expression) -> list[Expression]:
+    """
+    Return the conditions that every row must meet.
+    """
+    joined = where.flatten() if isinstance(where, exp.And) else (where,)
+    return [condition.unnest() for condition in joined]
+
+
+def _compared(condition: Expression) -> tuple[Expression, ...] | None:
     """
     Return the sides of a comparison with the column first; None for what an index cannot look up.
     """
@@ -91,5 +101,5 @@ def _compared(condition: exp.Expression) -> tuple[exp.Expression, ...] | None:
     return None
 
 
-def _is_value(node: exp.Expression) -> bool:
+def _is_value(node: Expression) -> bool:
     return not any(node.find_all(exp.Column, exp.Select))

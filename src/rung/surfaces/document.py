@@ -20,7 +20,7 @@ from rung.errors import RungError
 from rung.loop import Look, Turn
 from rung.ports import Applied
 from rung.steps.confirm import Side, Verdict
-from rung.steps.find import Evidence, Finding, Interval, Suspect
+from rung.steps.find.finding import Evidence, Finding, Interval, Suspect
 from rung.steps.ledger import Entry
 from rung.steps.price import best
 from rung.steps.price.quote import Quote
@@ -48,7 +48,10 @@ class GoalShape(TypedDict):
 
 
 class SuspectShape(TypedDict):
-    """What requests spend time on. `name` is the statement's fingerprint for a query; `gain_s` is what the goal's number would lose without it; `stability` the share of resamples in which it gains most."""
+    """
+    What requests spend time on. `name` is the statement's fingerprint for a query; `gain_s` is what the goal's
+    number would lose without it; `stability` the share of resamples in which it gains most.
+    """
 
     seam: str
     name: str
@@ -66,7 +69,9 @@ class RunnerUpShape(SuspectShape):
 
 
 class PredictedShape(TypedDict):
-    """The predicted percentile of the goal's route, with the range of 80 % of resamples. The key is `p99_s` for a goal of p99."""
+    """
+    The predicted percentile of the goal's route, with the range of 80 % of resamples; `p99_s` for a goal of p99.
+    """
 
     p95_s: float
     low_s: float
@@ -213,7 +218,8 @@ class ErrorDocument(Document):
 
 
 DOCUMENTS: tuple[type, ...] = (
-    FindDocument, PriceDocument, TakeDocument, ConfirmDocument, LedgerDocument, LoadDocument, DemoDocument, ErrorDocument,
+    FindDocument, PriceDocument, TakeDocument, ConfirmDocument, LedgerDocument, LoadDocument, DemoDocument,
+    ErrorDocument,
 )  # fmt: skip
 SHAPES: tuple[type, ...] = (
     Document, GoalShape, SuspectShape, RunnerUpShape, PredictedShape, MoveShape, EvidenceShape, QuoteShape, SideShape,
@@ -251,7 +257,12 @@ def find_content(look: Look) -> dict[str, Any]:
         "plan": msgspec.to_builtins(finding.plan.nodes) if finding.plan is not None else None,
         "exemplars": msgspec.to_builtins(finding.exemplars),
         "routes": [
-            {"route": number.route, "n": number.requests, _key(finding.goal.percentile): number.at_percentile_s, "judged": number.judged}
+            {
+                "route": number.route,
+                "n": number.requests,
+                _key(finding.goal.percentile): number.at_percentile_s,
+                "judged": number.judged,
+            }
             for number in finding.routes
         ],
         "notes": list(finding.notes),

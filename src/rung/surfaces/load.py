@@ -85,7 +85,8 @@ class ProgressLine:
         p95 = f" · p95 {show_seconds(progress.recent_p95_s)}" if progress.recent_p95_s is not None else ""
         errors = f" · {show_count(progress.errors)} errors" if progress.errors else ""
         line = (
-            f"{show_seconds(round(progress.elapsed_s))} · {show_count(progress.sent)} of {show_count(progress.planned)} sent"
+            f"{show_seconds(round(progress.elapsed_s))} · "
+            f"{show_count(progress.sent)} of {show_count(progress.planned)} sent"
             f" · {progress.in_flight} in flight{p95}{errors}"
         )
         if self.terminal:
@@ -111,16 +112,27 @@ def load_text(report: Report, plan: Plan, *, following: str | None = FOLLOWING) 
     """
     from rung.surfaces.text import labelled, table
 
-    rows = [("route", "requests", "per s", "p50", "p95", "p99", "errors")]
+    rows: list[tuple[str, ...]] = [("route", "requests", "per s", "p50", "p95", "p99", "errors")]
     rows += [_row(tally) for tally in (*report.routes, report.overall)]
     lines = [table(rows), ""]
     if report.void:
         lines.append(labelled("Void", f"These numbers say nothing about the app: {report.void_reason}."))
-    lines += [labelled("Problem", f"{show_count(count)} × {problem}") for problem, count in list(report.problems.items())[:5]]
+    lines += [
+        labelled("Problem", f"{show_count(count)} × {problem}") for problem, count in list(report.problems.items())[:5]
+    ]
     if report.ended_early:
-        lines.append(labelled("Ended early", f"{show_count(report.overall.requests)} of {show_count(report.planned)} planned requests were sent."))
+        lines.append(
+            labelled(
+                "Ended early",
+                f"{show_count(report.overall.requests)} of {show_count(report.planned)} planned requests were sent.",
+            )
+        )
     lines.append(
-        labelled("Sent", f"{show_seconds(report.lasted_s)} at {plan.rate_per_s:g} requests/s, seed {plan.seed}; late starts {show_share(report.overall.late_share)}")
+        labelled(
+            "Sent",
+            f"{show_seconds(report.lasted_s)} at {plan.rate_per_s:g} requests/s, seed {plan.seed}; "
+            f"late starts {show_share(report.overall.late_share)}",
+        )
     )
     if following is not None:
         lines.append(labelled("Next", following))

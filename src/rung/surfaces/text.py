@@ -15,17 +15,16 @@ from collections.abc import Iterable, Sequence
 from rung.loop import Look
 from rung.ports import Applied
 from rung.steps.confirm import MOVED, TOO_LITTLE, WORSE, Verdict
-from rung.steps.find import Exemplar, Finding, Interval, Suspect
+from rung.steps.find.finding import Exemplar, Finding, Interval, Span, Suspect
 from rung.steps.ledger import Entry
 from rung.steps.price import best
-from rung.steps.price.quote import Quote
 from rung.steps.take import Change
 from rung.units import show_bytes, show_count, show_seconds, show_share
 
 LABEL_WIDTH = 12
 WIDTH = 110
 BAR_WIDTH = 40
-SPANS_SHOWN = 12
+ROWS_SHOWN = 10
 STATEMENT_WIDTH = 88
 
 
@@ -52,7 +51,7 @@ def short_statement(text: str) -> str:
     >>> short_statement("SELECT orders.id, orders.note FROM orders WHERE orders.id = $1")
     'SELECT … FROM orders WHERE orders.id = $1'
     """
-    line = re.sub(r"::[A-Za-z ]+(?:\\([0-9, ]+\\))?(?=[\\s,)]|$)", "", " ".join(text.split()))
+    line = re.sub(r"::[A-Za-z ]+?(?:\([0-9, ]+\))?(?=[\s,)]|$)", "", " ".join(text.split()))
     line = re.sub(r"^(SELECT(?: DISTINCT)?) .+? (FROM) ", r"\1 … \2 ", line, flags=re.IGNORECASE)
     if len(line) <= STATEMENT_WIDTH:
         return line
@@ -163,28 +162,36 @@ def _runner_up(finding: Finding) -> list[str]:
 
 def _waterfall(exemplar: Exemplar, finding: Finding) -> str:
     """
-    Return one request as bars on its own time axis.
+    Return one request on its own time axis, a row for each thing it spent time on.
     """
     total_s = max(exemplar.latency_s, 1e-9)
-    lines = [
-        f"{exemplar.route} at {show_seconds(exemplar.at_s)}, {show_seconds(exemplar.latency_s)}:",
-    ]
-    longest = sorted(exemplar.spans, key=lambda span: -span.duration_s)[:SPANS_SHOWN]
-    shown = [span for span in exemplar.spans if span in longest]
     marked = finding.bottleneck.part if finding.bottleneck is not None else None
-    for span in shown:
-        begin = round(min(span.start_s / total_s, 1.0) * BAR_WIDTH)
-        length = max(1, round(min(span.duration_s / total_s, 1.0) * BAR_WIDTH))
-        bar = (" " * min(begin, BAR_WIDTH - 1) + "█" * length)[:BAR_WIDTH]
-        name = span.name[:8] if span.seam in ("query", "commit") else span.name
-        mark = "  ◂ the bottleneck" if marked is not None and (span.seam, span.name) == (marked.seam, marked.name) else ""
-        lines.append(f"{f'{span.seam} {name}'.strip():<18} {show_seconds(span.duration_s):>8} │{bar:<{BAR_WIDTH}}│{mark}")
-    hidden = len(exemplar.spans) - len(shown)
-    if hidden:
-        rest_s = sum(span.duration_s for span in exemplar.spans if span not in longest)
-        lines.append(f"… and {hidden} shorter ones, {show_seconds(rest_s)} together")
+    rows: dict[tuple[str, str], list[Span]] = {}
+    for span in exemplar.spans:
+        rows.setdefault((span.seam, span.name), []).append(span)
+    largest = sorted(rows, key=lambda key: -sum(span.duration_s for span in rows[key]))[:ROWS_SHOWN]
+    lines = [f"{exemplar.route} at {show_seconds(exemplar.at_s)}, {show_seconds(exemplar.latency_s)}:"]
+    for key in (key for key in rows if key in largest):
+        spans = rows[key]
+        cells = [" "] * BAR_WIDTH
+        for span in spans:
+            begin = min(int(span.start_s / total_s * BAR_WIDTH), BAR_WIDTH - 1)
+            end = min(max(round((span.start_s + span.duration_s) / total_s * BAR_WIDTH), begin + 1), BAR_WIDTH)
+            cells[begin:end] = "█" * (end - begin)
+        seam, name = key
+        label = f"{seam} {name[:8] if seam in ('query', 'commit') else name}".strip()
+        calls = sum(span.calls for span in spans)
+        times = f"×{calls}" if calls > 1 else ""
+        mark = "  ◂ the bottleneck" if marked is not None and key == (marked.seam, marked.name) else ""
+        duration = show_seconds(sum(span.duration_s for span in spans))
+        lines.append(f"{label:<16} {times:>4} {duration:>8} │{''.join(cells)}│{mark}")
+    if len(rows) > len(largest):
+        rest_s = sum(span.duration_s for key in rows if key not in largest for span in rows[key])
+        lines.append(f"… and {len(rows) - len(largest)} more, {show_seconds(rest_s)} together")
     margin = " " * LABEL_WIDTH
-    return "\n".join((f"{'Request':<{LABEL_WIDTH}}" if not place else margin) + line for place, line in enumerate(lines))
+    return "\n".join(
+        (f"{'Request':<{LABEL_WIDTH}}" if not place else margin) + line for place, line in enumerate(lines)
+    )
 
 
 def _move(look: Look) -> str:
@@ -206,7 +213,7 @@ def _range(interval: Interval) -> str:
     return f"{show_seconds(interval.value)} ({show_seconds(interval.low)} to {show_seconds(interval.high)})"
 
 
-def ladder_text(look: Look) -> str:
+def ladder_text(look: Look, *, head: bool = True) -> str:
     """
     Return the whole ladder as a table.
     """
@@ -214,10 +221,22 @@ def ladder_text(look: Look) -> str:
     rows = [("rung", "move", f"p{finding.goal.percentile} of that route", "cost", "verdict")]
     chosen = best(look.quotes)
     for quote in look.quotes:
-        number = _range(quote.predicted) if quote.predicted is not None and quote.plan is not None else show_seconds(quote.now.value)
+        number = (
+            _range(quote.predicted)
+            if quote.predicted is not None and quote.plan is not None
+            else show_seconds(quote.now.value)
+        )
         mark = "▸ " if quote is chosen else "  "
-        rows.append((str(quote.rung), mark + quote.what, number, quote.cost, quote.verdict + (f": {quote.reason}" if quote.reason else "")))
-    lines = [_head(finding), "", table(rows), ""]
+        rows.append(
+            (
+                str(quote.rung),
+                mark + quote.what,
+                number,
+                quote.cost,
+                quote.verdict + (f": {quote.reason}" if quote.reason else ""),
+            )
+        )
+    lines = [*([_head(finding), ""] if head else []), table(rows), ""]
     if chosen is not None:
         lines += [labelled("Assumes", *(f"{assumption}" for assumption in chosen.assumptions)), ""]
         lines.append(labelled("Next", f"rung take {chosen.name.split(':')[0]}"))
@@ -233,7 +252,9 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     Return rows as columns, each as wide as its widest cell.
     """
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 def change_text(change: Change, applied: Applied | None) -> str:
@@ -264,7 +285,9 @@ def undone_text(change: Change) -> str:
     """
     Return what an undo did.
     """
-    return "\n".join([labelled("Undone", change.move), labelled("Ran", change.undo.sql), "", labelled("Next", "rung ledger")])
+    return "\n".join(
+        [labelled("Undone", change.move), labelled("Ran", change.undo.sql), "", labelled("Next", "rung ledger")]
+    )
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -284,9 +307,15 @@ def verdict_text(verdict: Verdict) -> str:
     if verdict.predicted_s is not None:
         lines.append(labelled("Predicted", _range(verdict.predicted_s)))
     lines.append(
-        labelled("Overall", f"p{percent} {show_seconds(verdict.before.overall_s)} → {show_seconds(verdict.after.overall_s)}")
+        labelled(
+            "Overall", f"p{percent} {show_seconds(verdict.before.overall_s)} → {show_seconds(verdict.after.overall_s)}"
+        )
     )
-    how = f"same arrivals, {verdict.blocks} pairs of blocks" if verdict.paired else f"two windows, {verdict.blocks} blocks each"
+    how = (
+        f"same arrivals, {verdict.blocks} pairs of blocks"
+        if verdict.paired
+        else f"two windows, {verdict.blocks} blocks each"
+    )
     lines.append(labelled("Compared", f"{how}: {verdict.before.recording} and {verdict.after.recording}"))
     if verdict.side_effects:
         lines.append(labelled("Beside it", *verdict.side_effects))
@@ -295,7 +324,10 @@ def verdict_text(verdict: Verdict) -> str:
         WORSE: "rung take MOVE --undo      (it made things worse)",
         TOO_LITTLE: "send the same load for longer, before and after, then: rung confirm",
     }
-    lines += ["", labelled("Next", following.get(verdict.verdict, "rung take MOVE --undo      (it costs, and brings nothing)"))]
+    lines += [
+        "",
+        labelled("Next", following.get(verdict.verdict, "rung take MOVE --undo      (it costs, and brings nothing)")),
+    ]
     return "\n".join(lines)
 
 
@@ -313,7 +345,12 @@ def ledger_text(entries: Iterable[Entry], folder: str) -> str:
                 show_seconds(quote.now.value),
                 _range(quote.predicted) if quote.predicted is not None else "–",
                 show_seconds(verdict.after.at_percentile_s) if verdict is not None else "–",
-                entry.state.replace("_", " ") + (f" ({1 / verdict.ratio.value:.1f}× faster)" if verdict is not None and verdict.ratio is not None and verdict.verdict == MOVED else ""),
+                entry.state.replace("_", " ")
+                + (
+                    f" ({1 / verdict.ratio.value:.1f}× faster)"
+                    if verdict is not None and verdict.ratio is not None and verdict.verdict == MOVED
+                    else ""
+                ),
             )
         )
     if len(rows) == 1:

@@ -25,7 +25,6 @@ def main() -> int:
     parser.add_argument("--socket", required=True, help="path of the Unix socket, in a private folder")
     parser.add_argument("--lifeline", type=int, required=True, help="pipe that closes when the command has ended")
     parser.add_argument("--name", required=True)
-    parser.add_argument("--instance", default="")
     parser.add_argument("--hello-within", type=float, default=10.0, help="seconds before the first process is missed")
     parser.add_argument("--detach", action="store_true", help="go on as nobody's child")
     asked = parser.parse_args()

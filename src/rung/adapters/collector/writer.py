@@ -74,7 +74,8 @@ class Writer:
         for table in TABLES:
             if table != "processes":
                 whole = self._compact(table) and whole
-        self._manifest(intake, refused=refused, sealed=whole)
+        # What lost rows to a full disk would look like an answer and be half of one.
+        self._manifest(intake, refused=refused, sealed=whole and not any(self._unwritten.values()), ended=True)
         if self._database is not None:
             self._database.close()
 
@@ -131,7 +132,7 @@ class Writer:
             self._database.execute("SET GLOBAL pandas_analyze_sample = 0")
         return self._database
 
-    def _manifest(self, intake: Intake, *, refused: int, sealed: bool) -> None:
+    def _manifest(self, intake: Intake, *, refused: int, sealed: bool, ended: bool = False) -> None:
         hellos = [process.hello for process in intake.processes.values()]
         libraries: dict[str, str] = {}
         for hello in hellos:
@@ -142,7 +143,7 @@ class Writer:
             "rung": __version__,
             "name": self._name,
             "started_s": self._started_s,
-            "ended_s": clock.now_s() if sealed else None,
+            "ended_s": clock.now_s() if ended else None,
             "sealed": sealed,
             "python": hellos[0].python if hellos else None,
             "libraries": libraries,

@@ -137,9 +137,7 @@ def _watched(request: core.Request, receive: Any, send: Any) -> tuple[Any, Any]:
         kind = message["type"]
         if kind == "http.response.start":
             request.status = message["status"]
-        elif kind == "http.response.pathsend" or (
-            kind == "http.response.body" and not message.get("more_body", False)
-        ):
+        elif kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body", False)):
             request.ending = True
             await send(message)
             _last_byte(request)

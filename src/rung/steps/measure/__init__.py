@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ from rung.ports import Column, Manifest, RecordingFacts, Rows, Step
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+
+# A stray request without X-Request-Start (a browser, a probe) does not make the rest unknown.
+QUEUE_KNOWN_MIN = 0.95
 
 # A segment's times are rounded on their way here; less than this is no overlap.
 ROUNDING_S = 2e-6
@@ -132,7 +136,7 @@ class Profile:
         codes: Lines of the user's code, "" for unknown.
         texts: Statements by fingerprint.
         processes: App processes that served requests.
-        queue_known: Whether arrivals are the load balancer's, for every request.
+        queue_known: Whether arrivals are the load balancer's, for nearly every request.
         lasted_s: From first arrival to last.
     """
 
@@ -227,13 +231,17 @@ def profile_of(
     route_names, route = _coded(requests["route"])
     process_names, process = _coded(requests["process"])
     code_names, code = _coded(segments["code"])
-    part_names, part = _coded(np.char.add(np.char.add(segments["seam"].astype(str), "\t"), segments["name"].astype(str)))
+    part_names, part = _coded(
+        np.char.add(np.char.add(segments["seam"].astype(str), "\t"), segments["name"].astype(str))
+    )
 
     request = segments["request"].astype(np.int64)
     duration_s = segments["duration_s"].astype(np.float64)
     inside = np.maximum(requests["duration_s"].astype(np.float64), 0.0)
     start_s, end_s = _clipped(segments["start_s"].astype(np.float64), duration_s, inside[request])
-    own_s = _own_seconds(request, segments["segment"].astype(np.int64), segments["parent"].astype(np.int64), start_s, end_s)
+    own_s = _own_seconds(
+        request, segments["segment"].astype(np.int64), segments["parent"].astype(np.int64), start_s, end_s
+    )
     covered_s = np.bincount(request, weights=own_s, minlength=len(inside))
     rest_s = np.maximum(inside - covered_s, 0.0)
     cpu_s = np.minimum(requests["cpu_s"].astype(np.float64), rest_s)
@@ -245,7 +253,7 @@ def profile_of(
         process=process,
         due_s=requests["due_s"].astype(np.float64),
         arrived_s=arrived_s,
-        latency_s=queue_s + covered_s + rest_s,
+        latency_s=(queue_s + covered_s + rest_s).astype(np.float64),
         queue_s=queue_s,
         cpu_s=cpu_s,
         other_s=rest_s - cpu_s,
@@ -256,9 +264,12 @@ def profile_of(
         routes=route_names,
         parts=tuple(Part(*name.split("\t", 1)) for name in part_names),
         codes=code_names,
-        texts={row[0]: Text(*row) for row in zip(*(texts[name].tolist() for name in ("statement", "text", "kind", "database")), strict=True)},
+        texts={
+            row[0]: Text(*row)
+            for row in zip(*(texts[name].tolist() for name in ("statement", "text", "kind", "database")), strict=True)
+        },
         processes=len(process_names),
-        queue_known=bool(requests["queue_known"].all()),
+        queue_known=bool(requests["queue_known"].mean() >= QUEUE_KNOWN_MIN),
         lasted_s=float(columns.due_s.max() - columns.due_s.min()),
         requests=columns,
         segments=Segments(
@@ -331,7 +342,7 @@ def _union_seconds(request: Integers, start_s: Floats, end_s: Floats) -> Floats:
     begin, end = start_s + request * stride_s, end_s + request * stride_s
     reached = np.concatenate([[-np.inf], np.maximum.accumulate(end)[:-1]])
     new_s = np.maximum(end - np.maximum(begin, reached), 0.0)
-    return np.bincount(request, weights=new_s)
+    return np.bincount(request, weights=new_s).astype(np.float64)
 
 
 def _swept(start_s: Floats, end_s: Floats) -> Floats:
@@ -340,7 +351,7 @@ def _swept(start_s: Floats, end_s: Floats) -> Floats:
     """
     own_s = np.zeros(len(start_s))
     edges = np.unique(np.concatenate([start_s, end_s]))
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in pairwise(edges.tolist()):
         running = np.flatnonzero((start_s <= begin) & (end_s >= end))
         if len(running):
             own_s[running[-1]] += end - begin

@@ -1,11 +1,12 @@
 -- One row a request in order of arrival.  The arrival is when the load balancer or the load took the
--- request, where that is known; else when the app did.
+-- request, where that is known; else when the app did.  Health checks are no traffic.
 with numbered as (
     select
         *,
         arrived_s - coalesce(queue_s, 0) as due_s,
         row_number() over (order by arrived_s, host, instance, worker, request) - 1 as number
     from requests
+    where lower(trim(route, '/')) not in ('health', 'healthz', 'livez', 'readyz', 'ping', 'up', 'status')
 )
 select
     number,

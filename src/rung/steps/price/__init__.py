@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rung.ports import Step
-from rung.steps.find import Finding
+from rung.steps.find.finding import Finding
 from rung.steps.measure import Profile
 from rung.steps.price.edit import predicted
 from rung.steps.price.quote import MISSED, NOT_ENOUGH, REACHES, Move, Offer, Quote

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rung.steps.find import Finding, Interval, resampled_blocks
+from rung.steps.find.finding import Finding, Interval
+from rung.steps.find.trial import resampled_blocks
 from rung.steps.measure import Profile, percentile
 from rung.steps.price.quote import Replacement
 
@@ -41,9 +42,7 @@ def predicted(profile: Profile, finding: Finding, replacement: Replacement) -> I
     return Interval(float(middle), float(low), float(high))
 
 
-def _executions(
-    profile: Profile, replacement: Replacement, chosen: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _executions(profile: Profile, replacement: Replacement, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     Return for each execution its request's place in *chosen*, and the calls that it stands for.
     """

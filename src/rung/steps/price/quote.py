@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rung.ports import Index, Step
-from rung.steps.find import Finding, Interval
+from rung.steps.find.finding import Finding, Interval
 from rung.steps.measure import Floats, Part, Profile
 
 REACHES, NOT_ENOUGH, NOT_YET, MISSED = "reaches the goal", "not enough", "not yet", "goal missed"

@@ -1,0 +1,111 @@
+"""
+Find the one bottleneck: what, if it cost nothing, would bring the goal's number down most.
+
+Not the largest bar of a chart.  Each thing that requests spend time on is taken away in thought: its
+time from every request, and with it the share of the waiting for connections that it caused by holding
+them.  What then brings the goal's percentile down most is the bottleneck; a full pool that one slow
+statement holds is a symptom, and comes second.
+
+In        a Profile and the Goal
+Out       a Finding: the bottleneck, its evidence, the runner-up and why not, or "nothing"
+Not here  what to do about it (price/, moves/)
+
+Until queues are simulated the effect of less work on the waiting of others (processor, event loop) is
+left as it was recorded, so a gain is a lower bound where the machine was busy.
+"""
+
+from __future__ import annotations
+
+from rung.errors import RecordingTooShort
+from rung.ports import Describe, Explain, Plan, Server, ServerFacts, Step, Table, Unavailable
+from rung.steps.find.evidence import exemplars, notes_on, numbers_of, reading_of, rows_kept
+from rung.steps.find.finding import Evidence, Finding, Goal, RouteNumber, Suspect, costliest_scan, requests_min
+from rung.steps.find.trial import Trial
+from rung.steps.measure import Profile, percentile
+
+ROUTE_SHARE_MIN = 0.01
+ROUTE_REQUESTS_MIN = 200
+
+
+def find(profile: Profile, goal: Goal) -> Step[Finding]:
+    """
+    Return what holds the app back, or that nothing does.
+
+    Raises:
+        RecordingTooShort: no route has enough requests to read the asked percentile from.
+    """
+    routes = route_numbers(profile, goal)
+    worst = next((number for number in routes if number.judged), None)
+    if worst is None:
+        most = max(number.requests for number in routes)
+        raise RecordingTooShort(
+            requests=most,
+            requests_min=requests_min(goal.percentile),
+            lasted_s=profile.lasted_s,
+            percentile=goal.percentile,
+        )
+    server = yield Server()
+    trial = Trial(profile, goal, worst.route)
+    missed = worst.at_percentile_s > goal.target_s
+    suspects = trial.suspects() if missed else ()
+    evidence = list(numbers_of(profile, trial, suspects[0])) if suspects else []
+    plan = table = None
+    if suspects and suspects[0].statement:
+        plan, table, reading = yield from _ask_about(suspects[0], rows_kept(profile, suspects[0].part))
+        evidence.insert(1, reading)
+    notes = list(notes_on(profile, goal, routes))
+    if isinstance(server, Unavailable):
+        notes.append(f"The database was not asked: {server.reason}")
+    return Finding(
+        verdict="bottleneck" if suspects else "nothing",
+        recording=profile.facts.name,
+        goal=goal,
+        route=worst.route,
+        now=trial.now(),
+        overall_s=percentile(profile.requests.latency_s, goal.percentile),
+        errors_share=float((profile.requests.status >= 500).mean()),
+        requests=len(profile.requests),
+        processes=profile.processes,
+        lasted_s=profile.lasted_s,
+        queue_known=profile.queue_known,
+        server=server.version if isinstance(server, ServerFacts) else "",
+        routes=routes,
+        bottleneck=suspects[0] if suspects else None,
+        runner_up=suspects[1] if len(suspects) > 1 else None,
+        evidence=tuple(evidence),
+        plan=plan,
+        table=table,
+        exemplars=exemplars(profile, trial) if suspects else (),
+        notes=tuple(notes),
+    )
+
+
+def route_numbers(profile: Profile, goal: Goal) -> tuple[RouteNumber, ...]:
+    """
+    Return each route's percentile, judged ones first, the furthest above the goal first.
+    """
+    total = len(profile.requests)
+    numbers = []
+    for index, route in enumerate(profile.routes):
+        latency_s = profile.requests.latency_s[profile.requests.route == index]
+        often = len(latency_s) >= min(ROUTE_SHARE_MIN * total, ROUTE_REQUESTS_MIN)
+        enough = len(latency_s) >= requests_min(goal.percentile)
+        numbers.append(RouteNumber(route, len(latency_s), percentile(latency_s, goal.percentile), often and enough))
+    return tuple(sorted(numbers, key=lambda number: (not number.judged, -number.at_percentile_s, number.route)))
+
+
+def _ask_about(suspect: Suspect, kept: float | None) -> Step[tuple[Plan | None, Table | None, Evidence]]:
+    """
+    Ask the database for the statement's plan, and for the table that costs most in it.
+    """
+    plan = yield Explain(suspect.statement)
+    if isinstance(plan, Unavailable):
+        return None, None, Evidence("plan", f"no plan: {plan.reason}")
+    place = costliest_scan(plan)
+    if place is None:
+        return plan, None, Evidence("plan", "the plan reads no table")
+    node = plan.nodes[place]
+    table = yield Describe(node.schema, node.relation)
+    if isinstance(table, Unavailable):
+        return plan, None, Evidence("plan", f"{node.kind} of {node.relation}; no statistics: {table.reason}")
+    return plan, table, reading_of(plan, table, kept)

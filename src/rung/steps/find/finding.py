@@ -1,0 +1,180 @@
+"""
+What a finding is: the goal and its number, the bottleneck, the evidence.
+
+In        nothing
+Out       the values that find returns
+Not here  how any of it is worked out (trial.py, evidence.py)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rung.config import Settings
+from rung.ports import Plan, Table
+from rung.steps.measure import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """
+    What the user wants of each route: a percentile of latency, and a share of errors.
+    """
+
+    percentile: int
+    target_s: float
+    headroom: float
+    errors_share: float
+
+
+def goal_of(settings: Settings) -> Goal:
+    """
+    Return the goal that the settings in force ask for.
+    """
+    return Goal(
+        percentile=settings.goal_percentile,
+        target_s=settings.goal_latency_s,
+        headroom=settings.goal_headroom,
+        errors_share=settings.goal_errors_share,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """
+    A figure with the range that 80 % of resamples of the recording give it.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """
+    One reason to believe a finding: a sentence, and the figures in it by name, in base units.
+    """
+
+    what: str
+    text: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """
+    A thing that requests spend time on, and what the goal's number would gain without it.
+
+    Attributes:
+        route: The route it is met on most, of those that the goal's number is of where it is met there.
+        statement: The text of the statement, "" for other seams.
+        code: The line of the user's code that spends it, "" where unknown.
+        without_s: The goal's number if it cost nothing.
+        gain_s: By how much that is less.
+        stability: Share of resamples in which it gains most.
+        why_not: Why it is not the bottleneck, "" for the bottleneck itself.
+    """
+
+    part: Part
+    route: str
+    statement: str
+    code: str
+    without_s: Interval
+    gain_s: float
+    stability: float
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """
+    One bar of a waterfall, seconds after the request's arrival.
+    """
+
+    seam: str
+    name: str
+    start_s: float
+    duration_s: float
+    calls: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """
+    One recorded request, to look at.
+    """
+
+    route: str
+    at_s: float
+    latency_s: float
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteNumber:
+    """
+    What one route shows: requests, its percentile, and whether the goal judges it.
+    """
+
+    route: str
+    requests: int
+    at_percentile_s: float
+    judged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    ONE bottleneck, or nothing.
+
+    Attributes:
+        verdict: "bottleneck" or "nothing".
+        route: The route that the goal's number is of.
+        now: The goal's number with its interval.
+        overall_s: The same percentile over all requests, to be shown beside it.
+        errors_share: Share of requests that failed.
+        server: The database's version, "" where none was reached.
+        trivial_s: The fastest tenth of all statements: the round trip.
+    """
+
+    verdict: str
+    recording: str
+    goal: Goal
+    route: str
+    now: Interval
+    overall_s: float
+    errors_share: float
+    requests: int
+    processes: int
+    lasted_s: float
+    queue_known: bool
+    server: str
+    routes: tuple[RouteNumber, ...]
+    bottleneck: Suspect | None
+    runner_up: Suspect | None
+    evidence: tuple[Evidence, ...]
+    plan: Plan | None
+    table: Table | None
+    exemplars: tuple[Exemplar, ...]
+    notes: tuple[str, ...]
+
+
+def requests_min(percent: int) -> int:
+    """
+    Return how many requests a percentile takes: three beyond it, or it is an accident or two.
+
+    >>> requests_min(95), requests_min(99), requests_min(50)
+    (60, 300, 6)
+    """
+    return math.ceil(300 / (100 - percent))
+
+
+def costliest_scan(plan: Plan) -> int | None:
+    """
+    Return the place of the node that reads a table at the highest cost, None if no node reads one.
+    """
+    scans = [place for place, node in enumerate(plan.nodes) if node.relation]
+    return max(scans, key=lambda place: plan.nodes[place].cost, default=None)
