@@ -1,7 +1,6 @@
--- Keys and indexes, once the rows are there.
+-- Keys and indexes, once the rows are there (customers have their key since seed.sql looks them up by it).
 
 -- Stage: keys
-ALTER TABLE customers ADD PRIMARY KEY (id);
 ALTER TABLE customers ADD CONSTRAINT customers_email_key UNIQUE (email);
 ALTER TABLE products ADD PRIMARY KEY (id);
 ALTER TABLE reviews ADD PRIMARY KEY (id);

@@ -21,7 +21,7 @@ class Slow:
     def __init__(self, delay_s: float) -> None:
         self.delay_s = delay_s
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """
         Answer the end of a message.
         """

@@ -4,7 +4,7 @@
 
 -- Stage: sizes
 CREATE TEMPORARY TABLE sizes AS
-SELECT coalesce(nullif(current_setting('shop.orders', true), '')::bigint, 1000000) AS orders,
+SELECT coalesce(nullif(current_setting('shop.orders', true), '')::bigint, 2000000) AS orders,
        coalesce(nullif(current_setting('shop.customers', true), '')::bigint, 50000) AS customers,
        coalesce(nullif(current_setting('shop.products', true), '')::bigint, 5000) AS products,
        coalesce(nullif(current_setting('shop.today', true), '')::date, current_date)::timestamp AT TIME ZONE 'UTC' AS today;
@@ -30,7 +30,6 @@ $$ SELECT 1 + floor(3 * power(pg_temp.draw(order_id, 60 + line), 3))::integer $$
 CREATE FUNCTION pg_temp.has_second_line(order_id bigint) RETURNS boolean LANGUAGE sql IMMUTABLE AS
 $$ SELECT pg_temp.draw(order_id, 40) < 0.25 $$;
 
--- A customer, too, is made of its number, so that orders can repeat the address without a join.
 CREATE FUNCTION pg_temp.name_of(customer_id bigint) RETURNS text LANGUAGE sql IMMUTABLE AS
 $$ SELECT pg_temp.pick('{Ada,Bea,Carl,Dora,Emil,Fay,Gus,Hana,Ivo,Jun,Kai,Lea,Max,Nora,Otto,Pia,Quin,Rosa,Sam,Tara}',
                        pg_temp.draw(customer_id, 10))
@@ -72,6 +71,7 @@ SELECT number, 'customer' || number || '@example.org', pg_temp.name_of(number), 
        pg_temp.postcode_of(number), pg_temp.city_of(number), pg_temp.country_of(number),
        today - interval '3 years' * pg_temp.draw(number, 17)
 FROM sizes, generate_series(1, customers) AS number;
+ALTER TABLE customers ADD PRIMARY KEY (id);
 
 -- Stage: reviews
 INSERT INTO reviews (id, product_id, customer_id, stars, body, created_at)
@@ -100,10 +100,9 @@ SELECT number,
                   ELSE 0 END,
        'pay_' || to_hex(hashint8extended(number, 25)) || to_hex(hashint8extended(number, 26)),
        customer_id,
-       created_at,
-       CASE WHEN number <= orders * 0.995 THEN created_at + interval '2 days' * pg_temp.draw(number, 24) END,
-       pg_temp.name_of(customer_id), pg_temp.street_of(customer_id), pg_temp.postcode_of(customer_id),
-       pg_temp.city_of(customer_id), pg_temp.country_of(customer_id), 'customer' || customer_id::text || '@example.org',
+       placed.created_at,
+       CASE WHEN number <= orders * 0.995 THEN placed.created_at + interval '2 days' * pg_temp.draw(number, 24) END,
+       customers.name, customers.street, customers.postcode, customers.city, customers.country, customers.email,
        CASE WHEN number <= orders * 0.995 THEN upper(to_hex(hashint8extended(number, 27))) END,
        CASE WHEN pg_temp.draw(number, 22) < 0.15
             THEN pg_temp.pick(ARRAY['Please ring twice.', 'Leave it with the neighbour on the ground floor.', 'Gift wrap, please.',
@@ -115,14 +114,19 @@ FROM (
            today - interval '2 years' * power(1 - number::double precision / orders, 1.2) AS created_at
     FROM sizes, generate_series(1, orders) AS number
     OFFSET 0
-) AS placed;
+) AS placed,
+-- Looked up one by one, so that orders lie in the order in which they were placed and not by customer.
+LATERAL (
+    SELECT name, street, postcode, city, country, email FROM customers WHERE customers.id = placed.customer_id OFFSET 0
+) AS customers;
 
 -- Stage: order lines
+-- Of the newest quarter of the orders; the lines of older ones have been archived.
 INSERT INTO order_lines (order_id, position, product_id, quantity, unit_price)
 SELECT number, line, product_id, pg_temp.quantity(number, line), pg_temp.price(product_id)
 FROM (
     SELECT number, line, pg_temp.skewed(number, 30 + line, products) AS product_id
-    FROM sizes, generate_series(1, orders) AS number,
+    FROM sizes, generate_series(orders - orders / 4 + 1, orders) AS number,
          LATERAL generate_series(1, CASE WHEN pg_temp.has_second_line(number) THEN 2 ELSE 1 END) AS line
     OFFSET 0
 ) AS bought;

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from rung import config
 from rung.config import Settings
-from rung.errors import BadFile, BadValue, ExtraMissing, LedgerError
+from rung.errors import BadFile, BadValue, DatabaseNotGiven, ExtraMissing, LedgerError
 
 if TYPE_CHECKING:
     from rung.loop import Loop
@@ -94,6 +94,17 @@ class Workplace:
 
         return find_recording(self.data, asked)
 
+    def reach_database(self) -> None:
+        """
+        Raise DatabaseNotGiven or DatabaseRefused where there is no database to change.
+        """
+        from rung.adapters.postgres import connected, mapped_errors
+
+        if self.database is None:
+            raise DatabaseNotGiven
+        with mapped_errors(self.database), connected(self.database, options=""):
+            pass
+
     def pair(self, loop: Loop, move: str | None) -> tuple[str, str]:
         """
         Return the recordings before and after the newest change in the ledger (or that of *move*).
@@ -156,10 +167,15 @@ class Workplace:
             planner.close()
 
 
-def workplace(flags: Mapping[str, str | None], *, database: str | None, folder: Path | None = None) -> Workplace:
+def workplace(
+    flags: Mapping[str, str | None], *, database: str | None, folder: Path | None = None, asks: bool = True
+) -> Workplace:
     """
     Return the workplace of *folder* (the working folder by default) with these flags in force.
+
+    Args:
+        asks: Whether the command may ask a database; one that does not needs none to be named right.
     """
     place = folder if folder is not None else Path.cwd()
     settings = settings_of(flags, folder=place)
-    return Workplace(place, settings, database_of(settings, database))
+    return Workplace(place, settings, database_of(settings, database) if asks else None)

@@ -49,6 +49,12 @@ def the_recording(folder: Path) -> Path:
     return found
 
 
+def wait_written(recording: Path, requests: int) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while len(table(recording, "requests")) < requests and time.monotonic() < until:
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 @pytest.mark.parametrize("status", [0, 3])
 def test_the_status_is_the_commands_own(tmp_path: Path, terminal: bool, status: int) -> None:
@@ -76,9 +82,8 @@ def test_a_command_killed_by_a_signal_is_seen_as_killed(tmp_path: Path, terminal
 
 def test_elsewhere_the_command_takes_the_launchers_place(tmp_path: Path) -> None:
     code = "import os; print(os.getpid()); os.waitpid(-1, os.WNOHANG)"
-    with subprocess.Popen(
-        record(tmp_path / ".rung", sys.executable, "-c", code), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    command = record(tmp_path / ".rung", sys.executable, "-c", code)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         said, complained = process.communicate(timeout=PATIENCE_S)
     assert process.pid == int(said)
     # It finds no child that it did not start itself.
@@ -149,9 +154,7 @@ def test_two_workers_are_two_processes_of_one_recording(tmp_path: Path) -> None:
 def test_the_app_goes_on_when_the_collector_is_killed(tmp_path: Path) -> None:
     with serving("small:app", tmp_path / ".rung") as (port, _, started):
         ask(port, "/me/before")
-        until = time.monotonic() + PATIENCE_S
-        while not table(started.recording, "requests") and time.monotonic() < until:
-            time.sleep(0.05)
+        wait_written(started.recording, 1)
         started.collector.kill()
         started.collector.wait()
         assert [200] * 20 == [ask(port, "/me/after")[0] for _ in range(20)]
@@ -168,9 +171,9 @@ def test_a_killed_app_leaves_a_sealed_recording(tmp_path: Path) -> None:
         wait_listening(port, process)
         for _ in range(5):
             ask(port, "/me/you")
-        time.sleep(0.6)
+        recording = the_recording(tmp_path / ".rung")
+        wait_written(recording, 5)
         process.kill()
-    recording = the_recording(tmp_path / ".rung")
     assert launcher.wait_sealed(recording, PATIENCE_S)
     assert 5 == len(table(recording, "requests"))
     (row,) = table(recording, "processes")

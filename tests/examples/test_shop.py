@@ -44,7 +44,7 @@ class Postbox:
     def __init__(self) -> None:
         self.messages: list[Message] = []
 
-    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: ARG002, N802
+    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802
         self.messages.append(message_from_bytes(envelope.content))
         return "250 OK"
 
@@ -291,7 +291,7 @@ def test_the_seed_is_the_same_every_time(shop: Callable[[str], ModuleType], data
 
 def test_the_seed_adds_up(shop: Callable[[str], ModuleType], database: str) -> None:
     """
-    Every total is the sum of its lines, few customers have many orders, and orders.customer_id has no index.
+    Totals are sums of lines (of the newest quarter), few customers have many orders, customer_id has no index.
     """
 
     async def facts() -> tuple[int, int, float, list[str]]:
@@ -301,7 +301,8 @@ def test_the_seed_adds_up(shop: Callable[[str], ModuleType], database: str) -> N
             wrong = await connection.fetchval(
                 "SELECT count(*) FROM orders LEFT JOIN (SELECT order_id, sum(quantity * unit_price) AS amount"
                 " FROM order_lines GROUP BY order_id) AS lines ON order_id = id"
-                " WHERE amount IS DISTINCT FROM total"
+                " WHERE amount IS DISTINCT FROM total AND id > $1",
+                SIZES["orders"] - SIZES["orders"] // 4,
             )
             counts = await connection.fetch("SELECT count(*) FROM orders GROUP BY customer_id ORDER BY count(*)")
             indexed = await connection.fetch(

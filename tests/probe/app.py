@@ -23,7 +23,8 @@ from starlette.routing import Mount, Route
 
 DATABASE = os.environ["DATABASE_URL"]
 engine = create_async_engine(DATABASE.replace("postgresql://", "postgresql+asyncpg://"), pool_size=1, max_overflow=0)
-held = asyncio.Event()
+released = asyncio.Event()
+holding: list[int] = []
 
 
 @asynccontextmanager
@@ -57,8 +58,21 @@ async def orders(customer_id: int):
 
 @app.get("/hold")
 async def hold():
+    holding.append(1)
     async with AsyncSession(engine) as session:
-        await session.execute(text("SELECT pg_sleep(0.2)"))
+        await session.execute(text("SELECT 1 AS held"))
+        await released.wait()
+    return {}
+
+
+@app.get("/holding")
+async def how_many_hold():
+    return len(holding)
+
+
+@app.get("/release")
+async def release():
+    released.set()
     return {}
 
 

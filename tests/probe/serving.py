@@ -64,7 +64,9 @@ def serving(app: str, folder: Path, *more: str, recorded: bool = True, **environ
     given = {**os.environ, **environment}
     command = uvicorn(app, port, *more)
     if recorded:
-        started = launcher.start(command, folder=folder, environment=given, quiet=True, cwd=HERE, stderr=subprocess.PIPE)
+        started = launcher.start(
+            command, folder=folder, environment=given, quiet=True, cwd=HERE, stderr=subprocess.PIPE
+        )
         process = started.process
     else:
         started = None

@@ -26,7 +26,9 @@ def test_a_clock_slightly_ahead_is_no_time_at_all() -> None:
     assert 0.0 == queue_s(b"t=1795473867", NOW_S)
 
 
-@pytest.mark.parametrize("value", [b"", b"t=", b"soon", b"t=nan", b"t=inf", b"-5", b"1795400000", b"1795500000", b"9" * 40])
+@pytest.mark.parametrize(
+    "value", [b"", b"t=", b"soon", b"t=nan", b"t=inf", b"-5", b"1795400000", b"1795500000", b"9" * 40]
+)
 def test_nonsense_is_no_queue(value: bytes) -> None:
     assert queue_s(value, NOW_S) is None
 

@@ -68,7 +68,8 @@ def test_modules_keep_their_loader_and_functions_their_look() -> None:
         import inspect, sys, smtplib as early
         import rung.probe; rung.probe.start()
         import asyncpg, asyncpg.pool, importlib, threading
-        print(asyncpg.connection.__spec__.loader.__class__.__name__, "exec_module" in vars(asyncpg.connection.__loader__))
+        loader = asyncpg.connection.__spec__.loader
+        print(loader.__class__.__name__, "exec_module" in vars(loader))
         print(inspect.signature(asyncpg.Connection.fetchval), inspect.iscoroutinefunction(asyncpg.Connection.fetch))
         print(inspect.getsource(asyncpg.Connection.fetchval).strip()[:18], hasattr(early.SMTP.sendmail, "__wrapped__"))
         importlib.reload(asyncpg.prepared_stmt)
@@ -202,3 +203,53 @@ def test_a_fork_begins_anew() -> None:
         RUNG_SOCKET="/nowhere",
     )
     assert ["0 None ['MainThread']", "['MainThread', 'rung']"] == said.splitlines()
+
+
+async def _answered(how: str) -> Any:
+    from starlette.applications import Starlette
+    from starlette.responses import StreamingResponse
+    from starlette.routing import Route
+
+    async def slowly(request: Any) -> Any:
+        if how == "disconnected":
+            return StreamingResponse(_parts())
+        await asyncio.sleep(3600)
+        return None
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        pass
+
+    app = Starlette(routes=[Route("/slowly/{name}", slowly)])
+    asgi = {"type": "http", "method": "GET", "path": "/slowly/you", "headers": [], "query_string": b"", "root_path": ""}
+    task = asyncio.create_task(app(asgi, receive, send))
+    await asyncio.sleep(0.01)
+    if how == "cancelled":
+        task.cancel()
+    await asyncio.wait([task])
+
+
+async def _parts() -> Any:
+    while True:
+        yield b"more"
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "disconnected"])
+def test_a_request_that_nobody_waits_for_is_cancelled(how: str) -> None:
+    done = subprocess.run(
+        [sys.executable, __file__, how], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "[('/slowly/{name}', True)] 0" == done.stdout.strip()
+
+
+if __name__ == "__main__":
+    from rung import probe
+
+    os.environ["RUNG_SOCKET"] = "/nowhere"
+    probe.start()
+    core.state.on_framework = core.state.on_finished = None
+    asyncio.run(_answered(sys.argv[1]))
+    print([(row[1], row[8]) for row in core.state.finished], core.state.failures)

@@ -5,6 +5,7 @@ One real app, asked once recorded and once not: what the recording says, and tha
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 import json
 import time
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ ONCE = [
     "/orders/2", "/asyncpg/gather", "/psycopg/async", "/wait", "/compute", "/compute/thread", "/mail",
     "/api/shops/north/items/7/parts", "/mounted/acme/deep/2/hello/you", "/mounted/acme/nothing",
 ]  # fmt: skip
+
+HELD_S = 0.2
 
 
 class Slowly:
@@ -59,6 +62,17 @@ def _answers(port: int) -> dict[str, Any]:
     return answers
 
 
+def _hold_up(port: int) -> None:
+    """One request holds the only connection while another waits for it, for HELD_S at least."""
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        both = [threads.submit(ask, port, "/hold") for _ in range(2)]
+        while "2" != ask(port, "/holding")[2]:
+            time.sleep(0.01)
+        time.sleep(HELD_S)
+        ask(port, "/release")
+    assert [200, 200] == [one.result()[0] for one in both]
+
+
 @pytest.fixture(scope="module")
 def seen(cluster, tmp_path_factory) -> Seen:
     folder = tmp_path_factory.mktemp("recorded") / ".rung"
@@ -74,8 +88,7 @@ def seen(cluster, tmp_path_factory) -> Seen:
             for path in ONCE:
                 ask(port, path)
             ask(port, "/wait", X_Request_Start=f"t={time.time() - 0.5:.3f}")
-            with concurrent.futures.ThreadPoolExecutor(3) as threads:
-                list(threads.map(lambda _: ask(port, "/hold"), range(3)))
+            _hold_up(port)
     finally:
         smtp.stop()
     recording = started.recording
@@ -97,7 +110,8 @@ def test_the_app_answers_as_it_does_unrecorded(seen: Seen) -> None:
 
 def test_nothing_inside_the_probe_failed_and_every_request_is_there(seen: Seen) -> None:
     assert [(0, 0)] == [(row["failures"], row["dropped"]) for row in seen.processes]
-    asked = len(SAME) + 1 + len(ONCE) + 1 + 3
+    polled = len(seen.of("/holding"))
+    asked = len(SAME) + 1 + len(ONCE) + 1 + 2 + polled + 1
     assert asked == len(seen.requests) == seen.manifest["requests"] == seen.processes[0]["requests"]
     assert "asyncpg" in seen.manifest["libraries"]
 
@@ -126,14 +140,14 @@ def test_a_statement_is_kept_without_its_values(seen: Seen) -> None:
 
 
 def test_waiting_for_the_pool_is_apart_from_the_query(seen: Seen) -> None:
-    requests = sorted(seen.of("/hold"), key=lambda request: request["duration_s"])
-    last = requests[-1]
-    waited = sum(part["duration_s"] for part in seen.parts(last, "pool"))
-    slept = [part for part in seen.parts(last, "query") if part["duration_s"] >= 0.2]
-    # Three at once on a pool of one: the last waits for both others.
-    assert waited >= 0.35
-    assert 1 == len(slept)
-    assert slept[0]["duration_s"] < waited
+    first, second = sorted(seen.of("/hold"), key=lambda request: request["arrived_s"])
+    (waited,) = seen.parts(second, "pool")
+    assert waited["duration_s"] >= HELD_S
+    assert sum(part["duration_s"] for part in seen.parts(first, "pool")) < first["duration_s"] - HELD_S
+    # What was asked for once the connection was there comes after the wait.
+    end_s = waited["start_s"] + waited["duration_s"]
+    assert all(part["start_s"] >= end_s for part in seen.parts(second, "query", "commit"))
+    assert "SELECT $1 AS held" in seen.texts(second)
 
 
 def test_opening_a_connection_lies_inside_waiting_for_the_pool(seen: Seen) -> None:
@@ -147,9 +161,8 @@ def test_opening_a_connection_lies_inside_waiting_for_the_pool(seen: Seen) -> No
 def test_queries_of_other_tasks_belong_to_the_request(seen: Seen) -> None:
     (request,) = seen.of("/asyncpg/gather")
     assert 2 == len([text for text in seen.texts(request) if text == "SELECT $1::int"])
-    assert {line_of("gather")} == {
-        part["code"] for part in seen.parts(request, "query") if seen.statements[part["name"]]["text"] == "SELECT $1::int"
-    }
+    asked = [part for part in seen.parts(request, "query") if "int" in seen.statements[part["name"]]["text"]]
+    assert {line_of("gather")} == {part["code"] for part in asked}
 
 
 def test_a_transaction_of_asyncpg(seen: Seen) -> None:
@@ -183,13 +196,13 @@ def test_mail_is_one_outer_call_each(seen: Seen) -> None:
     (request,) = seen.of("/mail")
     connected, sent = seen.parts(request, "external")
     assert {"mail"} == {connected["name"], sent["name"]}
+    assert 1 == len(seen.parts(request, "threads"))
     assert sent["duration_s"] >= 0.05
 
 
 def test_what_runs_after_the_response_is_no_part_of_it(seen: Seen) -> None:
     request = seen.of("/background")[0]
     assert [] == seen.parts(request)
-    assert request["duration_s"] < 0.1
 
 
 def test_computing_is_told_from_waiting(seen: Seen) -> None:
@@ -197,7 +210,7 @@ def test_computing_is_told_from_waiting(seen: Seen) -> None:
     assert seen.of("/compute/thread")[0]["cpu_s"] >= 0.045
     for request in seen.of("/wait"):
         assert request["duration_s"] >= 0.1
-        assert request["cpu_s"] < 0.1
+        assert request["cpu_s"] <= request["duration_s"] - 0.09
 
 
 def test_an_error_is_kept_by_type_and_line_only(seen: Seen) -> None:
@@ -230,7 +243,7 @@ def test_the_parts_lie_within_their_request(seen: Seen) -> None:
         # Computing was interrupted by the parts, never counted inside them.
         outer = [part for part in seen.parts(request) if part["parent"] is None]
         one_after_another = all(
-            a["start_s"] + a["duration_s"] <= b["start_s"] + 1e-6 for a, b in zip(outer, outer[1:], strict=False)
+            a["start_s"] + a["duration_s"] <= b["start_s"] + 1e-6 for a, b in itertools.pairwise(outer)
         )
         if one_after_another:
             assert request["cpu_s"] + sum(part["duration_s"] for part in outer) <= request["duration_s"] + 2e-3

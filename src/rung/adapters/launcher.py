@@ -72,6 +72,7 @@ class Recorded:
     process: subprocess.Popen[bytes]
     recording: Path
     collector: subprocess.Popen[bytes]
+    private: Path
 
     def seal(self, timeout_s: float = SEAL_S_MAX) -> bool:
         """
@@ -84,6 +85,8 @@ class Recorded:
         except subprocess.TimeoutExpired:
             self.collector.kill()
             self.collector.wait()
+        # It removes its socket itself, unless it was killed.
+        shutil.rmtree(self.private, ignore_errors=True)
         return sealed(self.recording)
 
 
@@ -134,7 +137,7 @@ def start(
         raise CommandNotExecutable(command[0], error.strerror or str(error)) from error
     finally:
         os.close(beside.lifeline)
-    return Recorded(process, beside.recording, beside.collector)
+    return Recorded(process, beside.recording, beside.collector, Path(beside.environment["RUNG_SOCKET"]).parent)
 
 
 def end_as(status: int) -> NoReturn:

@@ -12,13 +12,15 @@ server never adds to its trouble.
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
-from psycopg import conninfo, sql
+from psycopg import conninfo, pq, sql
 
 from rung.errors import DatabaseDenied, DatabaseRefused, RungError
 from rung.ports import Index, IndexColumn, Plan, PlanNode, ServerFacts, Table, TableColumn
@@ -38,11 +40,42 @@ def address(dsn: str) -> str:
     'localhost:5433/shop'
     """
     try:
-        parts = conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
-        return urlsplit(dsn).hostname or "?"
+        parts = parts_of(dsn)
+    except DatabaseRefused:
+        return UNREADABLE
     host = parts.get("host") or parts.get("hostaddr") or "localhost"
     return f"{host}:{parts.get('port') or 5432}/{parts.get('dbname') or parts.get('user') or ''}"
+
+
+UNREADABLE = "an address that cannot be read"
+
+
+def parts_of(dsn: str) -> dict[str, str]:
+    """
+    Return a DSN's parts by libpq's names, what it leaves out taken from PG*.
+
+    Raises:
+        DatabaseRefused: it is not a DSN. The message quotes none of it: what libpq stumbles over is
+            often a piece of an unquoted password.
+    """
+    try:
+        given = conninfo.conninfo_to_dict(plain(dsn))
+    except psycopg.ProgrammingError:
+        given = None
+    # libpq ends the login at the first @, so a password's own @ puts the rest of it into the host.
+    if given is None or "@" in str(given.get("host") or "")[1:]:
+        raise DatabaseRefused(
+            UNREADABLE, "write it as postgresql://you:password@host:5432/database, with @ / : # % in a password as %40 …"
+        ) from None
+    known = {option.keyword.decode(): option for option in pq.Conninfo.get_defaults()}
+    from_environment = {
+        name: option.val.decode() for name, option in known.items() if option.val and _named_by(option.envvar)
+    }
+    return from_environment | {name: str(value) for name, value in given.items()}
+
+
+def _named_by(variable: bytes | None) -> bool:
+    return variable is not None and variable.decode() in os.environ
 
 
 def plain(dsn: str) -> str:
@@ -81,7 +114,15 @@ def connected(dsn: str, *, options: str, autocommit: bool = False) -> Iterator[p
     """
     Yield a connection, closed at the end.
     """
-    connection = psycopg.connect(plain(dsn), connect_timeout=CONNECT_TIMEOUT_S, options=options, autocommit=autocommit)
+    # Ours come last, so that they win over options that the DSN or PGOPTIONS bring.
+    given = parts_of(dsn).get("options", "")
+    connection = psycopg.connect(
+        plain(dsn),
+        connect_timeout=CONNECT_TIMEOUT_S,
+        options=f"{given} {options}".strip(),
+        client_encoding="utf8",
+        autocommit=autocommit,
+    )
     try:
         yield connection
     finally:
@@ -96,8 +137,7 @@ def mapped_errors(dsn: str) -> Iterator[None]:
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as problem:
-        role = conninfo.conninfo_to_dict(plain(dsn)).get("user") or "?"
-        raise DatabaseDenied(str(role), "do this", first_line(problem)) from problem
+        raise DatabaseDenied(parts_of(dsn).get("user", "?"), "do this", first_line(problem)) from problem
     except psycopg.ProgrammingError as problem:
         if problem.diag.sqlstate is None:
             raise DatabaseRefused(address(dsn), first_line(problem)) from problem
@@ -108,14 +148,12 @@ def mapped_errors(dsn: str) -> Iterator[None]:
 
 def first_line(problem: BaseException) -> str:
     """
-    Return the part of a driver's message that says what happened, without a password it may quote.
+    Return the part of a driver's message that says what happened.
     """
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
-    return (
-        lines[-1 if isinstance(problem, psycopg.OperationalError) and "failed" in str(problem) else 0]
-        if lines
-        else type(problem).__name__
-    )
+    # Of a connection that failed, libpq says where and, behind the last colon pair, why; a hint follows.
+    said = next((line for line in lines if not line.startswith("Multiple connection attempts")), type(problem).__name__)
+    return said.removeprefix("connection failed: ")
 
 
 def server_facts(connection: psycopg.Connection[tuple[Any, ...]]) -> ServerFacts:
@@ -136,24 +174,88 @@ def explain(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> 
 
     Source: PostgreSQL documentation, EXPLAIN (GENERIC_PLAN since 16).
     """
+    with connection.transaction(force_rollback=True):
+        return _planned(connection, statement)
+
+
+def relations_of(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> tuple[Relation, ...]:
+    """
+    Return every table and view that planning *statement* touches, also those that its plan no longer names.
+
+    The locks that the planner took tell: views, partitioned tables and joins that it could leave out are
+    among them.
+
+    Raises:
+        psycopg.Error: the server cannot plan it as it stands.
+    """
+    with connection.transaction(force_rollback=True):
+        _planned(connection, statement)
+        return tuple(Relation(*row) for row in connection.execute(TOUCHED).fetchall())
+
+
+def _planned(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> Plan:
     # The text is the app's own statement, normalised; EXPLAIN without ANALYZE never runs it.  Only the
     # simple protocol leaves $n unbound, as GENERIC_PLAN needs, and it would take several statements at
     # once; so the text is parsed first by the extended protocol, which refuses more than one.
-    question = sql.SQL("EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) ").as_bytes(connection) + statement.encode()
+    question = b"EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) " + statement.encode()
     if connection.info.server_version < GENERIC_PLAN_SINCE:
         raise CannotPlan("generic plans can be asked for since PostgreSQL 16")
-    with connection.transaction(force_rollback=True):
-        parsed = connection.pgconn.prepare(b"", question)
-        _refuse_failed(parsed, psycopg.pq.ExecStatus.COMMAND_OK)
-        result = connection.pgconn.exec_(question)
-        _refuse_failed(result, psycopg.pq.ExecStatus.TUPLES_OK)
-        tree = json.loads(result.get_value(0, 0) or b"[]")
+    parsed = connection.pgconn.prepare(b"", question)
+    _refuse_failed(parsed, pq.ExecStatus.COMMAND_OK)
+    result = connection.pgconn.exec_(question)
+    _refuse_failed(result, pq.ExecStatus.TUPLES_OK)
+    tree = json.loads(result.get_value(0, 0) or b"[]")
     return plan_of(tree[0]["Plan"])
 
 
-def _refuse_failed(result: psycopg.pq.abc.PGresult, wanted: int) -> None:
+def _refuse_failed(result: pq.abc.PGresult, wanted: int) -> None:
     if result.status != wanted:
         raise CannotPlan(result.error_message.decode(errors="replace").removeprefix("ERROR:").strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """
+    A table or view, as large as the server's catalog has it.
+    """
+
+    schema: str
+    name: str
+    kind: str
+    pages: int
+    rows: float
+    pages_visible: int
+
+
+TOUCHED = """
+select n.nspname, c.relname, c.relkind::text,
+       case when c.relkind in ('r', 'm') then pg_relation_size(c.oid) / current_setting('block_size')::int else 0 end::int,
+       c.reltuples::float8, c.relallvisible
+from pg_locks l
+join pg_class c on c.oid = l.relation
+join pg_namespace n on n.oid = c.relnamespace
+where l.pid = pg_backend_pid() and l.locktype = 'relation' and c.relkind in ('r', 'p', 'v', 'm', 'f')
+  and l.database = (select oid from pg_database where datname = current_database())
+  and n.nspname not in ('pg_catalog', 'information_schema')
+order by 1, 2
+"""
+# Whoever queues behind an ACCESS EXCLUSIVE lock holds up everybody behind himself.
+HELD = """
+select distinct n.nspname || '.' || c.relname
+from pg_locks l
+join pg_class c on c.oid = l.relation
+join pg_namespace n on n.oid = c.relnamespace
+where l.mode = 'AccessExclusiveLock' and l.database = (select oid from pg_database where datname = current_database())
+  and l.pid <> pg_backend_pid() and c.relkind in ('r', 'p', 'v', 'm', 'f')
+order by 1
+"""
+
+
+def exclusively_locked(connection: psycopg.Connection[tuple[Any, ...]]) -> frozenset[str]:
+    """
+    Return the tables, as schema.name, on which somebody holds or awaits an ACCESS EXCLUSIVE lock.
+    """
+    return frozenset(row[0] for row in connection.execute(HELD).fetchall())
 
 
 CONDITIONS = ("Index Cond", "Recheck Cond", "Filter", "Join Filter", "Hash Cond", "Merge Cond", "Sort Key", "Group Key")
@@ -170,7 +272,8 @@ def plan_of(tree: Mapping[str, Any]) -> Plan:
         for key in CONDITIONS:
             value = node.get(key)
             if value:
-                conditions.append(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+                said = ", ".join(value) if isinstance(value, list) else value
+                conditions.append(f"{key}: {without_constants(said)}")
         nodes.append(
             PlanNode(
                 depth=depth,
@@ -190,6 +293,23 @@ def plan_of(tree: Mapping[str, Any]) -> Plan:
     return Plan(tuple(nodes))
 
 
+# A quoted name, a parameter or a word stays; a string or a number is a constant.
+_PIECE = re.compile(
+    r"""(?P<kept>"(?:[^"]|"")*"|\$[0-9]+|[^\W\d][\w$]*(?!['\w$]))|(?P<constant>[EBXebx]?'(?:[^'\\]|''|\\.)*'|[0-9][0-9.]*(?:e[+-]?[0-9]+)?)""",
+    re.DOTALL,
+)
+
+
+def without_constants(condition: str) -> str:
+    """
+    Return a plan's condition with $n for every constant: views and policies bring values of their own.
+
+    >>> without_constants("((status = 'paid'::text) AND (total2 > 5) AND (id = $1))")
+    '((status = $n::text) AND (total2 > $n) AND (id = $1))'
+    """
+    return _PIECE.sub(lambda piece: piece["kept"] or "$n", condition)
+
+
 TABLE_FACTS = """
 select c.oid::bigint, c.reltuples::float8, pg_relation_size(c.oid)::bigint
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -203,19 +323,31 @@ left join pg_stats s
 where a.attrelid = %(oid)s and a.attnum > 0 and not a.attisdropped
 order by a.attnum
 """
-# indoption's lowest bit is DESC (PostgreSQL source, INDOPTION_DESC).  Partial and expression indexes
-# do not serve every lookup on their columns, so they are left out.
-INDEX_FACTS = """
-select array_agg(a.attname::text order by k.place), array_agg((i.indoption[k.place - 1]::int & 1) = 1 order by k.place)
+# Partial and expression indexes do not serve every lookup on their columns, nor do those with an operator
+# class, collation or order of nulls of their own.  indoption has 1 for DESC and 2 for NULLS FIRST, which is
+# DESC's default (PostgreSQL source, INDOPTION_DESC and INDOPTION_NULLS_FIRST).
+PLAIN_INDEXES = """
+select i.indexrelid, i.indrelid, array_agg(a.attname::text order by k.place) as columns,
+       array_agg((i.indoption[k.place - 1]::int & 1) = 1 order by k.place) as descending,
+       i.indnkeyatts = i.indnatts as keys_only
 from pg_index i
 join pg_class c on c.oid = i.indexrelid
 join pg_am m on m.oid = c.relam and m.amname = 'btree'
 cross join lateral unnest(i.indkey::int[]) with ordinality as k (attnum, place)
 join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-where i.indrelid = %(oid)s and i.indisvalid and i.indpred is null and i.indexprs is null and k.place <= i.indnkeyatts
+where i.indpred is null and i.indexprs is null and k.place <= i.indnkeyatts
 group by i.indexrelid
-order by i.indexrelid
+having bool_and(
+    i.indoption[k.place - 1] in (0, 3) and i.indcollation[k.place - 1] in (0, a.attcollation)
+    and (select o.opcdefault from pg_opclass o where o.oid = i.indclass[k.place - 1])
+)
 """
+INDEX_FACTS = f"""
+select p.columns, p.descending
+from ({PLAIN_INDEXES}) p join pg_index i using (indexrelid)
+where i.indrelid = %(oid)s and i.indisvalid
+order by i.indexrelid
+"""  # noqa: S608  # two constants of this file
 
 
 def describe(connection: psycopg.Connection[tuple[Any, ...]], schema: str, name: str) -> Table | None:

@@ -36,8 +36,9 @@ from rung.ports import Say
 
 GUARDIAN = Path(__file__).with_name("guardian.py")
 DATABASE = "rung_shop"
-MAIL_DELAY_S = 0.25
+MAIL_DELAY_S = 0.4
 START_S_MAX = 30.0
+SEED = 11
 SEAL_S_MAX = 30.0
 POLL_S = 0.05
 SCRIPTS = ("schema.sql", "seed.sql", "keys.sql")
@@ -129,7 +130,7 @@ class SampleShop:
     ) -> None:
         self.folder, self.data, self.server_dsn = folder, data, server_dsn
         self.port = checked_port(port)
-        self.plan: Plan = read_plan(shop_folder() / "load.toml", duration_s=duration_s, seed=1)
+        self.plan: Plan = read_plan(shop_folder() / "load.toml", duration_s=duration_s, seed=SEED)
         self.progress = progress
         self.reports: list[Report] = []
         self.log = folder / "shop.log"
@@ -163,7 +164,7 @@ class SampleShop:
         with mapped_errors(self.server_dsn), connected(self.server_dsn, options="", autocommit=True) as connection:
             known = {row[0] for row in connection.execute("select datname from pg_database").fetchall()}
             if template not in known:
-                say("laying a million orders, once (about 20 s)")
+                say("laying two million orders, once (about 20 s)")
                 connection.execute(_database("drop database if exists {} with (force)", making))
                 connection.execute(_database("create database {}", making))
                 self._run_data(_with_database(self.server_dsn, making))

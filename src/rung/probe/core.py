@@ -36,7 +36,7 @@ class State:
     """
 
     __slots__ = (
-        "dropped", "failures", "finished", "held", "on_finished", "on_framework",
+        "asked", "dropped", "failures", "finished", "held", "on_finished", "on_framework",
         "serials", "started", "statements", "statements_known",
     )  # fmt: skip
 
@@ -57,6 +57,15 @@ class State:
         self.failures = 0
         self.statements: deque[tuple[str, str, str, str]] = deque(maxlen=10_000)
         self.statements_known: set[tuple[str, str]] = set()
+        # (text, database, percent) as asked by the app -> (name, seam)
+        self.asked: dict[tuple[str, str | None, bool], tuple[str, str | None]] = {}
+
+    def forget_statements(self) -> None:
+        """
+        Have every statement sent again: whoever reads now has not seen them.
+        """
+        self.statements_known.clear()
+        self.asked.clear()
 
 
 state = State()
@@ -124,17 +133,20 @@ class Scope:
 
     __slots__ = ("clock", "leaf", "outer", "owned", "request", "seam", "serial", "start", "token", "used")
 
-    def __init__(self, request: Request, clock: Clock, serial: int | None = None) -> None:
+    start: float
+    token: Token[Scope | None]
+
+    def __init__(
+        self, request: Request, clock: Clock, serial: int | None = None, seam: str = "", outer: Scope | None = None
+    ) -> None:
         self.request = request
         self.clock = clock
-        self.seam = ""
-        self.leaf = False
         self.serial = serial
-        self.outer: Scope | None = None
+        self.seam = seam
+        self.leaf = outer is not None and seam != "pool"
+        self.outer = outer
         self.owned = False
         self.used = False
-        self.start = 0.0
-        self.token: Token[Scope | None] | None = None
 
 
 current: ContextVar[Scope | None] = ContextVar("rung", default=None)
@@ -159,10 +171,7 @@ def enter(seam: str) -> Scope | None:
         return None
     try:
         clock = outer.clock
-        scope = Scope(outer.request, clock, next(outer.request.serials))
-        scope.outer = outer
-        scope.seam = seam
-        scope.leaf = seam != "pool"
+        scope = Scope(outer.request, clock, next(outer.request.serials), seam, outer)
         if clock.stepping:
             scope.owned = True
             if clock.depth == 0:
@@ -198,8 +207,15 @@ def leave(
         if scope.seam == "pool" and duration_s < POOL_WAIT_S_MIN and not scope.used:
             return
         outer.used = True
-        where = (seam or scope.seam, name, database, code, rows)
-        keep(request, scope.serial, outer.serial, where, start=scope.start, duration_s=duration_s)
+        segments = request.segments
+        if len(segments) < SEGMENTS_MAX:  # what `keep` does, without the call
+            start_s = scope.start - request.start
+            segments.append(
+                (scope.serial, outer.serial, seam or scope.seam, name, start_s, duration_s, 1, database, code, rows)
+            )
+        else:
+            where = (seam or scope.seam, name, database, code, rows)
+            keep(request, scope.serial, outer.serial, where, start=scope.start, duration_s=duration_s)
     except Exception:
         failed()
 
@@ -213,8 +229,7 @@ def close(scope: Scope) -> None:
         clock.depth -= 1
         if clock.depth == 0 and clock.stepping:
             clock.mark = clock.read()
-    if scope.token is not None:
-        current.reset(scope.token)
+    current.reset(scope.token)
 
 
 def keep(

@@ -25,6 +25,7 @@ EVERY_S = 0.25
 RETRY_S = 5.0
 SEND_S_MAX = 2.0
 FLUSH_S_MAX = 0.25
+EXIT_S_MAX = 1.0
 FRAME_REQUESTS_MAX = 500
 FRAME_SEGMENTS_MAX = 20_000
 _LIBRARIES = (
@@ -88,7 +89,7 @@ class Sender(threading.Thread):
                 self._retry_at = time.monotonic() + RETRY_S
                 return
             # A new reader knows no statement yet.
-            state.statements_known.clear()
+            state.forget_statements()
         elif libraries == self._libraries:
             return
         self._libraries = libraries
@@ -206,7 +207,7 @@ def _at_exit() -> None:
     if sender is not None and sender.is_alive():
         sender.stopping = True
         sender.wake.set()
-        sender.join(SEND_S_MAX)
+        sender.join(EXIT_S_MAX)
 
 
 def install() -> None:

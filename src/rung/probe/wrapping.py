@@ -10,33 +10,28 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from rung.probe import core, lines, statement
 
 Arguments = tuple[Any, ...]
 
 
-class Described(NamedTuple):
-    """
-    What is known of a finished call.
-    """
-
-    name: str
-    database: str | None = None
-    rows: int | None = None
-    seam: str | None = None
-
+# name, database, rows, and the seam where it is another than the wrapper's: a plain tuple, made for every call
+Described = tuple[str, str | None, int | None, str | None]
 
 # (positional arguments, keyword arguments, result or None where the call raised) -> what to record
 Describe = Callable[[Arguments, Mapping[str, Any], Any], Described]
+
+_ASKED_MAX = 4_096
+_KNOWN_MAX = 10_000
 
 
 def named(name: str) -> Describe:
     """
     Return a description that is the same for every call.
     """
-    described = Described(name)
+    described = (name, None, None, None)
     return lambda _args, _kwargs, _result: described
 
 
@@ -44,17 +39,27 @@ def query(text: str, database: str | None, *, percent: bool, rows: int | None = 
     """
     Describe a statement that was executed, and note its text once per process; a COMMIT has a seam of its own.
     """
-    known = statement.normalised(text, percent=percent)
-    if known.text == "COMMIT":
-        return Described("commit", database, None, "commit")
-    key = (database or "", known.fingerprint)
+    asked = core.state.asked.get((text, database, percent))
+    if asked is None:
+        asked = _note(text, database, percent=percent)
+    return (asked[0], database, rows, asked[1])
+
+
+def _note(text: str, database: str | None, *, percent: bool) -> tuple[str, str | None]:
     state = core.state
-    if key not in state.statements_known:
-        if len(state.statements_known) >= 10_000:
+    known = statement.normalised(text, percent=percent)
+    asked = ("commit", "commit") if known.text == "COMMIT" else (known.fingerprint, None)
+    key = (database or "", known.fingerprint)
+    if asked[1] is None and key not in state.statements_known:
+        if len(state.statements_known) >= _KNOWN_MAX:
             state.statements_known.clear()
         state.statements_known.add(key)
         state.statements.append((*key, known.text, known.kind))
-    return Described(known.fingerprint, database, rows)
+    if len(text) <= statement.TEXT_MAX:
+        if len(state.asked) >= _ASKED_MAX:
+            state.asked.clear()
+        state.asked[text, database, percent] = asked
+    return asked
 
 
 def around_coroutine(owner: Any, attribute: str, seam: str, describe: Describe) -> None:

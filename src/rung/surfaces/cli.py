@@ -3,25 +3,25 @@ The command line: what was typed becomes a call, what it returned becomes text o
 
 In        argv
 Out       an exit status: 0 answered (also "do nothing"), 1 with --check only, 2 could not answer, 130 interrupted
-Not here  what a command does (loop.py), its words (text.py), its JSON (document.py)
+Not here  flags (arguments.py), what a command does (loop.py), its words (text.py), its JSON (document.py)
 
-argparse is used because `rung record` must work where only the recorder is installed; whatever a
-command needs is imported when it runs, so that --help answers at once.
+Whatever a command needs is imported when it runs, so that --help answers at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from rung import __version__, wire
-from rung.errors import BadValue, LedgerError, NothingToTake, RungError, UnknownName, UsageError
+from rung import wire
+from rung.errors import NothingToTake, RungError, UnknownName, UsageError
+from rung.surfaces.arguments import NAMES, build_parser, flags_of
 
 if TYPE_CHECKING:
     from rung.loop import Look, Loop
@@ -29,190 +29,50 @@ if TYPE_CHECKING:
 
 EXIT_ANSWERED, EXIT_CHECK_FAILED, EXIT_NO_ANSWER, EXIT_INTERRUPTED = 0, 1, 2, 130
 
-STORY = """\
-Find the one thing that holds a Python web app back, price the way past it, take it, confirm that the number moved.
-
-  rung record -- uvicorn yourapp:app     run your app as always, recorded
-  rung load http://127.0.0.1:8000/       send it traffic, if it has none of its own
-  rung find                              ONE bottleneck, or: do nothing
-  rung take index --apply                take the move that was found
-  rung confirm                           did the number move?
-
-  rung demo                              all of it on a sample shop, in minutes
-"""
-
-
-class Parser(argparse.ArgumentParser):
-    """
-    An ArgumentParser whose errors are ours: what happened, why it matters, what to type next.
-    """
-
-    def error(self, message: str) -> NoReturn:
-        """
-        Raise UsageError instead of printing usage and exiting.
-        """
-        raise UsageError(
-            message,
-            why="Nothing was run.",
-            steps=(("See what it takes", f"{self.prog} --help"),),
-        )
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """
-    Return the parser of every command and flag: the reference page and the tests read it too.
-    """
-    parser = Parser(
-        prog="rung", description=STORY, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--version", action="version", version=f"rung {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
-    for add in COMMANDS:
-        add(commands)
-    return parser
-
-
-Commands = Any  # argparse's type of add_subparsers() has no public name
-
-
-def _command(
-    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], help: str, more: str = ""
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=help,
-        description=f"{help}\n\n{more}".strip(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _json_flag(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON (docs/reference/json.md)")
-
-
-def _look_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "recording", nargs="?", help="name, beginning of a name, or path; default: the newest sealed one"
-    )
-    parser.add_argument("--database", metavar="DSN", help="the app's database; default: rung.toml, DATABASE_URL, PG*")
-    parser.add_argument("--percentile", metavar="P", help="the goal's percentile (95)")
-    parser.add_argument("--latency", metavar="TIME", help="the goal's latency (300ms)")
-    parser.add_argument("--fresh", action="store_true", help="ask the database anew instead of using the kept answers")
-
-
-def _record(commands: Commands) -> None:
-    parser = _command(
-        commands, "record", run_record, "run a server command, recorded",
-        "No change to the app. The command behaves as without rung; RUNG=off switches all of it off.",
-    )  # fmt: skip
-    parser.add_argument("--name", help="the recording's name; default: the program's")
-    parser.add_argument(
-        "argv", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command, e.g. -- uvicorn yourapp:app"
-    )
-
-
-def _load(commands: Commands) -> None:
-    parser = _command(
-        commands, "load", run_load, "send open-loop load; latency counts from when a request was due",
-        "Without --routes it is GET requests for the URL. The same seed sends the same requests at the same moments.",
-    )  # fmt: skip
-    parser.add_argument("url", help="e.g. http://127.0.0.1:8000/")
-    parser.add_argument("--routes", metavar="FILE", help="a TOML file of routes with weights (docs/load.md)")
-    parser.add_argument("--rate", metavar="N", help="requests per second (the file's, or 20)")
-    parser.add_argument("--duration", metavar="TIME", help="for how long (30s)")
-    parser.add_argument("--seed", metavar="N", help="the seed of the arrivals (1)")
-    parser.add_argument(
-        "--check", action="store_true", help="exit with 1 when the numbers are void or the goal on errors is missed"
-    )
-    _json_flag(parser)
-
-
-def _find(commands: Commands) -> None:
-    parser = _command(
-        commands, "find", run_find, "name ONE bottleneck with its evidence and the move to take; or: do nothing"
-    )
-    _look_flags(parser)
-    parser.add_argument("--check", action="store_true", help="exit with 1 when the goal is missed")
-    _json_flag(parser)
-
-
-def _price(commands: Commands) -> None:
-    parser = _command(commands, "price", run_price, "price every move in the goal's own unit")
-    _look_flags(parser)
-    _json_flag(parser)
-
-
-def _take(commands: Commands) -> None:
-    parser = _command(
-        commands, "take", run_take, "write a move as a migration with its undo; --apply runs it",
-        "Taking a move twice is harmless.",
-    )  # fmt: skip
-    parser.add_argument(
-        "move", nargs="?", help="any unambiguous beginning of its name; default: the one that `rung find` offers"
-    )
-    parser.add_argument("--recording", help="the recording to take it from; default: the newest sealed one")
-    parser.add_argument("--database", metavar="DSN", help="the app's database; default: rung.toml, DATABASE_URL, PG*")
-    parser.add_argument("--percentile", metavar="P", help="the goal's percentile (95)")
-    parser.add_argument("--latency", metavar="TIME", help="the goal's latency (300ms)")
-    parser.add_argument("--apply", action="store_true", help="run it against the database now")
-    parser.add_argument(
-        "--wait", action="store_true", help="with --apply: wait for old transactions instead of refusing"
-    )
-    parser.add_argument("--undo", action="store_true", help="run the undo of a taken move against the database")
-    _json_flag(parser)
-
-
-def _confirm(commands: Commands) -> None:
-    parser = _command(
-        commands, "confirm", run_confirm, "moved, not moved, or worse; predicted beside measured",
-        "Default: the recording before the newest change in the ledger, and the newest after it.",
-    )  # fmt: skip
-    parser.add_argument("before", nargs="?", help="a recording")
-    parser.add_argument("after", nargs="?", help="a later recording")
-    parser.add_argument("--move", help="the move of the ledger to confirm; default: the newest")
-    parser.add_argument("--percentile", metavar="P", help="the goal's percentile (95)")
-    parser.add_argument("--check", action="store_true", help="exit with 1 unless the number moved")
-    _json_flag(parser)
-
-
-def _ledger(commands: Commands) -> None:
-    parser = _command(commands, "ledger", run_ledger, "every rung climbed so far")
-    _json_flag(parser)
-
-
-def _demo(commands: Commands) -> None:
-    parser = _command(commands, "demo", run_demo, "the whole loop on a sample shop with a real PostgreSQL, in minutes")
-    parser.add_argument(
-        "--database",
-        metavar="DSN",
-        help="use this server instead of one of rung's own (databases rung_shop* are made there)",
-    )
-    parser.add_argument("--duration", metavar="TIME", help="length of a load phase (30s)")
-    parser.add_argument("--port", metavar="N", default="0", help="the shop's port; 0: a free one")
-    parser.add_argument("--stay", action="store_true", help="keep the shop and its database up until Ctrl-C")
-    _json_flag(parser)
-
-
-COMMANDS = (_record, _load, _find, _price, _take, _confirm, _ledger, _demo)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """
     Run one command and return its exit status.
     """
+    from rung.surfaces import terminal
+
     typed = list(sys.argv[1:] if argv is None else argv)
-    as_json = "--json" in typed[: typed.index("--") if "--" in typed else None]
+    terminal.make_printable()
+    try:
+        try:
+            status = _answer(typed)
+        finally:
+            terminal.flush()
+    except BrokenPipeError:
+        # Whoever read our output has gone (`rung find | head`); nothing more can be said.
+        terminal.fall_silent()
+        return EXIT_ANSWERED
+    except OSError as problem:
+        # Adapters map their own; what is left is our output, on a disk that is full.
+        if problem.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}:
+            raise
+        return _tell_unwritten(problem, typed)
+    return status
+
+
+def _tell_unwritten(problem: OSError, typed: list[str]) -> int:
+    from rung.surfaces import terminal
+    from rung.surfaces.errors_text import error_text
+
+    told = UsageError(
+        f"the output cannot be written: {problem.strerror}",
+        why="The answer was worked out, but where it was sent takes no more.",
+        steps=(("Print it here", f"rung {typed[0] if typed else '--help'}"),),
+    )
+    print(error_text(told), file=sys.stderr, flush=True)
+    terminal.fall_silent()
+    return told.exit_status
+
+
+def _answer(typed: list[str]) -> int:
     try:
         return _run(typed)
     except RungError as problem:
-        return _tell(problem, as_json=as_json, command=typed[0] if typed else "")
-    except BrokenPipeError:
-        # Whoever read our output has gone (`rung find | head`); nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_ANSWERED
+        return _tell(problem, typed)
     except KeyboardInterrupt:
         print("\nrung: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -220,22 +80,43 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(typed: list[str]) -> int:
     parser = build_parser()
-    commands = [add.__name__.lstrip("_") for add in COMMANDS]
-    if typed and not typed[0].startswith("-") and typed[0] not in commands:
-        raise UnknownName("command", typed[0], known=commands)
-    arguments = parser.parse_args(typed)
+    if typed and not typed[0].startswith("-") and typed[0] not in NAMES:
+        raise UnknownName("command", typed[0], known=NAMES)
+    arguments, beyond = parser.parse_known_args(typed)
+    if beyond:
+        raise _too_much(parser, arguments.command, beyond)
     if arguments.command is None:
         parser.print_help()
         return EXIT_ANSWERED
-    run: Callable[[argparse.Namespace], int] = arguments.run
-    return run(arguments)
+    return RUNS[arguments.command](arguments)
 
 
-def _tell(problem: RungError, *, as_json: bool, command: str) -> int:
-    if as_json:
-        from rung.surfaces.document import document, error_content
+def _too_much(parser: argparse.ArgumentParser, command: str | None, beyond: list[str]) -> UsageError:
+    see = f"rung {command} --help" if command else "rung --help"
+    flag = next((word.split("=")[0] for word in beyond if word.startswith("-")), None)
+    if flag is not None and flag in flags_of(parser, command):
+        return UsageError(
+            f"{flag} goes behind the command",
+            why="Nothing was run.",
+            steps=(("Type", f"rung {command} {flag}"),),
+        )
+    if flag is not None:
+        return UnknownName("flag", flag, known=flags_of(parser, command), where=see.removesuffix(" --help"), see=see)
+    return UsageError(
+        f"{command or 'rung'} does not take {' '.join(beyond)!r}",
+        why="Nothing was run.",
+        steps=(("See what it takes", see),),
+    )
 
-        print_json(document(command, **error_content(problem)))
+
+def _tell(problem: RungError, typed: list[str]) -> int:
+    command = next((word for word in typed if word in NAMES), "")
+    ours = typed[: typed.index("--")] if "--" in typed else typed
+    # Behind `record` stands somebody else's command, whose --json is its own.
+    if "--json" in ours and command != "record":
+        from rung.surfaces.errors_text import error_document
+
+        print_json(error_document(problem, command))
     else:
         from rung.surfaces.errors_text import error_text
 
@@ -247,7 +128,9 @@ def print_json(tree: Mapping[str, Any]) -> None:
     """
     Print one JSON document; a figure that does not exist is null.
     """
-    print(json.dumps(_finite(tree), indent=2, ensure_ascii=False, allow_nan=False))
+    from rung.surfaces.terminal import shows_all
+
+    print(json.dumps(_finite(tree), indent=2, ensure_ascii=not shows_all(), allow_nan=False))
 
 
 def _finite(tree: Any) -> Any:
@@ -333,11 +216,18 @@ def run_take(arguments: argparse.Namespace) -> int:
     Write a move's migration, and run it with --apply; or run its undo.
     """
     if arguments.undo and arguments.apply:
-        raise BadValue("--undo", "--apply", expected="one of the two")
+        raise UsageError(
+            "--undo and --apply contradict each other",
+            why="Nothing was run.",
+            steps=(("Build it", "rung take --apply"), ("Or take it away", "rung take --undo")),
+        )
     wire.require(*wire.TOOL_MODULES)
     from rung.surfaces import document, text
 
     work = wire.workplace(_goal_flags(arguments), database=arguments.database)
+    if arguments.apply or arguments.undo:
+        # Refused before anything is written, or the repository would tell of a change that was not made.
+        work.reach_database()
     with work.loop() as loop:
         if arguments.undo:
             return _undo(loop, arguments)
@@ -406,7 +296,7 @@ def run_confirm(arguments: argparse.Namespace) -> int:
     Print whether the number moved.
     """
     if arguments.before and not arguments.after:
-        raise LedgerError(
+        raise UsageError(
             "confirm takes two recordings, or none",
             why="One recording has nothing to be compared with.",
             steps=(("Name both", "rung confirm BEFORE AFTER"),),
@@ -415,7 +305,7 @@ def run_confirm(arguments: argparse.Namespace) -> int:
     from rung.steps.confirm import MOVED
     from rung.surfaces import document, text
 
-    work = wire.workplace(_goal_flags(arguments), database=None)
+    work = wire.workplace(_goal_flags(arguments), database=None, asks=False)
     with work.loop() as loop:
         if arguments.before:
             before, after = work.recording(arguments.before), work.recording(arguments.after)
@@ -436,7 +326,7 @@ def run_ledger(arguments: argparse.Namespace) -> int:
     wire.require(*wire.TOOL_MODULES)
     from rung.surfaces import document, text
 
-    work = wire.workplace({}, database=None)
+    work = wire.workplace({}, database=None, asks=False)
     with work.loop() as loop:
         entries = loop.entries()
     if arguments.json:
@@ -453,6 +343,18 @@ def run_demo(arguments: argparse.Namespace) -> int:
     from rung.surfaces.demo import demo
 
     return demo(arguments)
+
+
+RUNS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "record": run_record,
+    "load": run_load,
+    "find": run_find,
+    "price": run_price,
+    "take": run_take,
+    "confirm": run_confirm,
+    "ledger": run_ledger,
+    "demo": run_demo,
+}
 
 
 if __name__ == "__main__":

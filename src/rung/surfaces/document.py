@@ -16,7 +16,6 @@ from typing import Any, TypedDict
 import msgspec
 
 from rung import __version__
-from rung.errors import RungError
 from rung.loop import Look, Turn
 from rung.ports import Applied
 from rung.steps.confirm import Side, Verdict
@@ -25,8 +24,7 @@ from rung.steps.ledger import Entry
 from rung.steps.price import best
 from rung.steps.price.quote import Quote
 from rung.steps.take import Change
-
-SCHEMA = 1
+from rung.surfaces.errors_text import SCHEMA
 
 
 class Document(TypedDict):
@@ -211,10 +209,26 @@ class LoadDocument(Document):
     ended_early: bool
 
 
+class StepShape(TypedDict):
+    """What a next step does, and the line to type for it."""
+
+    what: str
+    command: str
+
+
+class ErrorShape(TypedDict):
+    """An error; `code` is its heading in errors.md."""
+
+    code: str
+    message: str
+    why: str
+    steps: list[StepShape]
+
+
 class ErrorDocument(Document):
     """Any command that could not answer, with --json: on standard output, exit status 2."""
 
-    error: dict[str, Any]
+    error: ErrorShape
 
 
 DOCUMENTS: tuple[type, ...] = (
@@ -223,7 +237,7 @@ DOCUMENTS: tuple[type, ...] = (
 )  # fmt: skip
 SHAPES: tuple[type, ...] = (
     Document, GoalShape, SuspectShape, RunnerUpShape, PredictedShape, MoveShape, EvidenceShape, QuoteShape, SideShape,
-    RatioShape, TurnShape,
+    RatioShape, TurnShape, ErrorShape, StepShape,
 )  # fmt: skip
 
 
@@ -411,20 +425,6 @@ def ledger_content(entries: Sequence[Entry]) -> dict[str, Any]:
     Return the ledger.
     """
     return {"entries": [msgspec.to_builtins(entry) for entry in entries]}
-
-
-def error_content(problem: RungError) -> dict[str, Any]:
-    """
-    Return an error in its four parts.
-    """
-    return {
-        "error": {
-            "code": problem.code,
-            "message": problem.message,
-            "why": problem.why,
-            "steps": [{"what": what, "command": command} for what, command in problem.steps],
-        }
-    }
 
 
 def _key(percent: int) -> str:

@@ -1,18 +1,22 @@
 """
-Put an error into words: its three parts, told apart at a glance.
+Put an error into words and into JSON: its three parts, told apart at a glance.
 
 In        a RungError
-Out       text for standard error
-Not here  other words (text.py, which needs the tool's extra; an error must be told without it)
+Out       text for standard error, or the document for standard output
+Not here  other words (text.py) and documents (document.py): they need the tool's extra, and an error must be told
+          without it
 """
 
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
+from rung import __version__
 from rung.errors import RungError
 
 WIDTH = 110
+SCHEMA = 1
 
 
 def error_text(problem: RungError) -> str:
@@ -25,3 +29,20 @@ def error_text(problem: RungError) -> str:
     width = max((len(label) for label, _ in problem.steps), default=0)
     lines += [f"  {label:<{width}}  {command}" for label, command in problem.steps]
     return "\n".join(lines)
+
+
+def error_document(problem: RungError, command: str) -> dict[str, Any]:
+    """
+    Return an error as ErrorDocument (document.py) has it.
+    """
+    return {
+        "rung": __version__,
+        "schema": SCHEMA,
+        "command": command,
+        "error": {
+            "code": problem.code,
+            "message": problem.message,
+            "why": problem.why,
+            "steps": [{"what": what, "command": line} for what, line in problem.steps],
+        },
+    }

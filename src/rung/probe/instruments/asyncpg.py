@@ -63,11 +63,11 @@ def _of_resource(rows: Callable[[Any], int | None]) -> Describe:
 
 
 def _of_new(_args: Arguments, _kwargs: Mapping[str, Any], result: Any) -> Described:
-    return Described("asyncpg", _database(result) if result is not None else None)
+    return ("asyncpg", _database(result) if result is not None else None, None, None)
 
 
 def _of_pool(_args: Arguments, _kwargs: Mapping[str, Any], result: Any) -> Described:
-    return Described("asyncpg", _database(result._con) if result is not None else None)
+    return ("asyncpg", _database(result._con) if result is not None else None, None, None)
 
 
 _METHODS = {

@@ -44,7 +44,7 @@ def _text(asked: Any) -> str:
 
 
 def _opened(_args: Arguments, _kwargs: Mapping[str, Any], result: Any) -> Described:
-    return Described("psycopg", database(result) if result is not None else None)
+    return ("psycopg", database(result) if result is not None else None, None, None)
 
 
 def _committed(args: Arguments, _kwargs: Mapping[str, Any], _result: Any) -> Described:

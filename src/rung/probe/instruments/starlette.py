@@ -230,12 +230,14 @@ def _in_own_task(router: Any) -> None:
     original = vars(router)["__call__"]
 
     @functools.wraps(original)
-    def routed(self: Any, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+    # A coroutine function, for that is how a server tells what kind of app a router is.
+    async def routed(self: Any, scope: Any, receive: Any, send: Any) -> None:
         outer = core.current.get()
         if outer is None or outer.clock.stepping or outer.request.ended or scope["type"] != "http":
-            return original(self, scope, receive, send)  # type: ignore[no-any-return]
-        # A middleware runs the rest of the app in a task of its own, which needs a clock of its own.
-        return _timed(outer, original(self, scope, receive, send))
+            await original(self, scope, receive, send)
+        else:
+            # A middleware runs the rest of the app in a task of its own, which needs a clock of its own.
+            await _timed(outer, original(self, scope, receive, send))
 
     router.__call__ = routed
 

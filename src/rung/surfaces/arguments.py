@@ -1,0 +1,212 @@
+"""
+What can be typed: every command with its flags, and rung's own settings at the end of the help.
+
+In        nothing
+Out       one parser; the command line, the reference page and the tests read it
+Not here  what a command does (cli.py)
+
+argparse is used because `rung record` must work where only the recorder is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from rung import __version__, config
+from rung.errors import UsageError
+
+STORY = """\
+Find the one thing that holds a Python web app back, price the way past it, take it, confirm that the number moved.
+
+  rung record -- uvicorn yourapp:app     run your app as always, recorded
+  rung load http://127.0.0.1:8000/       send it traffic, if it has none of its own
+  rung find                              ONE bottleneck, or: do nothing
+  rung take index --apply                take the move that was found
+  rung confirm                           did the number move?
+
+  rung demo                              all of it on a sample shop, in minutes
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """
+    An ArgumentParser whose errors are ours: what happened, why it matters, what to type next.
+    """
+
+    def error(self, message: str) -> NoReturn:
+        """
+        Raise UsageError instead of printing usage and exiting.
+        """
+        raise UsageError(
+            message,
+            why="Nothing was run.",
+            steps=(("See what it takes", f"{self.prog} --help"),),
+        )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """
+    Return the parser of every command and flag: the reference page and the tests read it too.
+    """
+    parser = Parser(
+        prog="rung",
+        description=STORY,
+        epilog=_settings_help(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"rung {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    for add in COMMANDS:
+        add(commands)
+    return parser
+
+
+def _settings_help() -> str:
+    rows = [(name, str(row.metadata["default"] or "none"), row.metadata["help"]) for name, row in config.TABLE.items()]
+    lines = [
+        f"settings, in {config.FILE_NAME} or as RUNG_NAME in the environment (docs/reference/config.md):",
+        *(f"  {name:<21} {default:<15} {help}" for name, default, help in rows),
+    ]
+    # argparse takes % for its own placeholders.
+    return "\n".join(lines).replace("%", "%%")
+
+
+Commands = Any  # argparse's type of add_subparsers() has no public name
+
+
+def _command(
+    commands: Commands, name: str, help: str, more: str = ""
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help,
+        description=f"{help}\n\n{more}".strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    return parser
+
+
+def _json_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON (docs/reference/json.md)")
+
+
+def _look_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "recording", nargs="?", help="name, beginning of a name, or path; default: the newest sealed one"
+    )
+    parser.add_argument("--database", metavar="DSN", help="the app's database; default: rung.toml, DATABASE_URL, PG*")
+    parser.add_argument("--percentile", metavar="P", help="the goal's percentile (95)")
+    parser.add_argument("--latency", metavar="TIME", help="the goal's latency (300ms)")
+    parser.add_argument("--fresh", action="store_true", help="ask the database anew instead of using the kept answers")
+
+
+def _record(commands: Commands) -> None:
+    parser = _command(
+        commands, "record", "run a server command, recorded",
+        "No change to the app. The command behaves as without rung; RUNG=off switches all of it off.",
+    )  # fmt: skip
+    parser.add_argument("--name", help="the recording's name; default: the program's")
+    parser.add_argument(
+        "argv", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command, e.g. -- uvicorn yourapp:app"
+    )
+
+
+def _load(commands: Commands) -> None:
+    parser = _command(
+        commands, "load", "send open-loop load; latency counts from when a request was due",
+        "Without --routes it is GET requests for the URL. The same seed sends the same requests at the same moments.",
+    )  # fmt: skip
+    parser.add_argument("url", help="e.g. http://127.0.0.1:8000/")
+    parser.add_argument("--routes", metavar="FILE", help="a TOML file of routes with weights (docs/load.md)")
+    parser.add_argument("--rate", metavar="N", help="requests per second (the file's, or 20)")
+    parser.add_argument("--duration", metavar="TIME", help="for how long (30s)")
+    parser.add_argument("--seed", metavar="N", help="the seed of the arrivals (1)")
+    parser.add_argument(
+        "--check", action="store_true", help="exit with 1 when the numbers are void or the goal on errors is missed"
+    )
+    _json_flag(parser)
+
+
+def _find(commands: Commands) -> None:
+    parser = _command(
+        commands, "find", "name ONE bottleneck with its evidence and the move to take; or: do nothing"
+    )
+    _look_flags(parser)
+    parser.add_argument("--check", action="store_true", help="exit with 1 when the goal is missed")
+    _json_flag(parser)
+
+
+def _price(commands: Commands) -> None:
+    parser = _command(commands, "price", "price every move in the goal's own unit")
+    _look_flags(parser)
+    _json_flag(parser)
+
+
+def _take(commands: Commands) -> None:
+    parser = _command(
+        commands, "take", "write a move as a migration with its undo; --apply runs it",
+        "Taking a move twice is harmless.",
+    )  # fmt: skip
+    parser.add_argument(
+        "move", nargs="?", help="any unambiguous beginning of its name; default: the one that `rung find` offers"
+    )
+    parser.add_argument("--recording", help="the recording to take it from; default: the newest sealed one")
+    parser.add_argument("--database", metavar="DSN", help="the app's database; default: rung.toml, DATABASE_URL, PG*")
+    parser.add_argument("--percentile", metavar="P", help="the goal's percentile (95)")
+    parser.add_argument("--latency", metavar="TIME", help="the goal's latency (300ms)")
+    parser.add_argument("--apply", action="store_true", help="run it against the database now")
+    parser.add_argument(
+        "--wait", action="store_true", help="with --apply: wait for old transactions instead of refusing"
+    )
+    parser.add_argument("--undo", action="store_true", help="run the undo of a taken move against the database")
+    _json_flag(parser)
+
+
+def _confirm(commands: Commands) -> None:
+    parser = _command(
+        commands, "confirm", "moved, not moved, or worse; predicted beside measured",
+        "Default: the recording before the newest change in the ledger, and the newest after it.",
+    )  # fmt: skip
+    parser.add_argument("before", nargs="?", help="a recording")
+    parser.add_argument("after", nargs="?", help="a later recording")
+    parser.add_argument("--move", help="the move of the ledger to confirm; default: the newest")
+    parser.add_argument("--percentile", metavar="P", help="the goal's percentile (95)")
+    parser.add_argument("--check", action="store_true", help="exit with 1 unless the number moved")
+    _json_flag(parser)
+
+
+def _ledger(commands: Commands) -> None:
+    parser = _command(commands, "ledger", "every rung climbed so far")
+    _json_flag(parser)
+
+
+def _demo(commands: Commands) -> None:
+    parser = _command(commands, "demo", "the whole loop on a sample shop with a real PostgreSQL, in minutes")
+    parser.add_argument(
+        "--database",
+        metavar="DSN",
+        help="use this server instead of one of rung's own (databases rung_shop* are made there)",
+    )
+    parser.add_argument("--duration", metavar="TIME", help="length of a load phase (30s)")
+    parser.add_argument("--port", metavar="N", default="0", help="the shop's port; 0: a free one")
+    parser.add_argument("--stay", action="store_true", help="keep the shop and its database up until Ctrl-C")
+    _json_flag(parser)
+
+
+COMMANDS = (_record, _load, _find, _price, _take, _confirm, _ledger, _demo)
+NAMES = tuple(add.__name__.lstrip("_") for add in COMMANDS)
+
+
+def flags_of(parser: argparse.ArgumentParser, command: str | None) -> list[str]:
+    """
+    Return the flags of a command, of rung itself for None.
+    """
+    # argparse has no public way to ask what a parser takes.
+    actions = parser._actions  # noqa: SLF001
+    if command is not None:
+        (commands,) = (action for action in actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001
+        actions = commands.choices[command]._actions  # noqa: SLF001
+    return [word for action in actions for word in action.option_strings if word.startswith("--")]

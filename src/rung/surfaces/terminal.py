@@ -1,0 +1,63 @@
+"""
+Let what is printed arrive, whatever reads it: a terminal without UTF-8, a pipe that is closed, a disk that is full.
+
+In        standard output and standard error as Python opened them
+Out       streams that never raise on a letter; letters that a stream cannot show, by their look
+Not here  what is printed (text.py, errors_text.py, document.py)
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+
+HANDLER = "rung.plain"
+# Everything that rung prints beyond ASCII, by what it looks like.
+PLAIN = {
+    "█": "#", "│": "|", "▸": ">", "◂": "<", "·": "-", "–": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">=",
+    "×": "x", "µ": "u", "’": "'", "ρ": "rho", "−": "-",
+}  # fmt: skip
+
+
+def make_printable() -> None:
+    """
+    Have both streams write letters that their encoding lacks by their look, instead of raising.
+    """
+    codecs.register_error(HANDLER, _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=HANDLER)
+
+
+def _plain(problem: UnicodeError) -> tuple[str, int]:
+    assert isinstance(problem, UnicodeEncodeError)
+    lacking = problem.object[problem.start : problem.end]
+    return "".join(PLAIN.get(letter, "?") for letter in lacking), problem.end
+
+
+def shows_all() -> bool:
+    """
+    Return whether standard output takes every letter there is.
+    """
+    return codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name.startswith("utf")
+
+
+def flush() -> None:
+    """
+    Write out what was printed, while a failure to do so can still be told.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # closed by whoever started us (`rung find >&-`)
+            stream.flush()
+
+
+def fall_silent() -> None:
+    """
+    Send the rest to nowhere: the interpreter flushes once more on its way out, and would fail aloud.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())

@@ -1,0 +1,53 @@
+"""
+Frames come out as they went in, however the bytes are cut, and what is no frame is refused with a reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rung.frames import FORMAT, FRAME_BYTES_MAX, Batch, FrameRefused, Hello, Reader, encode_batch, encode_hello
+
+HELLO = Hello(FORMAT, "0.1.0", "h", "i", 7, "3.11.7", {"asyncpg": "0.32"}, 1.5)
+ROW = (1, "/a", "GET", 200, 1.0, None, 0.5, 0.1, False, None, [(0, None, "query", "f", 0.0, 0.1, 1, "d", None, 3)])
+STREAM = encode_hello(HELLO) + encode_batch([ROW], [("d", "f", "select 1", "read")], dropped=1, failures=2)
+
+
+@given(st.lists(st.integers(1, 60), max_size=20))
+def test_the_cuts_do_not_matter(cuts: list[int]) -> None:
+    reader, rest, read = Reader(), STREAM, []
+    for cut in cuts:
+        read += reader.feed(rest[:cut])
+        rest = rest[cut:]
+    read += reader.feed(rest)
+    hello, batch = read
+    assert HELLO == hello
+    assert isinstance(batch, Batch)
+    assert (1, 2) == (batch.dropped, batch.failures)
+    assert ("query", 3) == (batch.requests[0].segments[0].seam, batch.requests[0].segments[0].rows)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (STREAM[len(encode_hello(HELLO)) :], "who sends"),
+        ((FRAME_BYTES_MAX + 1).to_bytes(4, "big"), "largest"),
+        (encode_hello(msgspec.structs.replace(HELLO, format=FORMAT + 1)), f"format {FORMAT + 1} of rung 0.1.0"),
+        (b"\x00\x00\x00\x02\xc1\xc1", "not a frame"),
+        (encode_hello(HELLO) + b"\x00\x00\x00\x01\x90", "not a frame"),
+    ],
+)
+def test_what_is_no_frame_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(FrameRefused, match=reason):
+        list(Reader().feed(data))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    with contextlib.suppress(FrameRefused):
+        list(Reader().feed(data))
