@@ -65,12 +65,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _settings_help() -> str:
     rows = [(name, str(row.metadata["default"] or "none"), row.metadata["help"]) for name, row in config.TABLE.items()]
-    lines = [
+    return "\n".join([
         f"settings, in {config.FILE_NAME} or as RUNG_NAME in the environment (docs/reference/config.md):",
-        *(f"  {name:<21} {default:<15} {help}" for name, default, help in rows),
-    ]
-    # argparse takes % for its own placeholders.
-    return "\n".join(lines).replace("%", "%%")
+        *(f"  {name:<21} {default:<15} {says}" for name, default, says in rows),
+    ])
 
 
 Commands = Any  # argparse's type of add_subparsers() has no public name

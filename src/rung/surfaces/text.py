@@ -25,7 +25,7 @@ LABEL_WIDTH = 12
 WIDTH = 110
 BAR_WIDTH = 40
 ROWS_SHOWN = 10
-STATEMENT_WIDTH = 88
+STATEMENT_WIDTH = 78
 
 
 def labelled(label: str, *lines: str) -> str:
@@ -46,17 +46,23 @@ def _wrapped(line: str) -> list[str]:
 
 def short_statement(text: str) -> str:
     """
-    Return a statement on one line, its list of columns left out.
+    Return a statement on one line: its list of columns left out, and names unqualified where one table is read.
 
     >>> short_statement("SELECT orders.id, orders.note FROM orders WHERE orders.id = $1")
-    'SELECT … FROM orders WHERE orders.id = $1'
+    'SELECT … FROM orders WHERE id = $1'
     """
     line = re.sub(r"::[A-Za-z ]+?(?:\([0-9, ]+\))?(?=[\s,)]|$)", "", " ".join(text.split()))
     line = re.sub(r"^(SELECT(?: DISTINCT)?) .+? (FROM) ", r"\1 … \2 ", line, flags=re.IGNORECASE)
+    tables = re.findall(r"\b(?:FROM|JOIN|UPDATE|INTO) \"?(\w+)\"?", line, flags=re.IGNORECASE)
+    if len(tables) == 1:
+        line = re.sub(rf'"?\b{tables[0]}"?\.(?=["\w])', "", line)
     if len(line) <= STATEMENT_WIDTH:
         return line
-    # The end of a statement (its conditions) says more than its middle.
-    return line[: STATEMENT_WIDTH // 3] + " … " + line[-(STATEMENT_WIDTH - STATEMENT_WIDTH // 3 - 3) :]
+    # The end of a statement (its conditions) says more than its middle; cut between words.
+    room = STATEMENT_WIDTH - 3
+    begin = line[: room // 3].rsplit(" ", 1)[0]
+    end = line[len(begin) - room :]
+    return f"{begin} … {end.split(' ', 1)[-1]}"
 
 
 def finding_text(look: Look) -> str:
@@ -73,10 +79,19 @@ def finding_text(look: Look) -> str:
     parts += ["", _move(look), ""]
     quote = best(look.quotes)
     if quote is not None:
-        parts.append(labelled("Next", f"rung take {quote.name.split(':')[0]}      (rung price shows the whole ladder)"))
+        following = f"rung take {quote.name.split(':')[0]}      (rung price shows the whole ladder)"
+    elif _unasked(finding):
+        following = "rung find --database postgresql://you@localhost/yourdb"
     else:
-        parts.append(labelled("Next", "rung price      (what doing nothing means, in the same unit)"))
-    return "\n".join(parts)
+        following = f"change it, record again, then: rung confirm {finding.recording} THE_NEW_ONE"
+    return "\n".join([*parts, labelled("Next", following)])
+
+
+def _unasked(finding: Finding) -> bool:
+    """
+    Return whether the bottleneck is the database's, and no database was there to be asked about it.
+    """
+    return finding.bottleneck is not None and bool(finding.bottleneck.statement) and not finding.server
 
 
 def _head(finding: Finding) -> str:
@@ -95,7 +110,7 @@ def _head(finding: Finding) -> str:
     lines.append(
         labelled(
             "Goal",
-            f"p{goal.percentile} ≤ {show_seconds(goal.target_s)} on each route; the furthest from it is",
+            f"p{goal.percentile} ≤ {show_seconds(goal.target_s)} on each route; the slowest is",
             f"{finding.route} with {number} (all requests together: {show_seconds(finding.overall_s)})",
         )
     )
@@ -112,7 +127,8 @@ def _nothing(finding: Finding) -> list[str]:
             "that takes a simulation of the queues.",
         ),
         "",
-        labelled("Next", "rung record again when the traffic has grown, or set a stricter goal in rung.toml"),
+        labelled("Next", "nothing now; when the traffic has grown: rung record -- uvicorn yourapp:app"),
+        labelled("", "(a stricter goal for this recording: rung find --latency 100ms)"),
     ]
 
 
@@ -125,7 +141,8 @@ def _bottleneck(suspect: Suspect, finding: Finding) -> str:
         what,
         where,
         f"If it cost nothing, p{percent} would fall from {show_seconds(finding.now.value)} to "
-        f"{_range(suspect.without_s)}; first in {show_share(suspect.stability)} of resamples.",
+        f"{_range(suspect.without_s)}.",
+        f"The same answer in {show_share(suspect.stability)} of the resamples of this recording.",
     )
 
 
@@ -197,16 +214,45 @@ def _waterfall(exemplar: Exemplar, finding: Finding) -> str:
 def _move(look: Look) -> str:
     quote = best(look.quotes)
     if quote is None or quote.predicted is None:
-        return labelled(
-            "Move",
-            "No move against it is available yet: rung can offer an index for a lookup without one.",
-        )
+        return labelled("Move", *_by_hand(look.finding))
     return labelled(
         "Move",
         f"{quote.what}      p{quote.percentile} predicted {_range(quote.predicted)}",
         f"{quote.cost} · {quote.verdict}",
         f"Assumes: {'; '.join(quote.assumptions)}.",
     )
+
+
+def _by_hand(finding: Finding) -> tuple[str, ...]:
+    """
+    Return what a person can do where rung has no move to offer.
+    """
+    if _unasked(finding):
+        return ("Not known yet: whether an index would help takes the database's own plans, and none was asked.",)
+    assert finding.bottleneck is not None
+    part, code = finding.bottleneck.part, finding.bottleneck.code
+    calls = max((evidence.figures.get("calls_per_request", 0.0) for evidence in finding.evidence), default=0.0)
+    hint = BY_HAND.get(part.seam, "look at it in the requests above.")
+    if part.seam == "query" and calls >= CALLS_MANY:
+        hint = "ask for all of them in one statement: WHERE … = ANY($1), a join, or the ORM's eager loading."
+    return (
+        "rung has none against this yet: it can offer an index for a lookup without one.",
+        f"By hand{f', at {code}' if code else ''}: {hint}",
+    )
+
+
+CALLS_MANY = 3.0
+BY_HAND = {
+    "queue": "one more worker process, if the processor has room.",
+    "cpu": "find the function that is busy with a profiler (py-spy top --pid PID).",
+    "threads": "more threads, or work that does not need one.",
+    "pool": "give connections back sooner, before slow work that needs none; then a larger pool.",
+    "connect": "keep connections open: a pool of the size that is used.",
+    "query": "a statement that reads less, a summary kept beside it, or fewer calls of it.",
+    "commit": "fewer transactions a request; look at the database's disk.",
+    "external": "answer first, and leave this to a job or a background task.",
+    "other": "see docs/limits.md for what is not recorded.",
+}
 
 
 def _range(interval: Interval) -> str:
@@ -243,7 +289,7 @@ def ladder_text(look: Look, *, head: bool = True) -> str:
     elif finding.bottleneck is None:
         lines.append(labelled("Next", "nothing to take: the goal holds"))
     else:
-        lines.append(labelled("Next", "rung find      (the bottleneck, for which no move is available yet)"))
+        lines.append(labelled("Next", "rung find      (the bottleneck, and what can be done by hand)"))
     return "\n".join(lines)
 
 
@@ -277,7 +323,8 @@ def change_text(change: Change, applied: Applied | None) -> str:
         lines.insert(1, labelled("Applied", done))
         lines.append(labelled("Next", "record the same load again, then: rung confirm"))
     else:
-        lines.append(labelled("Next", "rung take index --apply      (or run the migration your own way)"))
+        short = change.move.split(":")[0]
+        lines.append(labelled("Next", f"rung take {short} --apply      (or run the migration your own way)"))
     return "\n".join(lines)
 
 

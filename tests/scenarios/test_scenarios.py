@@ -1,0 +1,170 @@
+"""
+What a person reads of a small recording, word by word, and what a program reads of the same.
+
+The recordings are made by make.py and kept; what is printed is kept beside them.  After a change of words that is
+meant: RUNG_REWRITE=1 python -m pytest tests/scenarios, and read the difference.
+
+In        NAME/recordings, NAME/answers, through the command line
+Out       a failure shows the difference to NAME/expect_*.txt
+Not here  bad input (test_refusals.py)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rung.surfaces.cli import main
+from tests.scenarios.make import SCENARIOS, recording_name
+from tests.scenarios.shapes import misfits
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """
+    An empty repository to work in, with no setting from outside.
+    """
+    for name in list(os.environ):
+        if name.startswith(("RUNG_", "PG")) or name == "DATABASE_URL":
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def brought(place: Path, scenario: str) -> Path:
+    """
+    The scenario's recording as it lies in a user's repository.
+    """
+    shutil.copytree(HERE / scenario, place / ".rung", ignore=shutil.ignore_patterns("expect_*"))
+    return place
+
+
+@pytest.mark.parametrize("command", ["find", "price"])
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_what_is_printed(scenario: str, command: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    brought(place, scenario)
+    assert main([command]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    expected = HERE / scenario / f"expect_{command}.txt"
+    if os.environ.get("RUNG_REWRITE"):
+        expected.write_text(printed.out, "utf-8")
+    assert printed.out == expected.read_text("utf-8")
+
+
+@pytest.mark.parametrize("command", ["find", "price"])
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_json_has_the_declared_shape(
+    scenario: str, command: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    brought(place, scenario)
+    assert main([command, "--json"]) == 0
+    assert misfits(json.loads(capsys.readouterr().out), command) == []
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_no_line_is_wider_than_a_page(scenario: str) -> None:
+    """
+    A table is as wide as it must be; everything else fits the width that text.py wraps at.
+    """
+    lines = (HERE / scenario / "expect_find.txt").read_text("utf-8").splitlines()
+    assert [line for line in lines if len(line) > 110] == []
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_it_ends_with_what_to_do_next(scenario: str) -> None:
+    for command in ("find", "price"):
+        last = (HERE / scenario / f"expect_{command}.txt").read_text("utf-8").strip().rsplit("\n\n", 1)[-1]
+        assert last.startswith("Next")
+
+
+@pytest.mark.parametrize("scenario", [name for name, (_, answered, _) in SCENARIOS.items() if answered])
+def test_kept_answers_make_a_database_needless(
+    scenario: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    A finding can be made again from files alone: the database that is named here cannot be reached.
+    """
+    brought(place, scenario)
+    before = kept_answers(place)
+    assert main(["find", "--database", "postgresql://nobody@127.0.0.1:1/shop"]) == 0
+    assert capsys.readouterr().out == (HERE / scenario / "expect_find.txt").read_text("utf-8")
+    assert kept_answers(place) == before
+
+
+def kept_answers(place: Path) -> dict[str, str]:
+    return {path.name: path.read_text("utf-8") for path in (place / ".rung" / "answers").iterdir()}
+
+
+def test_take_writes_a_migration_and_its_undo(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    brought(place, "unindexed_lookup")
+    assert main(["take", "index", "--json"]) == 0
+    taken = json.loads(capsys.readouterr().out)
+    assert misfits(taken, "take") == []
+    assert [Path(name).suffixes for name in taken["files"]] == [[".sql"], [".undo", ".sql"]]
+    assert taken["statement"] in (place / taken["files"][0]).read_text("utf-8")
+    assert taken["undo"] in (place / taken["files"][1]).read_text("utf-8")
+    assert taken["applied"] is None
+
+
+def test_take_twice_is_take_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    brought(place, "unindexed_lookup")
+    assert main(["take"]) == 0
+    once = (capsys.readouterr().out, listing(place))
+    assert main(["take", "index"]) == 0
+    assert (capsys.readouterr().out, listing(place)) == once
+
+
+def listing(place: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(place)): path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()
+    }
+
+
+def test_confirm_compares_with_the_newest_after_the_change(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    brought(place, "unindexed_lookup")
+    assert main(["take"]) == 0
+    later = place / ".rung" / "recordings" / "2026-11-18T10-00-00Z-after"
+    shutil.copytree(HERE / "healthy" / "recordings" / recording_name("healthy"), later)
+    capsys.readouterr()
+    assert main(["confirm", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert misfits(said, "confirm") == []
+    assert (said["before"]["recording"], said["after"]["recording"]) == (
+        recording_name("unindexed_lookup"),
+        later.name,
+    )
+    assert main(["ledger", "--json"]) == 0
+    assert misfits(json.loads(capsys.readouterr().out), "ledger") == []
+    assert main(["confirm"]) == 0
+    assert main(["ledger"]) == 0
+    assert "rung take index --undo" in capsys.readouterr().out or said["verdict"] != "not_moved"
+
+
+def test_a_recording_is_not_taken_before_it_ended(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    Confirm would otherwise judge a change by the half of a recording that is there by now.
+    """
+    brought(place, "unindexed_lookup")
+    assert main(["take"]) == 0
+    running = place / ".rung" / "recordings" / "2026-11-18T10-00-00Z-running"
+    shutil.copytree(HERE / "unsealed" / "recordings" / recording_name("unsealed"), running)
+    capsys.readouterr()
+    assert main(["confirm"]) == 2
+    assert "no recording after" in capsys.readouterr().err
+    assert main(["find", "--check"]) == 1
+    assert recording_name("unindexed_lookup") in capsys.readouterr().out
+
+
+def test_check_is_about_the_goal(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    brought(place, "healthy")
+    assert main(["find", "--check"]) == 0
+    assert main(["find", "--check", "--latency", "1ms"]) == 1
