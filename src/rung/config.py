@@ -12,6 +12,7 @@ import dataclasses
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from rung.errors import BadFile, BadValue, UnknownName
@@ -51,11 +52,29 @@ def _positive_seconds(text: str) -> float:
     return value
 
 
-def _integer(text: str) -> int:
+def _lock_seconds(text: str) -> float:
+    value = seconds(text)
+    # PostgreSQL is told whole seconds, and takes 0 for "wait for ever".
+    if value < 1:
+        raise UnitError(f"{text!r} is less than a second")
+    return value
+
+
+def _share_of_all(text: str) -> float:
+    value = share(text)
+    if value > 1:
+        raise UnitError(f"{text!r} is more than all of them")
+    return value
+
+
+def _seed(text: str) -> int:
     try:
-        return int(text)
+        value = int(text)
     except ValueError:
-        raise UnitError(f"{text!r} is not a whole number") from None
+        value = -1
+    if value < 0:
+        raise UnitError(f"{text!r} is not a whole number from 0")
+    return value
 
 
 def _setting(name: str, default: str, parse: Callable[[str], Any], *, expected: str, help: str) -> Any:
@@ -98,7 +117,7 @@ class Settings:
     goal_errors_share: float = _setting(
         "goal.errors",
         "1 %",
-        share,
+        _share_of_all,
         expected="a share such as '1 %'",
         help="The share of requests that may fail (status 500 and above).",
     )
@@ -126,8 +145,8 @@ class Settings:
     index_lock_timeout_s: float = _setting(
         "index.lock_timeout",
         "5m",
-        _positive_seconds,
-        expected="a time such as '5m'",
+        _lock_seconds,
+        expected="a time such as '5m', at least a second",
         help="How long an index build may wait for a lock. Its waits block nobody, so minutes are right.",
     )
     index_old_transaction_s: float = _setting(
@@ -147,8 +166,8 @@ class Settings:
     load_seed: int = _setting(
         "load.seed",
         "1",
-        _integer,
-        expected="a whole number",
+        _seed,
+        expected="a whole number from 0",
         help="The seed of the arrivals: the same seed sends the same requests at the same moments.",
     )
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -202,10 +221,12 @@ def settle(*, file_text: str | None, environ: Mapping[str, str], flags: Mapping[
 
 def _parse(name: str, value: object, source: str) -> Any:
     row = TABLE[name].metadata
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    fits = isinstance(value, str) or (row["parse"] is not _text and isinstance(value, int | float))
+    if isinstance(value, bool) or not fits:
         raise BadValue(name, value, expected=row["expected"], where=source)
     try:
-        return row["parse"](str(value))
+        # A number from TOML is parsed as if it had been typed, without an exponent.
+        return row["parse"](value if isinstance(value, str) else f"{Decimal(str(value)):f}")
     except UnitError:
         raise BadValue(name, value, expected=row["expected"], where=source) from None
 

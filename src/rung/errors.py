@@ -340,11 +340,11 @@ class DatabaseNotGiven(DatabaseError):
 
     code = "database-not-given"
 
-    def __init__(self) -> None:
+    def __init__(self, *, command: str = "rung find") -> None:
         super().__init__(
             "no database was named",
             why="It is looked for in --database, rung.toml ([database] url), DATABASE_URL and PGHOST/PGDATABASE.",
-            steps=(("Name it", "rung find --database postgresql://you@localhost/yourdb"),),
+            steps=(("Name it", f"{command} --database postgresql://you@localhost/yourdb"),),
         )
 
 

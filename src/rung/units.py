@@ -10,6 +10,7 @@ Not here  settings (config.py), tables and colours (surfaces/text.py)
 
 from __future__ import annotations
 
+import math
 import re
 
 SECONDS_BY_UNIT = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -70,6 +71,8 @@ def show_seconds(value_s: float) -> str:
     >>> show_seconds(1.84), show_seconds(0.2134), show_seconds(0.000004), show_seconds(252)
     ('1.84 s', '213 ms', '4 µs', '4 min 12 s')
     """
+    if not math.isfinite(value_s):
+        return "unknown"
     if value_s < 0:
         return "-" + show_seconds(-value_s)
     if value_s == 0:

@@ -32,9 +32,11 @@ def settings_of(flags: Mapping[str, str | None], *, folder: Path) -> Settings:
     """
     path = folder / config.FILE_NAME
     try:
-        text = path.read_text("utf-8") if path.is_file() else None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadFile(config.FILE_NAME, str(problem)) from None
+        text = path.read_text("utf-8") if path.exists() else None
+    except OSError as problem:
+        raise BadFile(config.FILE_NAME, str(problem.strerror)) from None
+    except UnicodeDecodeError as problem:
+        raise BadFile(config.FILE_NAME, f"it is not UTF-8 ({problem.reason} {problem.start} bytes into it)") from None
     return config.settle(file_text=text, environ=os.environ, flags=flags)
 
 
@@ -94,14 +96,14 @@ class Workplace:
 
         return find_recording(self.data, asked)
 
-    def reach_database(self) -> None:
+    def reach_database(self, command: str) -> None:
         """
-        Raise DatabaseNotGiven or DatabaseRefused where there is no database to change.
+        Raise DatabaseNotGiven or DatabaseRefused where there is no database for *command* to ask or change.
         """
         from rung.adapters.postgres import connected, mapped_errors
 
         if self.database is None:
-            raise DatabaseNotGiven
+            raise DatabaseNotGiven(command=command)
         with mapped_errors(self.database), connected(self.database, options=""):
             pass
 
@@ -109,19 +111,24 @@ class Workplace:
         """
         Return the recordings before and after the newest change in the ledger (or that of *move*).
         """
-        from rung.adapters.recordings import names
+        from rung.adapters.recordings import find_recording, folder_of, manifest_of, names
         from rung.steps import ledger
 
-        entry = ledger.newest(loop.entries(), move)
-        before = Path(entry.before).name
+        before = Path(find_recording(self.data, ledger.newest(loop.entries(), move).before)).name
         later = [name for name in names(self.data) if name > before]
-        if not later:
+        # One that goes on holds half of the traffic; the newest that ended is the one to judge by.
+        ended = [name for name in later if manifest_of(folder_of(self.data, name)).get("sealed")]
+        if not ended:
             raise LedgerError(
-                f"there is no recording after {before}",
+                f"there is no recording after {before}" + (f" that has ended ({later[-1]} has not)" if later else ""),
                 why="It was made before the change; the number after it is not known yet.",
-                steps=(("Record again, with the same load", "rung record -- uvicorn yourapp:app"),),
+                steps=(
+                    ("Stop the recorded app (Ctrl-C), then", "rung confirm")
+                    if later
+                    else ("Record again, with the same load", "rung record -- uvicorn yourapp:app"),
+                ),
             )
-        return entry.before, later[-1]
+        return before, ended[-1]
 
     @contextmanager
     def loop(self, *, fresh: bool = False) -> Iterator[Loop]:

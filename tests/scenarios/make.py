@@ -217,9 +217,7 @@ def n_plus_one() -> Model:
         if model.random.random() < 0.3:
             lines = int(model.random.integers(20, 60))
             parts = [Part("pool", "", model.about(0.00002))]
-            parts += [
-                Part("query", PRODUCT, model.about(0.0085, 0.1), "shop/cart.py:27", 1) for _ in range(lines)
-            ]
+            parts += [Part("query", PRODUCT, model.about(0.0085, 0.1), "shop/cart.py:27", 1) for _ in range(lines)]
             model.request("/cart", at_s, parts)
         else:
             shop_page(model, at_s)

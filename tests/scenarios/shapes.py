@@ -17,9 +17,7 @@ from rung import __version__
 from rung.surfaces import document
 from rung.surfaces.errors_text import SCHEMA
 
-DECLARED: Mapping[str, type] = {
-    kind.__name__.removesuffix("Document").lower(): kind for kind in document.DOCUMENTS
-}
+DECLARED: Mapping[str, type] = {kind.__name__.removesuffix("Document").lower(): kind for kind in document.DOCUMENTS}
 
 
 def misfits(tree: Any, command: str) -> list[str]:

@@ -8,13 +8,14 @@ Not here  asking (loop.py), answering (planner.py)
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from rung.errors import RecordingBroken
+from rung.errors import RecordingBroken, RecordingUnwritable
 from rung.ports import ANSWERS, QUESTIONS, Question
 
 KINDS = {kind.__name__: kind for kind in (*QUESTIONS, *ANSWERS)}
@@ -29,19 +30,28 @@ class AnswerFile:
         """
         Open the answers about *recording*; with *fresh* what was kept is asked anew, and replaced.
         """
-        self.path = folder / "answers" / f"{Path(recording).name}.jsonl"
+        self.path = folder / "answers" / f"{Path(recording).resolve().name}.jsonl"
         self._answers: dict[Question, Any] = {}
+        self._torn_at: int | None = None
         if fresh:
             self.path.unlink(missing_ok=True)
         elif self.path.is_file():
             self._read()
 
     def _read(self) -> None:
-        for number, line in enumerate(self.path.read_text("utf-8").splitlines(), start=1):
+        try:
+            kept = self.path.read_bytes()
+        except OSError as problem:
+            raise RecordingBroken(str(self.path), str(problem.strerror)) from None
+        *lines, torn = kept.split(b"\n")
+        if torn:
+            # A kill in the middle of the last write; its question is asked anew, in this line's place.
+            self._torn_at = len(kept) - len(torn)
+        for number, line in enumerate(lines, start=1):
             try:
                 pair = msgspec.json.decode(line)
                 self._answers[_value(pair["question"])] = _value(pair["answer"])
-            except (msgspec.MsgspecError, KeyError, TypeError) as problem:
+            except (msgspec.MsgspecError, KeyError, TypeError, UnicodeDecodeError) as problem:
                 raise RecordingBroken(
                     f"{self.path}:{number}", f"not a kept answer ({problem}); delete the file to ask anew"
                 ) from None
@@ -55,16 +65,26 @@ class AnswerFile:
     def keep(self, question: Question, answer: Any) -> None:
         """
         Append the pair.
+
+        Raises:
+            RecordingUnwritable: the folder or the disk does not take it.
         """
         self._answers[question] = answer
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = msgspec.json.encode({"question": _tree(question), "answer": _tree(answer)})
-        # One write of one line: a Ctrl-C leaves whole lines only.
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        line = msgspec.json.encode({"question": _tree(question), "answer": _tree(answer)}) + b"\n"
         try:
-            os.write(handle, line + b"\n")
-        finally:
-            os.close(handle)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # One write of one line: a Ctrl-C leaves whole lines only.
+            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                if self._torn_at is not None:
+                    os.ftruncate(handle, self._torn_at)
+                    self._torn_at = None
+                if os.write(handle, line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            finally:
+                os.close(handle)
+        except OSError as problem:
+            raise RecordingUnwritable(str(self.path), str(problem.strerror)) from None
 
 
 def _tree(value: Any) -> dict[str, Any]:

@@ -13,51 +13,76 @@ so these are named before it; success is `indisvalid`, not the absence of an err
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from rung.adapters.ledger import write_whole
-from rung.adapters.postgres import address, connected, first_line, mapped_errors
+from rung.adapters.postgres import PLAIN_INDEXES, address, connected, first_line, mapped_errors
 from rung.clock import monotonic_s, sleep
-from rung.errors import BuildBlocked, BuildFailed, DatabaseNotGiven
+from rung.errors import BuildBlocked, BuildFailed, DatabaseNotGiven, RungError
 from rung.ports import Applied, Index, Say, Statement, TextFile
 from rung.units import show_bytes, show_count, show_seconds, show_share
 
 PROGRESS_EVERY_S = 0.5
 WAIT_EVERY_S = 1.0
+CANCEL_EVERY_S = 1.0
 CLEAN_UP_TIMEOUT = "30s"
-BUILD_SETTINGS = "-c statement_timeout=0 -c lock_timeout={lock_timeout_s}s -c application_name=rung"
+BUILD_SETTINGS = "-c statement_timeout=0 -c lock_timeout={lock_timeout_s:.3f}s -c application_name=rung"
 
+# A prepared transaction has no session, and holds a build up like any other.
 OLD_TRANSACTIONS = """
-select pid, coalesce(usename::text, '?'), coalesce(nullif(application_name, ''), '?'), state,
-       extract(epoch from clock_timestamp() - xact_start)::float8
+select format('pid %%s (%%s, %%s, %%s)', pid, coalesce(usename::text, '?'),
+              coalesce(nullif(application_name, ''), '?'), state),
+       extract(epoch from clock_timestamp() - xact_start)::float8 as age_s
 from pg_stat_activity
-where xact_start < clock_timestamp() - make_interval(secs => %s)
+where xact_start < clock_timestamp() - make_interval(secs => %(old_s)s)
   and pid <> pg_backend_pid() and backend_type = 'client backend'
   and datname = current_database()
   and (backend_xid is not null or backend_xmin is not null or state like 'idle in transaction%%')
-order by xact_start
+union all
+select format('prepared transaction %%s (%%s)', gid, owner), extract(epoch from clock_timestamp() - prepared)::float8
+from pg_prepared_xacts
+where prepared < clock_timestamp() - make_interval(secs => %(old_s)s) and database = current_database()
+order by age_s desc
 """
-STATE = """
+KIND = """
+select c.relkind::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = %s and c.relname = %s
+"""
+# Of builds by other roles one sees that they are there, not of what; their lock on the table tells.
+STATE = f"""
 select i.indisvalid, pg_get_indexdef(i.indexrelid), pg_relation_size(i.indexrelid)::bigint,
-       exists (select 1 from pg_stat_progress_create_index p where p.index_relid = i.indexrelid),
-       n.nspname, t.relname
+       exists (
+           select 1 from pg_stat_progress_create_index b
+           where b.pid <> pg_backend_pid() and b.datname = current_database() and (
+               b.index_relid = i.indexrelid
+               or b.index_relid is null
+               and exists (select 1 from pg_locks l where l.pid = b.pid and l.relation = i.indrelid)
+           )
+       ),
+       t.relname, p.columns, p.descending, p.keys_only
 from pg_index i
 join pg_class c on c.oid = i.indexrelid
 join pg_class t on t.oid = i.indrelid
 join pg_namespace n on n.oid = c.relnamespace
+left join ({PLAIN_INDEXES}) p using (indexrelid)
 where n.nspname = %s and c.relname = %s
-"""
+"""  # noqa: S608  # a constant of postgres.py
 PROGRESS = """
 select phase, blocks_done, blocks_total, tuples_done, tuples_total, lockers_done, lockers_total, current_locker_pid
 from pg_stat_progress_create_index where pid = %s
 """
+
+
+UNTOUCHED = "Nothing was changed."
 
 
 class RepositoryHands:
@@ -76,7 +101,7 @@ class RepositoryHands:
         new = []
         for file in files:
             path = self.repository / file.path
-            if not path.is_file() or path.read_text("utf-8") != file.text:
+            if not _holds(path, file.text.encode()):
                 write_whole(path, file.text)
                 new.append(file.path)
         return tuple(new)
@@ -91,64 +116,76 @@ class RepositoryHands:
         Raises:
             BuildBlocked: old transactions are open, and *wait* is false.
             BuildFailed: the database did not complete it; nothing of it is left, or the message says what.
+            DatabaseDenied: the role may not build it.
             KeyboardInterrupt: after the build was cancelled and its leftover dropped.
         """
         with self._connected() as connection:
+            _refuse_other_kinds(connection, index, statement)
             state = _state(connection, index.schema, name)
-            if state is not None and state.building:
-                raise BuildFailed(
-                    statement.sql, "somebody is building it right now", left="Their build was left alone."
-                )
-            if state is not None and state.valid:
-                _refuse_other(state, index, name, statement)
-                return Applied(already=True, took_s=0.0, size_bytes=state.size_bytes)
-            self._meet_old_transactions(connection, say=say, wait=wait)
             if state is not None:
-                say(f"dropping an invalid leftover of an earlier build: {name}")
-                self._drop_leftover(connection, index.schema, name)
+                _refuse_building(state, statement)
+                _refuse_other(state, index, name, statement)
+                if state.valid:
+                    return Applied(already=True, took_s=0.0, size_bytes=state.size_bytes)
+            self._meet_old_transactions(connection, say=say, wait=wait)
             began_s = monotonic_s()
             try:
+                if state is not None:
+                    say(f"dropping an invalid leftover of an earlier build: {name}")
+                    _drop(connection, index.schema, name)
                 self._run(connection, statement, say=say)
+                state = _state(connection, index.schema, name)
+                if state is None or not state.valid:
+                    raise BuildFailed(statement.sql, "it ended without a valid index", left="")
             except BaseException as problem:
-                left = self._left_after(index.schema, name)
+                with _interrupts_later():
+                    left = self._left_after(connection, index, name, problem, say=say)
+                if isinstance(problem, psycopg.errors.InsufficientPrivilege):
+                    raise
                 if isinstance(problem, psycopg.Error):
                     raise BuildFailed(statement.sql, first_line(problem), left=left) from problem
+                if isinstance(problem, BuildFailed):
+                    raise BuildFailed(statement.sql, problem.problem, left=left) from None
+                say(left)
                 raise
-            state = _state(connection, index.schema, name)
-            if state is None or not state.valid:
-                left = self._left_after(index.schema, name)
-                raise BuildFailed(statement.sql, "the index was built but is not valid", left=left)
             return Applied(already=False, took_s=monotonic_s() - began_s, size_bytes=state.size_bytes)
 
     def drop_index(self, schema: str, name: str, statement: Statement) -> None:
         """
         Run the undo of an index.
+
+        Raises:
+            BuildFailed: the database did not complete it; the index is there, though it may be invalid.
+            DatabaseDenied: the role may not drop it.
         """
         with self._connected() as connection:
-            connection.execute(statement.sql.encode())
+            try:
+                connection.execute(statement.sql.encode())
+            except psycopg.errors.InsufficientPrivilege:
+                raise
+            except psycopg.Error as problem:
+                left = f"The index {name} is still there, for reads or only for writes; run the undo again."
+                raise BuildFailed(statement.sql, first_line(problem), left=left) from problem
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
         if self.dsn is None:
             raise DatabaseNotGiven
-        options = BUILD_SETTINGS.format(lock_timeout_s=round(self.lock_timeout_s))
+        options = BUILD_SETTINGS.format(lock_timeout_s=self.lock_timeout_s)
         with mapped_errors(self.dsn), connected(self.dsn, options=options, autocommit=True) as connection:
             yield connection
 
     def _meet_old_transactions(self, connection: psycopg.Connection[Any], *, say: Say, wait: bool) -> None:
         told: list[str] = []
         while True:
-            rows = connection.execute(OLD_TRANSACTIONS, (self.old_transaction_s,)).fetchall()
-            found = [
-                f"pid {pid} ({user}, {application}, {state}) for {show_seconds(age_s)}"
-                for pid, user, application, state, age_s in rows
-            ]
-            if not found:
+            rows = connection.execute(OLD_TRANSACTIONS, {"old_s": self.old_transaction_s}).fetchall()
+            if not rows:
                 return
+            found = [f"{who} for {show_seconds(age_s)}" for who, age_s in rows]
             if not wait:
                 raise BuildBlocked(found)
-            if [line.split(" for ")[0] for line in found] != told:
-                told = [line.split(" for ")[0] for line in found]
+            if [who for who, _ in rows] != told:
+                told = [who for who, _ in rows]
                 say(f"waiting for open transactions: {'; '.join(found)}")
             sleep(WAIT_EVERY_S)
 
@@ -157,55 +194,123 @@ class RepositoryHands:
         Run the build in a thread of its own, so that a Ctrl-C reaches us and not the middle of libpq.
         """
         failed: list[BaseException] = []
+        unwanted = threading.Event()
 
         def build() -> None:
             try:
-                connection.execute(statement.sql.encode())
+                if not unwanted.is_set():
+                    connection.execute(statement.sql.encode())
             except BaseException as problem:  # handed over to the caller's thread below
                 failed.append(problem)
 
         thread = threading.Thread(target=build, daemon=True)
-        pid = connection.info.backend_pid
-        thread.start()
+        try:
+            with _interrupts_later():
+                thread.start()
+            self._watch(thread, connection.info.backend_pid, say=say)
+        except BaseException:
+            unwanted.set()
+            with _interrupts_later():
+                self._stop(connection, thread)
+            raise
+        if failed:
+            raise failed[0]
+
+    def _watch(self, thread: threading.Thread, pid: int, *, say: Say) -> None:
+        """
+        Tell the progress until *thread* ends. A build goes on when nobody can watch it.
+        """
+        told = ""
         try:
             with self._connected() as watcher:
-                told = ""
                 while thread.is_alive():
                     thread.join(PROGRESS_EVERY_S)
                     line = _progress(watcher, pid)
                     if line and line != told:
                         say(line)
                         told = line
-        except BaseException:
-            connection.cancel_safe()
-            thread.join()
-            raise
-        if failed:
-            raise failed[0]
+        except (psycopg.Error, RungError) as problem:
+            if thread.is_alive():
+                say(f"building; its progress cannot be told ({first_line(problem)})")
+        while thread.is_alive():
+            thread.join(PROGRESS_EVERY_S)
 
-    def _drop_leftover(self, connection: psycopg.Connection[Any], schema: str, name: str) -> None:
-        connection.execute(sql.SQL("drop index concurrently if exists {}").format(sql.Identifier(schema, name)))
+    def _stop(self, connection: psycopg.Connection[Any], thread: threading.Thread) -> None:
+        """
+        Have the server end the build, and wait until it has.
+        """
+        while thread.is_alive():
+            # Again and again: a cancellation that comes before the statement does nothing.
+            try:
+                connection.cancel_safe(timeout=CANCEL_EVERY_S * 10)
+            except psycopg.Error:
+                # The server cannot be reached: it ends the build, or completes it, without us.
+                connection.close()
+                return
+            thread.join(CANCEL_EVERY_S)
 
-    def _left_after(self, schema: str, name: str) -> str:
+    def _left_after(
+        self, connection: psycopg.Connection[Any], index: Index, name: str, problem: BaseException, *, say: Say
+    ) -> str:
         """
-        Drop what a failed build left, over a new connection, and say in a sentence what is there now.
+        Drop what a failed build left, and say in a sentence what is there now.
         """
-        again = f"DROP INDEX CONCURRENTLY {schema}.{name}"
+        if isinstance(problem, psycopg.errors.DuplicateTable | psycopg.errors.UniqueViolation):
+            return f"Somebody else made something of the name {name} meanwhile; it was left alone."
         try:
-            with self._connected() as connection:
-                connection.execute(sql.SQL("set lock_timeout = {}").format(CLEAN_UP_TIMEOUT))
-                state = _state(connection, schema, name)
-                if state is None:
-                    return "Nothing was left behind."
-                if state.valid:
-                    return f"The index {name} is there and valid."
-                self._drop_leftover(connection, schema, name)
-                return "Its invalid leftover was dropped."
-        except Exception as problem:  # the first error is the one to tell; this says what it left
+            if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+                return _cleaned(connection, index, name, say=say)
+            with self._connected() as another:
+                return _cleaned(another, index, name, say=say)
+        except Exception as trouble:  # the first error is the one to tell; this says what it left
             assert self.dsn is not None
+            again = sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(index.schema, name)).as_string()
             return (
-                f"An invalid index {name} may be left on {address(self.dsn)} ({first_line(problem)}); drop it: {again}"
+                f"An invalid index {name} may be left on {address(self.dsn)} ({first_line(trouble)}); drop it: {again}"
             )
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """
+    Hold a Ctrl-C back until the block has ended: what is half done would otherwise stay half done.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread only
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came and callable(before):
+            before(*came[0])
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.is_file() and path.read_bytes() == content
+    except OSError:
+        return False  # writing it anew will tell why
+
+
+def _drop(connection: psycopg.Connection[Any], schema: str, name: str) -> None:
+    connection.execute(sql.SQL("drop index concurrently if exists {}").format(sql.Identifier(schema, name)))
+
+
+def _cleaned(connection: psycopg.Connection[Any], index: Index, name: str, *, say: Say) -> str:
+    connection.execute(sql.SQL("set lock_timeout = {}").format(CLEAN_UP_TIMEOUT))
+    state = _state(connection, index.schema, name)
+    if state is None:
+        return "Nothing was left behind."
+    if state.building:
+        return f"Somebody else is building {name}; it was left alone."
+    if state.valid or not state.serves(index):
+        return f"There is {state.definition}; it was left alone."
+    say(f"dropping what is left of the build: {name}")
+    _drop(connection, index.schema, name)
+    return "Its invalid leftover was dropped."
 
 
 class _State:
@@ -214,7 +319,16 @@ class _State:
     """
 
     def __init__(self, row: tuple[Any, ...]) -> None:
-        self.valid, self.definition, self.size_bytes, self.building, self.schema, self.table = row
+        self.valid, self.definition, self.size_bytes, self.building, self.table = row[:5]
+        self._columns, self._descending, self._keys_only = row[5:]
+
+    def serves(self, index: Index) -> bool:
+        """
+        Return whether this is *index*, and not somebody's index on something else.
+        """
+        wanted = [(column.name, column.descending) for column in index.columns]
+        found = list(zip(self._columns or (), self._descending or (), strict=True))
+        return bool(self.table == index.table and found == wanted and self._keys_only)
 
 
 def _state(connection: psycopg.Connection[Any], schema: str, name: str) -> _State | None:
@@ -222,13 +336,31 @@ def _state(connection: psycopg.Connection[Any], schema: str, name: str) -> _Stat
     return _State(row) if row is not None else None
 
 
+def _refuse_other_kinds(connection: psycopg.Connection[Any], index: Index, statement: Statement) -> None:
+    """
+    Refuse what PostgreSQL cannot index concurrently, before anything is tried.
+    """
+    found = connection.execute(KIND, (index.schema, index.table)).fetchone()
+    if found is None:
+        raise BuildFailed(statement.sql, f"there is no table {index.schema}.{index.table}", left=UNTOUCHED)
+    if found[0] == "p":
+        raise BuildFailed(
+            statement.sql,
+            f"{index.schema}.{index.table} is partitioned; PostgreSQL cannot index a partitioned table concurrently",
+            left=f"{UNTOUCHED} Build it on each partition, then on the parent with ON ONLY, and attach them.",
+        )
+
+
+def _refuse_building(state: _State, statement: Statement) -> None:
+    if state.building:
+        raise BuildFailed(statement.sql, "somebody is building it right now", left="Their build was left alone.")
+
+
 def _refuse_other(state: _State, index: Index, name: str, statement: Statement) -> None:
     """
-    Refuse to take a valid index of our name for ours when it is on something else.
+    Refuse to take, or to drop, an index of our name that is on something else.
     """
-    columns = ", ".join(column.name + (" DESC" if column.descending else "") for column in index.columns)
-    same_columns = state.definition.replace('"', "").endswith(f"({columns})")
-    if state.table != index.table or not same_columns:
+    if not state.serves(index):
         raise BuildFailed(
             statement.sql,
             f"another index has the name {name}: {state.definition}",

@@ -30,6 +30,7 @@ from typing import Any, NoReturn
 
 from rung import clock
 from rung.errors import CommandNotExecutable, CommandNotFound, CommandNotStarted, ExtraMissing
+from rung.units import show_seconds
 
 SEAL_S_MAX = 60.0
 LISTEN_S_MAX = 30.0
@@ -303,13 +304,28 @@ def _stay(recorded: Recorded) -> int:
     previous |= {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         status = process.wait()
-        whole = recorded.seal()
+        recorded.seal()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    state = "sealed" if whole else "not sealed"
-    sys.stderr.write(f"rung: {recorded.recording} is {state}\n")
+    sys.stderr.write(f"\nrung: {summary(recorded.recording)}\n")
     return status
+
+
+def summary(recording: Path) -> str:
+    """
+    Return what became of a recording, and what to type next.
+    """
+    try:
+        manifest = json.loads((recording / "recording.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return f"nothing could be recorded to {recording}"
+    requests = int(manifest.get("requests", 0))
+    if not requests:
+        return f"no request was recorded ({manifest.get('processes', 0)} app processes reported); {recording} is empty"
+    lasted_s = (manifest.get("ended_s") or manifest["started_s"]) - manifest["started_s"]
+    state = "" if manifest.get("sealed") else "; it is not whole, see above"
+    return f"recorded {requests:,} requests in {show_seconds(lasted_s)} to {recording}{state}\n\n  Next  rung find"
 
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:

@@ -33,17 +33,23 @@ class LedgerFolder:
         """
         if not self.folder.is_dir():
             return []
-        paths = sorted(path for path in self.folder.iterdir() if is_entry(path.name))
         try:
-            return [TextFile(path.name, path.read_text("utf-8")) for path in paths]
-        except (OSError, UnicodeDecodeError) as problem:
-            raise BadFile(str(self.folder), str(problem), see="rung ledger") from None
+            return [_text(path) for path in sorted(self.folder.iterdir()) if is_entry(path.name)]
+        except OSError as problem:
+            raise BadFile(str(self.folder), str(problem.strerror), see="rung ledger") from None
 
     def write(self, entry: TextFile) -> None:
         """
         Write one entry whole, or not at all.
         """
         write_whole(self.folder / entry.path, entry.text)
+
+
+def _text(path: Path) -> TextFile:
+    try:
+        return TextFile(path.name, path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        raise BadFile(str(path), str(problem), see="rung ledger") from None
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -56,12 +62,13 @@ def write_whole(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, "utf-8")
-        beside.replace(path)
+        try:
+            beside.write_bytes(text.encode())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
     except OSError as problem:
         raise BadFile(str(path), f"it cannot be written ({problem.strerror})") from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def text_of(tree: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import conninfo, pq, sql
+from psycopg import conninfo, pq
 
 from rung.errors import DatabaseDenied, DatabaseRefused, RungError
 from rung.ports import Index, IndexColumn, Plan, PlanNode, ServerFacts, Table, TableColumn
@@ -62,10 +62,14 @@ def parts_of(dsn: str) -> dict[str, str]:
         given = conninfo.conninfo_to_dict(plain(dsn))
     except psycopg.ProgrammingError:
         given = None
-    # libpq ends the login at the first @, so a password's own @ puts the rest of it into the host.
-    if given is None or "@" in str(given.get("host") or "")[1:]:
+    # libpq ends the login at the first @ or /, so a password's own puts the rest of it into host or port.
+    if (
+        given is None
+        or "@" in str(given.get("host") or "")[1:]
+        or not re.fullmatch(r"[0-9,]*", str(given.get("port") or ""))
+    ):
         raise DatabaseRefused(
-            UNREADABLE, "write it as postgresql://you:password@host:5432/database, with @ / : # % in a password as %40 …"
+            UNREADABLE, "write it as postgresql://you:password@host:5432/database; in a password @ is %40 and / is %2F"
         ) from None
     known = {option.keyword.decode(): option for option in pq.Conninfo.get_defaults()}
     from_environment = {
@@ -229,7 +233,7 @@ class Relation:
 
 TOUCHED = """
 select n.nspname, c.relname, c.relkind::text,
-       case when c.relkind in ('r', 'm') then pg_relation_size(c.oid) / current_setting('block_size')::int else 0 end::int,
+       case when c.relkind in ('r', 'm') then pg_relation_size(c.oid) / 8192 else 0 end::int,
        c.reltuples::float8, c.relallvisible
 from pg_locks l
 join pg_class c on c.oid = l.relation
@@ -336,7 +340,7 @@ join pg_am m on m.oid = c.relam and m.amname = 'btree'
 cross join lateral unnest(i.indkey::int[]) with ordinality as k (attnum, place)
 join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
 where i.indpred is null and i.indexprs is null and k.place <= i.indnkeyatts
-group by i.indexrelid
+group by i.indexrelid, i.indrelid, i.indnkeyatts, i.indnatts
 having bool_and(
     i.indoption[k.place - 1] in (0, 3) and i.indcollation[k.place - 1] in (0, a.attcollation)
     and (select o.opcdefault from pg_opclass o where o.oid = i.indclass[k.place - 1])

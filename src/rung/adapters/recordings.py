@@ -5,7 +5,7 @@ In        a folder of recordings, SQL from a step
 Out       columns as numpy arrays; what a recording says of itself
 Not here  writing them (collector/), what the rows mean (steps/measure)
 
-DuckDB runs in memory, reads files of this one recording only, and is not let near the network.
+DuckDB runs in memory, may open nothing outside this one recording, and is not let near the network.
 """
 
 from __future__ import annotations
@@ -43,19 +43,39 @@ def find_recording(folder: Path, asked: str | None) -> str:
         RecordingBroken: a path was given that holds no recording.
     """
     if asked is not None and (Path(asked) / MANIFEST).is_file():
-        return str(Path(asked))
+        path = Path(asked)
+        return str(path if path.name not in ("", "..") else path.resolve())
     known = names(folder)
     if asked is None:
-        sealed = [name for name in known if manifest_of(folder / "recordings" / name).get("sealed")]
-        if not known:
-            raise RecordingMissing(str(folder / "recordings"))
-        return (sealed or known)[-1]
-    matching = [name for name in known if name == asked or name.startswith(asked) or name.endswith(f"-{asked}")]
+        return _newest(folder, known)
+    if asked in known:
+        return asked
+    matching = [name for name in known if name.startswith(asked) or name.endswith(f"-{asked}")] if asked else []
     if not matching:
         if Path(asked).is_dir():
             raise RecordingBroken(asked, f"the folder has no {MANIFEST}")
         raise RecordingMissing(str(folder / "recordings"), wanted=f"a recording {asked!r}")
     return matching[-1]
+
+
+def _newest(folder: Path, known: list[str]) -> str:
+    """
+    Return the newest sealed recording, else the newest; one that cannot be read hides no older one.
+    """
+    unsealed: list[str] = []
+    broken: list[RecordingBroken] = []
+    for name in reversed(known):
+        try:
+            if manifest_of(folder / "recordings" / name).get("sealed"):
+                return name
+            unsealed.append(name)
+        except RecordingBroken as problem:
+            broken.append(problem)
+    if unsealed:
+        return unsealed[0]
+    if broken:
+        raise broken[0]
+    raise RecordingMissing(str(folder / "recordings"))
 
 
 def folder_of(folder: Path, name: str) -> Path:
@@ -98,8 +118,11 @@ class ParquetRecording:
             config={"threads": 2, "allow_unsigned_extensions": "false", "autoinstall_known_extensions": "false"},
         )
         self._connection.execute("SET TimeZone = 'UTC'")
+        self._connection.execute("SET allowed_directories = $folders", {"folders": [str(path)]})
+        self._connection.execute("SET enable_external_access = false")
         for table in TABLES:
             self._connect(table)
+        self._connection.execute("SET lock_configuration = true")
 
     def _connect(self, table: str) -> None:
         whole = self.path / f"{table}.parquet"
@@ -111,10 +134,10 @@ class ParquetRecording:
             self._connection.execute(EMPTY[table])
             return
         try:
-            relation = self._connection.read_parquet([str(file) for file in files], union_by_name=True)
+            relation = self._connection.read_parquet([_without_globs(file) for file in files], union_by_name=True)
             relation.create_view(table)
         except duckdb.Error as problem:
-            raise RecordingBroken(str(self.path), str(problem).splitlines()[0]) from None
+            raise RecordingBroken(str(files[0] if len(files) == 1 else self.path), _first_line(problem)) from None
 
     def rows(self, question: Rows) -> Mapping[str, Column]:
         """
@@ -123,10 +146,8 @@ class ParquetRecording:
         try:
             columns = self._connection.execute(question.sql).fetchnumpy()
         except duckdb.Error as problem:
-            raise RecordingBroken(str(self.path), str(problem).splitlines()[0]) from None
-        return {
-            name: np.ma.filled(column) if np.ma.isMaskedArray(column) else column for name, column in columns.items()
-        }
+            raise RecordingBroken(str(self.path), _first_line(problem)) from None
+        return {name: _without_nulls(column) for name, column in columns.items()}
 
     def manifest(self, question: Manifest) -> RecordingFacts:
         """
@@ -136,12 +157,31 @@ class ParquetRecording:
             Rows("select count(*) as processes, sum(dropped) as dropped, sum(failures) as failures from processes")
         )
         return RecordingFacts(
-            name=self.path.name,
+            name=self.path.resolve().name,
             sealed=bool(self._manifest.get("sealed")),
             processes=int(counts["processes"][0]),
             dropped=_whole(counts["dropped"][0]),
             failures=_whole(counts["failures"][0]),
         )
+
+
+def _without_globs(path: Path) -> str:
+    # A folder may hold characters that DuckDB would read as a pattern.
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
+
+
+def _first_line(problem: duckdb.Error) -> str:
+    return str(problem).splitlines()[0]
+
+
+def _without_nulls(column: Any) -> Column:
+    if not np.ma.isMaskedArray(column):
+        return np.asarray(column)
+    if not column.mask.any():
+        return np.asarray(column.data)
+    if column.dtype.kind in "OU":
+        return np.asarray(np.ma.filled(column, ""))
+    return np.asarray(np.ma.filled(column.astype(np.float64), np.nan))
 
 
 def _whole(value: Any) -> int:

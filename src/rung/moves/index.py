@@ -85,9 +85,10 @@ def candidates(found: Lookup, table: Table) -> tuple[Index, ...]:
     """
     equal = tuple(IndexColumn(name) for name in found.equal)
     fixed = {column.name for column in equal}
-    by = tuple(column for column in found.sorted if column.name not in fixed)
+    # What is fixed, or sorted by before, decides no order any more.
+    by = tuple({column.name: column for column in reversed(found.sorted) if column.name not in fixed}.values())[::-1]
     shapes = [equal + by, equal]
-    shapes += [(*equal, IndexColumn(name)) for name in found.ranged[:2]]
+    shapes += [(*equal, IndexColumn(name)) for name in found.ranged[:2] if name not in fixed]
     kept: dict[tuple[IndexColumn, ...], None] = {}
     for shape in shapes:
         if shape and not any(index.columns[: len(shape)] == shape for index in table.indexes):

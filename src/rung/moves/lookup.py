@@ -10,12 +10,14 @@ Parsed by sqlglot, in PostgreSQL's dialect: MIT, pure Python, no library of its 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 
 from rung.ports import IndexColumn, Table
 
@@ -29,7 +31,7 @@ class Lookup:
 
     Attributes:
         equal: Columns compared with one value.
-        ranged: Columns compared with a range of values.
+        ranged: Columns compared with a range of values, or with several.
         sorted: The leading columns of ORDER BY while they are plain columns of this table.
     """
 
@@ -45,22 +47,24 @@ def lookup(statement: str, table: Table) -> Lookup | None:
     Only conditions that every row must meet count (joined by AND), and only on columns compared with
     values: a join's condition and an OR are left to a better advisor.
     """
-    try:
-        tree = sqlglot.parse_one(statement, read="postgres")
-    except SqlglotError:
-        return None
+    tree = _parsed(statement)
     if not isinstance(tree, exp.Select | exp.Update | exp.Delete) or tree.args.get("where") is None:
         return None
-    names = {found.alias_or_name for found in tree.find_all(exp.Table) if found.name == table.name}
-    several = len(list(tree.find_all(exp.Table))) > 1
+    sources = _sources(tree)
+    names = {
+        source.alias_or_name
+        for source in sources
+        if isinstance(source, exp.Table) and source.name == table.name and source.db in {"", table.schema}
+    } - {common.alias for common in tree.find_all(exp.CTE)}
     known = {column.name for column in table.columns}
 
-    def ours(node: object) -> str | None:
-        if not isinstance(node, exp.Column) or node.name not in known:
+    def ours(node: Expression) -> str | None:
+        node = node.unnest()
+        if not isinstance(node, exp.Column) or node.name not in known or not names:
             return None
         if node.table:
             return node.name if node.table in names else None
-        return None if several else node.name
+        return node.name if len(sources) == 1 else None
 
     equal: list[str] = []
     ranged: list[str] = []
@@ -70,15 +74,41 @@ def lookup(statement: str, table: Table) -> Lookup | None:
             continue
         column = ours(sides[0])
         if column is not None and all(_is_value(side) for side in sides[1:]):
-            (equal if isinstance(condition, exp.EQ) else ranged).append(column)
+            (equal if _is_one_value(condition) else ranged).append(column)
     ordering = tree.args.get("order")
     by: list[IndexColumn] = []
     for ordered in ordering.expressions if ordering is not None else ():
-        column = ours(ordered.this)
-        if column is None:
+        column, descending = ours(ordered.this), bool(ordered.args.get("desc"))
+        # A btree has its nulls where ORDER BY puts them by default: last, or first when descending.
+        if column is None or bool(ordered.args.get("nulls_first")) != descending:
             break
-        by.append(IndexColumn(column, descending=bool(ordered.args.get("desc"))))
+        by.append(IndexColumn(column, descending=descending))
     return Lookup(tuple(dict.fromkeys(equal)), tuple(dict.fromkeys(ranged)), tuple(by))
+
+
+def _parsed(statement: str) -> Expression:
+    """
+    Return the statement's tree with names as PostgreSQL folds them, None for what sqlglot cannot read.
+    """
+    # sqlglot takes "$2,$" for the beginning of a dollar-quoted text; a blank behind the number parts them.
+    spaced = re.sub(r"\$[0-9]+", r"\g<0> ", statement)
+    try:
+        tree = sqlglot.parse_one(spaced, read="postgres")
+        return normalize_identifiers(tree, dialect="postgres")
+    except (SqlglotError, RecursionError):
+        return None
+
+
+def _sources(tree: Expression) -> list[Expression]:
+    """
+    Return the tables and subselects that the statement itself reads, those inside of subselects left out.
+    """
+    first = tree.args.get("from_") or tree.args.get("from")  # sqlglot renamed it
+    sources = [tree.this] if isinstance(tree, exp.Update | exp.Delete) else []
+    sources += [first.this] if first is not None else []
+    sources += list(tree.args.get("using") or ())
+    inner = [join for source in (tree, *sources) for join in source.args.get("joins") or ()]
+    return sources + [join.this for join in inner]
 
 
 def _conditions(where: Expression) -> list[Expression]:
@@ -95,10 +125,16 @@ def _compared(condition: Expression) -> tuple[Expression, ...] | None:
     """
     if isinstance(condition, exp.Between):
         return condition.this, condition.args["low"], condition.args["high"]
+    if isinstance(condition, exp.In) and condition.expressions:
+        return condition.this, *condition.expressions
     if isinstance(condition, exp.EQ | exp.GT | exp.GTE | exp.LT | exp.LTE):
-        left, right = condition.this, condition.expression
+        left, right = condition.this.unnest(), condition.expression.unnest()
         return (left, right) if isinstance(left, exp.Column) else (right, left)
     return None
+
+
+def _is_one_value(condition: Expression) -> bool:
+    return isinstance(condition, exp.EQ) and condition.find(exp.Any) is None
 
 
 def _is_value(node: Expression) -> bool:

@@ -14,6 +14,7 @@ Not here  sending traffic (adapters/traffic.py), undoing (adapters/hands.py)
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,8 @@ WINDOW_EFFECT_MIN = 0.05
 EFFECT_OF_INTEREST = 0.25
 PAIRED_SHARE_MIN = 0.95
 ARRIVAL_GRID_S = 1e-3
+# Enough first arrivals to tell one offset from another, and to survive the loss of the very first ones.
+ALIGNED_BY, ALIGNED_FIRST = 200, 6
 RATE_RATIO_MAX = 1.15
 
 # Two-sided 95 % quantiles of Student's t for 5 to 11 degrees of freedom: few blocks, honest tails.
@@ -133,22 +136,38 @@ def are_pairs(before: Profile, after: Profile) -> bool:
     counts = [len(profile.requests) for profile in (before, after)]
     if not before.queue_known or not after.queue_known:
         return False
-    common = _arrivals(before) & _arrivals(after)
-    return len(common) >= PAIRED_SHARE_MIN * max(counts)
+    common = _arrivals(before, 0.0) & _arrivals(after, _offset_s(before, after))
+    return common.total() >= PAIRED_SHARE_MIN * max(counts)
 
 
-def _arrivals(profile: Profile) -> set[tuple[int, str, int]]:
+def _offset_s(before: Profile, after: Profile) -> float:
     """
-    Return each arrival as (moment on a grid, route, how many of these came before it).
+    Return by how much later the moments of *after* must be read to be those of *before*.
+
+    Moments are counted from the first arrival, which may be missing from one side.
     """
-    moments = np.rint(profile.requests.due_s / ARRIVAL_GRID_S).astype(np.int64)
-    seen: dict[tuple[int, str], int] = {}
-    arrivals = set()
-    for moment, route in zip(moments.tolist(), profile.requests.route.tolist(), strict=True):
-        key = (moment, profile.routes[route])
-        seen[key] = seen.get(key, -1) + 1
-        arrivals.add((*key, seen[key]))
-    return arrivals
+    firsts = [np.sort(profile.requests.due_s)[:ALIGNED_BY] for profile in (before, after)]
+    offsets_s = np.subtract.outer(firsts[0][:ALIGNED_FIRST], firsts[1][:ALIGNED_FIRST]).ravel()
+    met = [len(_near(firsts[0], firsts[1] + offset_s)) for offset_s in offsets_s]
+    return float(offsets_s[int(np.argmax(met))])
+
+
+def _near(moments_s: Floats, others_s: Floats) -> Floats:
+    """
+    Return those of *moments_s*, ascending, that one of *others_s* is near to.
+    """
+    place = np.clip(np.searchsorted(others_s, moments_s), 1, len(others_s) - 1)
+    distance_s = np.minimum(np.abs(others_s[place - 1] - moments_s), np.abs(others_s[place] - moments_s))
+    return moments_s[distance_s < ARRIVAL_GRID_S / 10]
+
+
+def _arrivals(profile: Profile, offset_s: float) -> Counter[tuple[int, str]]:
+    """
+    Return how many requests of each route are due at each moment of a grid.
+    """
+    moments = np.rint((profile.requests.due_s + offset_s) / ARRIVAL_GRID_S).astype(np.int64)
+    routes = [profile.routes[route] for route in profile.requests.route]
+    return Counter(zip(moments.tolist(), routes, strict=True))
 
 
 def _side(profile: Profile, route: str, percent: int) -> Side:
@@ -178,7 +197,8 @@ def _shortage_s(before: Profile, after: Profile, sides: tuple[Side, Side], block
     """
     Return the seconds of traffic that it takes when there is too little, else None.
     """
-    needed_s = [BLOCKS_MIN * BLOCK_MIN_S] if blocks < BLOCKS_MIN else []
+    # From first arrival to last is a little less than the traffic was sent for.
+    needed_s = [1.2 * BLOCKS_MIN * BLOCK_MIN_S] if blocks < BLOCKS_MIN else []
     for profile, side in zip((before, after), sides, strict=True):
         if side.requests < least:
             needed_s.append(1.2 * profile.lasted_s * least / max(side.requests, 1))
@@ -239,8 +259,10 @@ def _judged(ratio: Interval, promised: Interval | None, lasted_s: float, *, pair
     wanted = min(promised.value if promised is not None else 1.0, 1 - EFFECT_OF_INTEREST)
     if ratio.low > wanted:
         return NOT_MOVED, None
+    # The interval must get narrow enough to leave out 1, or what was promised, whichever is farther away.
     width = math.log(ratio.high / ratio.value)
-    return TOO_LITTLE, lasted_s * (width / -math.log(wanted)) ** 2 * 1.2
+    farther = max(-math.log(ratio.value), math.log(ratio.value / wanted))
+    return TOO_LITTLE, lasted_s * (width / farther) ** 2 * 1.2
 
 
 def _words(
@@ -254,7 +276,7 @@ def _words(
             )
         fewest = min(side.requests for side in sides)
         return f"Too little data: {show_count(fewest)} requests of this route cannot tell a change from chance" + (
-            f"; about {show_seconds(max(needed_s, 20.0))} of the same traffic would." if needed_s else "."
+            f"; about {show_seconds(needed_s)} of the same traffic would." if needed_s else "."
         )
     assert ratio is not None
     if verdict == MOVED:

@@ -52,7 +52,10 @@ def take(quote: Quote, *, folder: str, lock_timeout_s: float) -> Change:
     build = quote.plan
     create, drop = create_index(build.index, build.name), drop_index(build.index, build.name)
     stem = f"{folder}/{file_stem(quote.name)}"
-    timeout_s = round(lock_timeout_s)
+    # A lock_timeout of 0 would mean to wait for ever.
+    timeout_s = max(round(lock_timeout_s), 1)
+    # A name may hold a line break, which would end the comment and begin a statement.
+    what = " ".join(quote.what.split())
     return Change(
         move=quote.name,
         build=build,
@@ -61,9 +64,9 @@ def take(quote: Quote, *, folder: str, lock_timeout_s: float) -> Change:
         files=(
             TextFile(
                 f"{stem}.sql",
-                _MIGRATION.format(what=quote.what, statement=create.sql, check=_check(build), timeout_s=timeout_s),
+                _MIGRATION.format(what=what, statement=create.sql, check=_check(build), timeout_s=timeout_s),
             ),
-            TextFile(f"{stem}.undo.sql", _UNDO.format(what=quote.what, statement=drop.sql, timeout_s=timeout_s)),
+            TextFile(f"{stem}.undo.sql", _UNDO.format(what=what, statement=drop.sql, timeout_s=timeout_s)),
         ),
     )
 
@@ -146,4 +149,4 @@ def file_stem(name: str) -> str:
     >>> file_stem("index:orders(customer_id,created_at)")
     'index-orders-customer_id-created_at'
     """
-    return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")
+    return re.sub(r"\W+", "-", name).strip("-")

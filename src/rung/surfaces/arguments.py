@@ -65,18 +65,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _settings_help() -> str:
     rows = [(name, str(row.metadata["default"] or "none"), row.metadata["help"]) for name, row in config.TABLE.items()]
-    return "\n".join([
-        f"settings, in {config.FILE_NAME} or as RUNG_NAME in the environment (docs/reference/config.md):",
-        *(f"  {name:<21} {default:<15} {says}" for name, default, says in rows),
-    ])
+    return "\n".join(
+        [
+            f"settings, in {config.FILE_NAME} or as RUNG_NAME in the environment (docs/reference/config.md):",
+            *(f"  {name:<21} {default:<15} {says}" for name, default, says in rows),
+        ]
+    )
 
 
 Commands = Any  # argparse's type of add_subparsers() has no public name
 
 
-def _command(
-    commands: Commands, name: str, help: str, more: str = ""
-) -> argparse.ArgumentParser:
+def _command(commands: Commands, name: str, help: str, more: str = "") -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=help,
@@ -129,9 +129,7 @@ def _load(commands: Commands) -> None:
 
 
 def _find(commands: Commands) -> None:
-    parser = _command(
-        commands, "find", "name ONE bottleneck with its evidence and the move to take; or: do nothing"
-    )
+    parser = _command(commands, "find", "name ONE bottleneck with its evidence and the move to take; or: do nothing")
     _look_flags(parser)
     parser.add_argument("--check", action="store_true", help="exit with 1 when the goal is missed")
     _json_flag(parser)

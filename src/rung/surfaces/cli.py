@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 EXIT_ANSWERED, EXIT_CHECK_FAILED, EXIT_NO_ANSWER, EXIT_INTERRUPTED = 0, 1, 2, 130
 
+
 def main(argv: Sequence[str] | None = None) -> int:
     """
     Run one command and return its exit status.
@@ -175,7 +176,10 @@ def look_at(arguments: argparse.Namespace, recording: str | None) -> Look:
     """
     work = wire.workplace(_goal_flags(arguments), database=arguments.database)
     wire.require(*wire.TOOL_MODULES)
-    with work.loop(fresh=getattr(arguments, "fresh", False)) as loop:
+    if arguments.fresh:
+        # Refused before the kept answers are let go, or nothing would be left to answer from.
+        work.reach_database(f"rung {arguments.command} --fresh")
+    with work.loop(fresh=arguments.fresh) as loop:
         return loop.look(work.recording(recording))
 
 
@@ -227,7 +231,7 @@ def run_take(arguments: argparse.Namespace) -> int:
     work = wire.workplace(_goal_flags(arguments), database=arguments.database)
     if arguments.apply or arguments.undo:
         # Refused before anything is written, or the repository would tell of a change that was not made.
-        work.reach_database()
+        work.reach_database(f"rung take {'--undo' if arguments.undo else '--apply'}")
     with work.loop() as loop:
         if arguments.undo:
             return _undo(loop, arguments)
@@ -309,13 +313,19 @@ def run_confirm(arguments: argparse.Namespace) -> int:
     with work.loop() as loop:
         if arguments.before:
             before, after = work.recording(arguments.before), work.recording(arguments.after)
+            if before == after:
+                raise UsageError(
+                    f"both are the recording {before}",
+                    why="Compared with itself nothing has moved.",
+                    steps=(("Name two", "rung confirm BEFORE AFTER"),),
+                )
         else:
             before, after = work.pair(loop, arguments.move)
         verdict = loop.confirm(before, after, move=arguments.move)
     if arguments.json:
         print_json(document.document("confirm", **document.confirm_content(verdict)))
     else:
-        print(text.verdict_text(verdict))
+        print(text.verdict_text(verdict, move=arguments.move))
     return EXIT_CHECK_FAILED if arguments.check and verdict.verdict != MOVED else EXIT_ANSWERED
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import shutil
 import sys
 
 HANDLER = "rung.plain"
@@ -42,6 +43,18 @@ def shows_all() -> bool:
     Return whether standard output takes every letter there is.
     """
     return codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name.startswith("utf")
+
+
+WIDTH_MAX, WIDTH_MIN = 110, 60
+
+
+def width() -> int:
+    """
+    Return how many columns to fill: what the terminal has, within what is readable; the most elsewhere.
+    """
+    if sys.stdout is None or not sys.stdout.isatty():
+        return WIDTH_MAX
+    return max(WIDTH_MIN, min(WIDTH_MAX, shutil.get_terminal_size((WIDTH_MAX, 24)).columns))
 
 
 def flush() -> None:

@@ -19,11 +19,12 @@ from rung.steps.find.finding import Exemplar, Finding, Interval, Span, Suspect
 from rung.steps.ledger import Entry
 from rung.steps.price import best
 from rung.steps.take import Change
+from rung.surfaces.terminal import width
 from rung.units import show_bytes, show_count, show_seconds, show_share
 
 LABEL_WIDTH = 12
-WIDTH = 110
-BAR_WIDTH = 40
+BAR_WIDTH, BAR_WIDTH_MIN = 40, 10
+BESIDE_BAR_WIDTH = 62  # the margin, what stands left of a bar, and the mark behind it
 ROWS_SHOWN = 10
 STATEMENT_WIDTH = 78
 
@@ -41,7 +42,7 @@ def labelled(label: str, *lines: str) -> str:
 
 
 def _wrapped(line: str) -> list[str]:
-    return textwrap.wrap(line, WIDTH - LABEL_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+    return textwrap.wrap(line, width() - LABEL_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def short_statement(text: str) -> str:
@@ -182,6 +183,7 @@ def _waterfall(exemplar: Exemplar, finding: Finding) -> str:
     Return one request on its own time axis, a row for each thing it spent time on.
     """
     total_s = max(exemplar.latency_s, 1e-9)
+    columns = max(BAR_WIDTH_MIN, min(BAR_WIDTH, width() - BESIDE_BAR_WIDTH))
     marked = finding.bottleneck.part if finding.bottleneck is not None else None
     rows: dict[tuple[str, str], list[Span]] = {}
     for span in exemplar.spans:
@@ -190,10 +192,10 @@ def _waterfall(exemplar: Exemplar, finding: Finding) -> str:
     lines = [f"{exemplar.route} at {show_seconds(exemplar.at_s)}, {show_seconds(exemplar.latency_s)}:"]
     for key in (key for key in rows if key in largest):
         spans = rows[key]
-        cells = [" "] * BAR_WIDTH
+        cells = [" "] * columns
         for span in spans:
-            begin = min(int(span.start_s / total_s * BAR_WIDTH), BAR_WIDTH - 1)
-            end = min(max(round((span.start_s + span.duration_s) / total_s * BAR_WIDTH), begin + 1), BAR_WIDTH)
+            begin = min(int(span.start_s / total_s * columns), columns - 1)
+            end = min(max(round((span.start_s + span.duration_s) / total_s * columns), begin + 1), columns)
             cells[begin:end] = "█" * (end - begin)
         seam, name = key
         label = f"{seam} {name[:8] if seam in ('query', 'commit') else name}".strip()
@@ -337,11 +339,16 @@ def undone_text(change: Change) -> str:
     )
 
 
-def verdict_text(verdict: Verdict) -> str:
+def verdict_text(verdict: Verdict, *, move: str | None = None) -> str:
     """
     Return whether the number moved, predicted beside measured.
+
+    Args:
+        move: The move of the ledger that was asked for, None for the newest.
     """
     percent = verdict.percentile
+    # Without a promise nothing of ours was taken, and there is nothing to undo.
+    undo = f"rung take {f'{move!r} ' if move else ''}--undo" if verdict.predicted is not None else "rung find"
     lines = [
         labelled("Verdict", verdict.words),
         labelled("Route", verdict.route),
@@ -368,12 +375,12 @@ def verdict_text(verdict: Verdict) -> str:
         lines.append(labelled("Beside it", *verdict.side_effects))
     following = {
         MOVED: "rung find      (on the new recording: the next bottleneck)",
-        WORSE: "rung take MOVE --undo      (it made things worse)",
+        WORSE: f"{undo}      (it made things worse)",
         TOO_LITTLE: "send the same load for longer, before and after, then: rung confirm",
     }
     lines += [
         "",
-        labelled("Next", following.get(verdict.verdict, "rung take MOVE --undo      (it costs, and brings nothing)")),
+        labelled("Next", following.get(verdict.verdict, f"{undo}      (it costs, and brings nothing)")),
     ]
     return "\n".join(lines)
 

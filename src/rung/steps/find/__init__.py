@@ -54,6 +54,8 @@ def find(profile: Profile, goal: Goal) -> Step[Finding]:
         plan, table, reading = yield from _ask_about(suspects[0], rows_kept(profile, suspects[0].part))
         evidence.insert(1, reading)
     notes = list(notes_on(profile, goal, routes))
+    if suspects and suspects[0].gain_s <= 0:
+        notes.append("No single thing brings the number down: several causes are of one height.")
     if isinstance(server, Unavailable):
         notes.append(f"The database was not asked: {server.reason}")
     return Finding(

@@ -176,5 +176,6 @@ def costliest_scan(plan: Plan) -> int | None:
     """
     Return the place of the node that reads a table at the highest cost, None if no node reads one.
     """
-    scans = [place for place, node in enumerate(plan.nodes) if node.relation]
+    # The node of an UPDATE names its table too, but it is the scan below it that reads.
+    scans = [place for place, node in enumerate(plan.nodes) if node.relation and "Scan" in node.kind]
     return max(scans, key=lambda place: plan.nodes[place].cost, default=None)

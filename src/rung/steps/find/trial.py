@@ -69,8 +69,10 @@ class Trial:
             part: percentile(self.latency_s, self.percent) - percentile(left[part], self.percent) for part in parts
         }
         # Ties (a pool that one statement holds altogether) go to what has a name of its own, then by time.
+        # Where two causes are of one height, no single thing gains; then time alone decides.
+        gaining = [part for part in parts if gains[part] > 0]
         best = sorted(
-            (part for part in parts if gains[part] > 0),
+            gaining or [part for part in parts if (left[part] < self.latency_s).any()],
             key=lambda part: (
                 -round(gains[part], 6),
                 -float((self.latency_s - left[part]).sum()),
@@ -154,7 +156,8 @@ def holding_shares(profile: Profile) -> dict[Part, float]:
     Return for each part its share of what held connections while somebody waited for one.
 
     A request is taken to hold a connection from its first statement to its last, so a mail sent
-    inside a transaction counts as holding it, and so does the app's own time (as Part("cpu", "app")).
+    inside a transaction counts as holding it, and so does what no segment covers (as cpu and other, in
+    the request's own proportion).
     """
     segments, parts, requests = profile.segments, profile.parts, profile.requests
     if not len(segments):
@@ -174,7 +177,9 @@ def holding_shares(profile: Profile) -> dict[Part, float]:
         np.minimum.at(first_s, segments.request[held], segments.start_s[held])
         np.maximum.at(last_s, segments.request[held], (segments.start_s + segments.duration_s)[held])
         holders = np.flatnonzero(np.isfinite(first_s))
-        total_s = float((waited(last_s[holders]) - waited(first_s[holders])).sum())
+        held_s = np.zeros(count)
+        held_s[holders] = waited(last_s[holders]) - waited(first_s[holders])
+        total_s = float(held_s.sum())
         if total_s <= 0:
             continue
         places = np.flatnonzero(own)
@@ -185,8 +190,11 @@ def holding_shares(profile: Profile) -> dict[Part, float]:
         for index, seconds_s in enumerate(np.bincount(segments.part[places], weights=overlap_s, minlength=len(parts))):
             if seconds_s > 0:
                 shares[parts[index]] = shares.get(parts[index], 0.0) + seconds_s / total_s
-        rest_s = total_s - float(overlap_s.sum())
-        shares[Part("cpu", "app")] = shares.get(Part("cpu", "app"), 0.0) + max(rest_s, 0.0) / total_s
+        rest_s = np.maximum(held_s - np.bincount(segments.request[places], weights=overlap_s, minlength=count), 0.0)
+        unseen_s = requests.cpu_s + requests.other_s
+        cpu_s = rest_s * np.divide(requests.cpu_s, unseen_s, out=np.ones(count), where=unseen_s > 0)
+        for part, seconds_s in ((Part("cpu", "app"), cpu_s.sum()), (Part("other", ""), (rest_s - cpu_s).sum())):
+            shares[part] = shares.get(part, 0.0) + float(seconds_s) / total_s
     waited_in = len({int(number) for number in process[waiting]})
     return {part: min(share / max(waited_in, 1), 1.0) for part, share in shares.items()}
 

@@ -239,9 +239,17 @@ def profile_of(
     duration_s = segments["duration_s"].astype(np.float64)
     inside = np.maximum(requests["duration_s"].astype(np.float64), 0.0)
     start_s, end_s = _clipped(segments["start_s"].astype(np.float64), duration_s, inside[request])
-    own_s = _own_seconds(
-        request, segments["segment"].astype(np.int64), segments["parent"].astype(np.int64), start_s, end_s
+    calls = segments["calls"].astype(np.int64)
+    single = calls == 1
+    own_s = np.where(single, end_s - start_s, np.maximum(duration_s, 0.0))
+    own_s[single] = _own_seconds(
+        request[single],
+        segments["segment"].astype(np.int64)[single],
+        segments["parent"].astype(np.int64)[single],
+        start_s[single],
+        end_s[single],
     )
+    own_s[~single] *= _room(inside, request, own_s, single)[request[~single]]
     covered_s = np.bincount(request, weights=own_s, minlength=len(inside))
     rest_s = np.maximum(inside - covered_s, 0.0)
     cpu_s = np.minimum(requests["cpu_s"].astype(np.float64), rest_s)
@@ -270,7 +278,7 @@ def profile_of(
         },
         processes=len(process_names),
         queue_known=bool(requests["queue_known"].mean() >= QUEUE_KNOWN_MIN),
-        lasted_s=float(columns.due_s.max() - columns.due_s.min()),
+        lasted_s=float(columns.due_s.max()),
         requests=columns,
         segments=Segments(
             request=request,
@@ -279,7 +287,7 @@ def profile_of(
             start_s=arrived_s[request] + start_s,
             duration_s=end_s - start_s,
             own_s=own_s,
-            calls=segments["calls"].astype(np.int64),
+            calls=calls,
             rows=segments["rows"].astype(np.int64),
         ),
     )
@@ -308,13 +316,19 @@ def _own_seconds(request: Integers, segment: Integers, parent: Integers, start_s
     own_s = end_s - start_s
     if not len(request):
         return own_s
+    outer = np.full(len(request), -1)
     inner = np.flatnonzero(parent >= 0)
     if len(inner):
-        outer = _places(request, segment, request[inner], parent[inner])
-        found = outer >= 0
-        np.subtract.at(own_s, outer[found], (end_s - start_s)[inner[found]])
-    covered_s = np.bincount(request, weights=own_s)
-    overlapping = np.flatnonzero(np.abs(covered_s - _union_seconds(request, start_s, end_s)) > ROUNDING_S)
+        outer[inner] = _places(request, segment, request[inner], parent[inner])
+        inner = np.flatnonzero(outer >= 0)
+        np.subtract.at(own_s, outer[inner], (end_s - start_s)[inner])
+    around = outer[inner]
+    strays = (
+        (start_s[inner] < start_s[around] - ROUNDING_S)
+        | (end_s[inner] > end_s[around] + ROUNDING_S)
+        | (segment[inner] <= segment[around])
+    )
+    overlapping = np.union1d(request[inner[strays]], request[_overlapped(request, outer, start_s, end_s)])
     bounds = np.searchsorted(request, [overlapping, overlapping + 1])
     for low, high in bounds.T:
         own_s[low:high] = _swept(start_s[low:high], end_s[low:high])
@@ -333,16 +347,29 @@ def _places(request: Integers, segment: Integers, wanted_request: Integers, want
     return np.where(keys[order][place] == wanted, order[place], -1)
 
 
-def _union_seconds(request: Integers, start_s: Floats, end_s: Floats) -> Floats:
+def _overlapped(request: Integers, outer: Integers, start_s: Floats, end_s: Floats) -> Integers:
     """
-    Return for each request the time that at least one of its segments covers; rows ordered by request, start.
+    Return the places of segments that begin before another one beside them, inside the same parent, has ended.
     """
-    # Requests are laid behind one another on one axis, so that one running maximum serves all of them.
-    stride_s = float(end_s.max()) + 1.0
-    begin, end = start_s + request * stride_s, end_s + request * stride_s
-    reached = np.concatenate([[-np.inf], np.maximum.accumulate(end)[:-1]])
-    new_s = np.maximum(end - np.maximum(begin, reached), 0.0)
-    return np.bincount(request, weights=new_s).astype(np.float64)
+    order = np.lexsort((start_s, outer, request))
+    request, outer, start_s, end_s = request[order], outer[order], start_s[order], end_s[order]
+    group = np.concatenate([[0], np.cumsum((np.diff(request) != 0) | (np.diff(outer) != 0))])
+    # Groups are laid behind one another on one axis, so that one running maximum serves all of them.
+    offset_s = group * (float(end_s.max()) + 1.0)
+    reached_s = np.concatenate([[-np.inf], np.maximum.accumulate(end_s + offset_s)[:-1]])
+    return order[start_s + offset_s < reached_s - ROUNDING_S]
+
+
+def _room(inside_s: Floats, request: Integers, own_s: Floats, single: NDArray[np.bool_]) -> Floats:
+    """
+    Return for each request the share of its summed calls that it has room for.
+
+    A sum of many calls has a length but no place of its own: it lies between the segments kept one by one.
+    """
+    count = len(inside_s)
+    left_s = np.maximum(inside_s - np.bincount(request[single], weights=own_s[single], minlength=count), 0.0)
+    summed_s = np.bincount(request[~single], weights=own_s[~single], minlength=count)
+    return np.minimum(np.divide(left_s, summed_s, out=np.ones(count), where=summed_s > 0), 1.0)
 
 
 def _swept(start_s: Floats, end_s: Floats) -> Floats:

@@ -19,4 +19,4 @@ select
     coalesce(segments.rows, -1) as rows
 from segments
 join numbered using (host, instance, worker, request)
-order by numbered.number, segments.start_s, segments.duration_s desc
+order by numbered.number, segments.start_s, segments.duration_s desc, segments.segment

@@ -1,0 +1,134 @@
+"""
+Foresee how large and how high a btree will be, and make an empty one look that high.
+
+In        its key columns, as the statistics describe them; how many rows the table has
+Out       pages and height; the top of an index file of the planner twin, altered
+Not here  what an index costs a plan (PostgreSQL's planner), which one to ask about (moves/index.py)
+
+Sources: PostgreSQL documentation, 65.1.4 and 66.6; its source, nbtsort.c (a build fills leaves to 90 %
+and inner pages to 70 %), nbtdedup.c (equal keys share one tuple), nbtree.h (the meta page).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PAGE_BYTES = 8192
+ROOM_BYTES = 8152  # without the header of a page and what a btree keeps at its end
+LEAF_FREE_BYTES = PAGE_BYTES // 10
+INNER_FREE_BYTES = PAGE_BYTES * 3 // 10
+TUPLE_HEADER_BYTES = 8
+POINTER_BYTES = 4
+ROW_ADDRESS_BYTES = 6
+POSTING_BYTES_MAX = 812  # a build lets equal keys share at most a tenth of a page
+META_MAGIC = 0x053162
+META_AT = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """
+    A key column.
+
+    Attributes:
+        distinct: Different values as pg_stats has them: a count, or negative a share of the rows; 0 if unknown.
+        shares: Whether equal keys can share a tuple (not so for numeric or float, whose equals may differ).
+    """
+
+    width_bytes: int
+    align_bytes: int
+    distinct: float
+    shares: bool
+
+
+def pages_of(keys: Sequence[Key], *, rows: float) -> tuple[int, int]:
+    """
+    Return pages, the meta page among them, and height (0: the root is a leaf) after a build over *rows* rows.
+
+    >>> pages_of([Key(8, 8, -1.0, True)], rows=1_000_000)
+    (2747, 2)
+    """
+    tuple_bytes = _tuple_bytes(keys)
+    entry_bytes = tuple_bytes + POINTER_BYTES
+    leaf_bytes = ROOM_BYTES - LEAF_FREE_BYTES - entry_bytes  # the last key stands on each page once more
+    leaves = max(math.ceil(_entries_bytes(keys, rows, tuple_bytes) / leaf_bytes), 1)
+    return _with_inner(leaves, entry_bytes)
+
+
+def height_of(keys: Sequence[Key], *, pages: int) -> int:
+    """
+    Return the height of an index that has *pages* pages.
+    """
+    return _with_inner(max(pages - 1, 1), _tuple_bytes(keys) + POINTER_BYTES)[1]
+
+
+def _with_inner(leaves: int, entry_bytes: int) -> tuple[int, int]:
+    a_page = max((ROOM_BYTES - INNER_FREE_BYTES) // entry_bytes, 2)
+    pages, level, height = leaves, leaves, 0
+    while level > 1:
+        level = -(-level // a_page)
+        pages += level
+        height += 1
+    return pages + 1, height
+
+
+def _tuple_bytes(keys: Sequence[Key]) -> int:
+    data_bytes = 0
+    for key in keys:
+        data_bytes = _aligned(data_bytes, key.align_bytes) + key.width_bytes
+    return _aligned(TUPLE_HEADER_BYTES + data_bytes, 8)
+
+
+def _aligned(size_bytes: int, to_bytes: int) -> int:
+    return -(-size_bytes // to_bytes) * to_bytes
+
+
+def _entries_bytes(keys: Sequence[Key], rows: float, tuple_bytes: int) -> float:
+    """
+    Return what all leaf entries take, equal keys sharing one as a build makes them.
+    """
+    entry_bytes = tuple_bytes + POINTER_BYTES
+    distinct = _distinct(keys, rows)
+    if rows <= distinct or not all(key.shares for key in keys):
+        return rows * entry_bytes
+    each = rows / distinct
+    # How often a value occurs is taken as Poisson's among those that occur; its rate from their mean.
+    rate = each
+    for _ in range(50):
+        rate = each * -math.expm1(-rate)
+    lone = distinct * rate * math.exp(-rate) / -math.expm1(-rate) if rate > 0 else distinct
+    shared_rows = max(rows - lone, 0.0)
+    a_posting = max((POSTING_BYTES_MAX - tuple_bytes) // ROW_ADDRESS_BYTES, 2)
+    postings = max(distinct - lone, 0.0) + shared_rows / a_posting * (each > a_posting)
+    # Half of what aligns an entry to 8 bytes.
+    return lone * entry_bytes + postings * (entry_bytes + 3) + shared_rows * ROW_ADDRESS_BYTES
+
+
+def _distinct(keys: Sequence[Key], rows: float) -> float:
+    """
+    Return how many different keys there are, the columns taken as independent.
+    """
+    if rows < 1 or any(key.distinct == 0 for key in keys):
+        return rows
+    counts = [key.distinct if key.distinct > 0 else -key.distinct * rows for key in keys]
+    if len(counts) == 1:
+        return min(max(counts[0], 1.0), rows)
+    possible = math.prod(max(count, 1.0) for count in counts)
+    # Of so many, those that occur when each row draws one.
+    return min(max(possible * -math.expm1(-rows / possible), 1.0), rows)
+
+
+def raise_to_height(path: Path, height: int) -> None:
+    """
+    Write *height* into the meta page of an empty index, where the planner reads it; nothing else could.
+    """
+    with path.open("r+b") as file:
+        file.seek(META_AT)
+        magic, version = struct.unpack("=II", file.read(8))
+        assert magic == META_MAGIC, f"no btree: {magic:x}, version {version}"
+        root = 1
+        file.write(struct.pack("=IIII", root, height, root, height))

@@ -1,0 +1,493 @@
+"""
+The hands on a real database: an index without blocking anybody, and nothing left of one that failed.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from rung.adapters.cluster import Cluster
+from rung.adapters.hands import RepositoryHands
+from rung.clock import monotonic_s, sleep
+from rung.errors import BadFile, BuildBlocked, BuildFailed, DatabaseDenied, DatabaseNotGiven
+from rung.ports import Applied, Index, IndexColumn, TextFile
+from rung.steps.take import create_index, drop_index
+
+NAME = "orders_customer_id_created_at_desc_rung"
+INDEX = Index("public", "orders", (IndexColumn("customer_id"), IndexColumn("created_at", descending=True)))
+ROWS = 20_000
+PATIENCE_S_MAX = 60.0
+ORDERS = """
+create table orders (id bigint generated always as identity primary key, customer_id int, created_at timestamptz);
+insert into orders (customer_id, created_at)
+select n %% 500, '2026-01-01'::timestamptz + n * interval '1 minute' from generate_series(1, {rows}) n;
+""".replace("%%", "%")
+
+
+@pytest.fixture
+def orders(database: str) -> str:
+    _execute(database, ORDERS.format(rows=ROWS))
+    return database
+
+
+def test_an_index_is_built_while_a_writer_goes_on(orders: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    written = 0
+
+    with psycopg.connect(orders, autocommit=True) as writer:
+
+        def say(line: str) -> None:
+            nonlocal written
+            said.append(line)
+            # The build waits for our older transaction, and does not hold this write up meanwhile.
+            writer.execute("set lock_timeout = '1ms'")
+            writer.execute("insert into orders (customer_id, created_at) values (1, now())")
+            written += 1
+            if holder.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
+                holder.rollback()
+
+        with psycopg.connect(orders) as holder:
+            holder.execute("insert into orders (customer_id, created_at) values (1, now())")
+            applied = _build(_hands(orders, tmp_path, old_transaction_s=3600), say=say)
+
+    assert not applied.already
+    assert applied.took_s > 0
+    assert [(True, applied.size_bytes)] == _rows(
+        orders, f"select indisvalid, pg_relation_size(indexrelid) from pg_index where indexrelid = '{NAME}'::regclass"
+    )
+    assert written >= 1
+    assert any("waiting for" in line and "pid" in line for line in said)
+    assert written == _rows(orders, f"select count(*) - {ROWS} from orders")[0][0]
+
+
+def test_taking_it_twice_says_already(orders: str, tmp_path: Path) -> None:
+    hands = _hands(orders, tmp_path)
+    first = _build(hands)
+    again = _build(hands)
+
+    assert Applied(already=True, took_s=0.0, size_bytes=first.size_bytes) == again
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        Index("Shop – EU", 'we"ird; table', (IndexColumn('a "b"', descending=True), IndexColumn("Größe"))),
+        Index("Shop – EU", 'we"ird; table', (IndexColumn("select"),)),
+    ],
+)
+def test_names_that_need_quotes(database: str, tmp_path: Path, index: Index) -> None:
+    _execute(
+        database,
+        'create schema "Shop – EU"; create table "Shop – EU"."we""ird; table" ("a ""b""" int, "Größe" int, "select" int)',
+    )
+    hands = _hands(database, tmp_path)
+    name = "x'y\"z_rung"
+
+    assert not _build(hands, index, name).already
+    assert _build(hands, index, name).already
+    hands.drop_index(index.schema, name, drop_index(index, name))
+    assert [(0,)] == _rows(database, "select count(*) from pg_class where relname like 'x''y%'")
+
+
+def test_an_invalid_leftover_of_ours_is_dropped_and_built_anew(orders: str, tmp_path: Path) -> None:
+    _leave_invalid(orders, create_index(INDEX, NAME).sql)
+    said: list[str] = []
+
+    applied = _build(_hands(orders, tmp_path), say=said.append)
+
+    assert not applied.already
+    assert [(True,)] == _validity(orders)
+    assert f"dropping an invalid leftover of an earlier build: {NAME}" in said
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "on orders (created_at, customer_id)",
+        "on orders (customer_id, created_at)",
+        "on orders (customer_id, created_at desc nulls last)",
+        "on orders (customer_id, created_at desc) where customer_id > 7",
+        "on orders (customer_id, created_at desc) include (id)",
+        "on orders (abs(customer_id), created_at desc)",
+        "on orders using hash (customer_id)",
+        "on other (customer_id, created_at desc)",
+    ],
+)
+@pytest.mark.parametrize("valid", [True, False])
+def test_somebodys_index_of_that_name_is_left_alone(
+    orders: str, tmp_path: Path, definition: str, *, valid: bool
+) -> None:
+    _execute(orders, "create table other (customer_id int, created_at timestamptz)")
+    _execute(orders, f"create index {NAME} {definition}")
+    _execute(orders, f"update pg_index set indisvalid = {valid} where indexrelid = '{NAME}'::regclass")
+    before = _rows(orders, f"select '{NAME}'::regclass::oid")
+
+    with pytest.raises(BuildFailed, match="another index has the name") as refused:
+        _build(_hands(orders, tmp_path))
+
+    assert "left alone" in refused.value.why
+    assert before == _rows(orders, f"select '{NAME}'::regclass::oid")
+    assert [(valid,)] == _validity(orders)
+
+
+@pytest.mark.parametrize(
+    ("begin", "do"),
+    [
+        ("begin", "select 1"),
+        ("begin", "insert into orders (customer_id, created_at) values (1, now())"),
+        ("begin isolation level repeatable read", "select count(*) from orders"),
+    ],
+    ids=["idle", "writer", "snapshot"],
+)
+def test_an_old_transaction_is_named_and_nothing_built(orders: str, tmp_path: Path, begin: str, do: str) -> None:
+    with psycopg.connect(orders, autocommit=True, application_name="night_report") as old:
+        old.execute(begin)
+        old.execute(do)
+        with pytest.raises(BuildBlocked) as refused:
+            _build(_hands(orders, tmp_path, old_transaction_s=0))
+
+    assert f"pid {old.info.backend_pid} (postgres, night_report, idle in transaction)" in refused.value.message
+    assert [] == _validity(orders)
+
+
+def test_waiting_says_so_and_goes_on_when_the_transaction_ends(orders: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    with psycopg.connect(orders) as old:
+        old.execute("select 1")
+
+        def say(line: str) -> None:
+            said.append(line)
+            if line.startswith("waiting for open transactions"):
+                old.rollback()
+
+        applied = _build(_hands(orders, tmp_path, old_transaction_s=0), say=say, wait=True)
+
+    assert not applied.already
+    assert f"pid {old.info.backend_pid}" in said[0]
+    assert [(True,)] == _validity(orders)
+
+
+def test_a_build_that_the_server_cancels_leaves_nothing(orders: str, tmp_path: Path) -> None:
+    with psycopg.connect(orders) as holder:
+        holder.execute("insert into orders (customer_id, created_at) values (1, now())")
+        with pytest.raises(BuildFailed, match="canceling statement due to user request") as failed:
+            _build(_hands(orders, tmp_path, old_transaction_s=3600), say=_once_waiting(orders, "pg_cancel_backend"))
+        assert "Its invalid leftover was dropped." == failed.value.left
+
+    assert [] == _validity(orders)
+
+
+def test_a_build_whose_connection_is_killed_leaves_nothing(orders: str, tmp_path: Path) -> None:
+    with psycopg.connect(orders) as holder:
+        holder.execute("insert into orders (customer_id, created_at) values (1, now())")
+        with pytest.raises(BuildFailed, match="terminating connection") as failed:
+            _build(_hands(orders, tmp_path, old_transaction_s=3600), say=_once_waiting(orders, "pg_terminate_backend"))
+        assert "Its invalid leftover was dropped." == failed.value.left
+
+    assert [] == _validity(orders)
+
+
+def test_a_lock_timeout_leaves_nothing(orders: str, tmp_path: Path) -> None:
+    with psycopg.connect(orders) as holder:
+        holder.execute("insert into orders (customer_id, created_at) values (1, now())")
+        with pytest.raises(BuildFailed, match="lock timeout") as failed:
+            _build(_hands(orders, tmp_path, old_transaction_s=3600, lock_timeout_s=0.2))
+
+    assert "Its invalid leftover was dropped." == failed.value.left
+    assert [] == _validity(orders)
+
+
+def test_a_role_that_does_not_own_the_table(orders: str, tmp_path: Path, cluster: Cluster) -> None:
+    with _role(cluster, orders, "") as dsn:
+        with pytest.raises(DatabaseDenied, match="must be owner of table orders"):
+            _build(_hands(dsn, tmp_path))
+        _build(_hands(orders, tmp_path))
+        with pytest.raises(DatabaseDenied, match="must be owner of index"):
+            _hands(dsn, tmp_path).drop_index("public", NAME, drop_index(INDEX, NAME))
+
+    assert [(True,)] == _validity(orders)
+
+
+def test_a_role_with_room_for_one_connection_builds_unwatched(orders: str, tmp_path: Path, cluster: Cluster) -> None:
+    said: list[str] = []
+    with _role(cluster, orders, "connection limit 1") as dsn:
+        role = dsn.partition("//")[2].partition(":")[0]
+        _execute(orders, f"alter table orders owner to {role}; grant create on schema public to {role}")
+        assert not _build(_hands(dsn, tmp_path), say=said.append).already
+        _execute(orders, "alter table orders owner to postgres")
+
+    assert [(True,)] == _validity(orders)
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        (
+            "create table orders (customer_id int, created_at timestamptz) partition by range (created_at);"
+            "create table orders_2026 partition of orders for values from ('2026-01-01') to ('2027-01-01')",
+            "is partitioned",
+        ),
+        ("select 1", "there is no table public.orders"),
+    ],
+)
+def test_what_cannot_be_indexed_is_told_before_anything_is_written(
+    database: str, tmp_path: Path, table: str, problem: str
+) -> None:
+    _execute(database, table)
+    before = _rows(database, "select pg_current_xact_id_if_assigned(), count(*), max(oid::int8) from pg_class")
+
+    with pytest.raises(BuildFailed, match=problem) as refused:
+        _build(_hands(database, tmp_path))
+
+    assert refused.value.why.startswith("Nothing was changed.")
+    assert before == _rows(
+        database, "select pg_current_xact_id_if_assigned(), count(*), max(oid::int8) from pg_class"
+    )
+
+
+def test_a_build_by_somebody_else_is_left_alone(orders: str, tmp_path: Path) -> None:
+    with psycopg.connect(orders) as holder, psycopg.connect(orders, autocommit=True) as other:
+        holder.execute("insert into orders (customer_id, created_at) values (1, now())")
+        building = threading.Thread(target=other.execute, args=(create_index(INDEX, NAME).sql.encode(),))
+        building.start()
+        try:
+            _until(lambda: [] != _rows(orders, "select from pg_stat_progress_create_index where lockers_total > 0"))
+            with pytest.raises(BuildFailed, match="somebody is building it right now"):
+                _build(_hands(orders, tmp_path, old_transaction_s=3600))
+        finally:
+            holder.rollback()
+            building.join()
+
+    assert [(True,)] == _validity(orders)
+
+
+def test_the_undo_takes_it_away_and_may_be_repeated(orders: str, tmp_path: Path) -> None:
+    hands = _hands(orders, tmp_path)
+    _build(hands)
+    hands.drop_index("public", NAME, drop_index(INDEX, NAME))
+    assert [] == _validity(orders)
+    hands.drop_index("public", NAME, drop_index(INDEX, NAME))
+
+
+def test_an_undo_that_meets_a_lock_is_told_and_can_be_repeated(orders: str, tmp_path: Path) -> None:
+    _build(_hands(orders, tmp_path))
+    with psycopg.connect(orders) as reader:
+        reader.execute("select count(*) from orders where customer_id = 1")
+        with pytest.raises(BuildFailed, match="lock timeout") as failed:
+            _hands(orders, tmp_path, lock_timeout_s=0.2).drop_index("public", NAME, drop_index(INDEX, NAME))
+    assert "run the undo again" in failed.value.left
+
+    _hands(orders, tmp_path).drop_index("public", NAME, drop_index(INDEX, NAME))
+    assert [] == _validity(orders)
+
+
+def test_no_database_was_named(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseNotGiven):
+        _build(RepositoryHands(tmp_path, None, lock_timeout_s=5, old_transaction_s=60))
+
+
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+from rung.adapters.hands import RepositoryHands
+from rung.ports import Index, IndexColumn
+from rung.steps.take import create_index
+
+index = Index("public", "orders", (IndexColumn("customer_id"), IndexColumn("created_at", True)))
+hands = RepositoryHands(Path.cwd(), os.environ["DSN"], lock_timeout_s=60, old_transaction_s=3600)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+print("ready", flush=True)
+try:
+    hands.build_index(
+        index, sys.argv[1], create_index(index, sys.argv[1]), say=lambda line: print(line, flush=True), wait=False
+    )
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("moment", ["ready", "0.01", "0.05", "0.1", "0.2", "0.4", "waiting"])
+def test_ctrl_c_leaves_no_invalid_index_and_no_running_build(
+    orders: str, tmp_path: Path, moment: str, times: int
+) -> None:
+    with psycopg.connect(orders) as holder:
+        # An older writer holds the build where it is, whatever the machine's speed.
+        holder.execute("insert into orders (customer_id, created_at) values (1, now())")
+        with subprocess.Popen(
+            [sys.executable, "-c", INTERRUPTED, NAME],
+            env={**os.environ, "DSN": orders},
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                assert process.stdout is not None
+                lines = iter(process.stdout)
+                assert "ready\n" == next(lines)
+                if moment == "waiting":
+                    assert any(line.startswith("waiting for") for line in lines)
+                elif moment != "ready":
+                    sleep(float(moment))
+                for _ in range(times):
+                    process.send_signal(signal.SIGINT)
+                    sleep(0.02)
+                _, said = process.communicate(timeout=PATIENCE_S_MAX)
+            finally:
+                process.kill()
+
+    assert 130 == process.returncode, said
+    assert [] == _validity(orders)
+    assert [] == _rows(orders, "select query from pg_stat_activity where application_name = 'rung' and state = 'active'")
+
+
+def test_files_are_written_and_equal_ones_left_alone(tmp_path: Path) -> None:
+    hands = RepositoryHands(tmp_path, None, lock_timeout_s=5, old_transaction_s=60)
+    files = (TextFile("migrations/a.sql", "größer\n"), TextFile("migrations/b.sql", "b\n"))
+
+    assert ("migrations/a.sql", "migrations/b.sql") == hands.write(files)
+    before = (tmp_path / "migrations/a.sql").stat()
+    assert () == hands.write(files)
+    assert before == (tmp_path / "migrations/a.sql").stat()
+
+    (tmp_path / "migrations/b.sql").write_bytes(b"\xff not utf-8")
+    assert ("migrations/b.sql",) == hands.write(files)
+    (tmp_path / "migrations/b.sql").write_bytes(b"b\r\n")
+    assert ("migrations/b.sql",) == hands.write(files)
+    assert ["a.sql", "b.sql"] == sorted(path.name for path in (tmp_path / "migrations").iterdir())
+    assert b"b\n" == (tmp_path / "migrations/b.sql").read_bytes()
+
+
+def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "migrations").write_text("mine")
+    hands = RepositoryHands(tmp_path, None, lock_timeout_s=5, old_transaction_s=60)
+
+    with pytest.raises(BadFile, match="cannot be written"):
+        hands.write([TextFile("migrations/a.sql", "a")])
+    assert "mine" == (tmp_path / "migrations").read_text()
+
+
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+def test_files_are_written_whole_or_not_at_all(tmp_path: Path, trouble: str) -> None:
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    (folder / "a.sql").write_text("old")
+    program = """
+    import os, resource, sys
+    from pathlib import Path
+    from rung.adapters.hands import RepositoryHands
+    from rung.errors import BadFile
+    from rung.ports import TextFile
+
+    if sys.argv[1] == "full":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    else:
+        os.chdir(os.curdir)
+        os.chmod(os.curdir, 0o555)
+        if os.geteuid() == 0:
+            os.seteuid(65534)
+    try:
+        RepositoryHands(Path(), None, lock_timeout_s=5, old_transaction_s=60).write([TextFile("a.sql", "x" * 5000)])
+    except BadFile as problem:
+        print(problem.message)
+    """
+    for path in (folder, *folder.parents[:-1]):
+        if path.stat().st_uid == os.geteuid() and path.is_relative_to(tmp_path.parents[1]):
+            path.chmod(0o755)
+
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", textwrap.dedent(program), trouble],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    folder.chmod(0o755)
+
+    assert done.stdout.startswith("cannot use a.sql: it cannot be written ("), done.stderr
+    assert ["a.sql"] == [path.name for path in folder.iterdir()]
+    assert "old" == (folder / "a.sql").read_text()
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1000
+
+
+def _hands(
+    dsn: str, folder: Path, *, lock_timeout_s: float = PATIENCE_S_MAX, old_transaction_s: float = 60.0
+) -> RepositoryHands:
+    return RepositoryHands(folder, dsn, lock_timeout_s=lock_timeout_s, old_transaction_s=old_transaction_s)
+
+
+def _build(
+    hands: RepositoryHands,
+    index: Index = INDEX,
+    name: str = NAME,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    wait: bool = False,
+) -> Applied:
+    return hands.build_index(index, name, create_index(index, name), say=say, wait=wait)
+
+
+def _once_waiting(dsn: str, function: str) -> Callable[[str], None]:
+    def say(line: str) -> None:
+        if line.startswith("waiting for") or "progress cannot be told" in line:
+            _execute(dsn, f"select {function}(pid) from pg_stat_progress_create_index")
+
+    return say
+
+
+def _leave_invalid(dsn: str, statement: str) -> None:
+    with psycopg.connect(dsn) as holder, psycopg.connect(dsn, autocommit=True) as builder:
+        holder.execute("insert into orders (customer_id, created_at) values (1, now())")
+        builder.execute("set lock_timeout = '50ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            builder.execute(statement.encode())
+    assert [(False,)] == _validity(dsn)
+
+
+def _validity(dsn: str) -> list[tuple[Any, ...]]:
+    return _rows(
+        dsn, f"select indisvalid from pg_index join pg_class on oid = indexrelid where relname = '{NAME}'"
+    )
+
+
+@contextmanager
+def _role(cluster: Cluster, dsn: str, options: str) -> Iterator[str]:
+    role = f"app_{os.getpid()}"
+    database = dsn.rpartition("/")[2]
+    _execute(dsn, f"create role {role} login password '{cluster.password}' {options}")
+    try:
+        yield cluster.dsn(database, role=role)
+    finally:
+        _execute(dsn, f"drop owned by {role}; drop role {role}")
+
+
+def _until(happened: Callable[[], bool]) -> None:
+    deadline_s = monotonic_s() + PATIENCE_S_MAX
+    while not happened():
+        assert monotonic_s() < deadline_s
+        sleep(0.02)
+
+
+def _execute(dsn: str, statement: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement))
+
+
+def _rows(dsn: str, statement: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        return connection.execute(sql.SQL(statement)).fetchall()

@@ -1,0 +1,209 @@
+"""
+One bottleneck is named, by what the goal's number would gain without it, and nothing where the goal holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rung.errors import RecordingTooShort
+from rung.steps.find import route_numbers
+from rung.steps.find.finding import Goal, requests_min
+from rung.steps.find.trial import Trial, holding_shares
+from rung.steps.measure import Part
+from tests.strategies import FAST, GOAL, HOME, ORDERS, SLOW, Row, Segment, Shelf, found, profile, shop
+
+
+def test_a_pool_is_not_blamed_when_a_slow_query_holds_it() -> None:
+    """
+    A slow query fills the pool; the pool is the symptom and comes second, with the reason said.
+    """
+    finding = found(shop())
+
+    assert finding.bottleneck is not None and finding.runner_up is not None
+    assert Part("query", SLOW) == finding.bottleneck.part
+    assert "pool" == finding.runner_up.part.seam
+    assert "The pool looks full, but the bottleneck holds it" in finding.runner_up.why_not
+    assert ORDERS == finding.route
+
+
+def test_a_mail_inside_a_transaction_holds_the_connection() -> None:
+    """
+    Mail sent between a statement and its commit is what others wait for, also on routes that send none.
+    """
+    rows = shop(slow_s=0.002, mail_s=0.06, rate_per_s=25)
+    shares = holding_shares(profile(rows))
+    finding = found(rows)
+
+    assert shares[Part("external", "mail")] > 0.8
+    assert finding.bottleneck is not None
+    assert Part("external", "mail") == finding.bottleneck.part
+
+
+def test_unseen_waiting_inside_a_transaction_is_not_called_cpu() -> None:
+    """
+    A connection held while no instrument sees anything is held by `other`, as far as the CPU's clock stood still.
+    """
+    rows = []
+    for row in shop(slow_s=0.002, mail_s=0.06, rate_per_s=25):
+        rows.append(replace(row, segments=tuple(part for part in row.segments if part.seam != "external")))
+    finding = found(rows)
+
+    assert finding.bottleneck is not None
+    assert Part("other", "") == finding.bottleneck.part
+
+
+def test_what_is_off_the_goals_route_gains_nothing() -> None:
+    """
+    A statement of another route, however large, brings the goal's number down by nothing.
+    """
+    quick = [Row(number * 0.1, 0.2, (Segment("query", 0, 0.15, SLOW),), ORDERS) for number in range(100)]
+    other = [Row(number * 0.1, 0.15, (Segment("query", 0, 0.14, FAST),), HOME) for number in range(300)]
+    made = profile([*quick, *other])
+    trial = Trial(made, GOAL, ORDERS)
+
+    np.testing.assert_array_equal(trial.latency_s, trial.without(Part("query", FAST)))
+    assert Part("query", FAST) not in [suspect.part for suspect in trial.suspects()]
+
+
+def test_nothing_is_the_answer_where_the_goal_holds() -> None:
+    """
+    With the goal met there is no bottleneck, no evidence and no exemplar, but the number is told.
+    """
+    finding = found(shop(slow_s=0.003))
+
+    assert ("nothing", None, None, (), ()) == (
+        finding.verdict, finding.bottleneck, finding.runner_up, finding.evidence, finding.exemplars,
+    )  # fmt: skip
+    assert finding.now.value < GOAL.target_s
+
+
+def test_a_rare_route_is_told_and_not_judged() -> None:
+    """
+    A slow route with too few requests to be judged is named in a note, and the verdict is on the others.
+    """
+    rare = [Row(number * 0.5, 3.0, route="GET /rare") for number in range(10)]
+    finding = found([*shop(slow_s=0.003), *rare])
+
+    assert "nothing" == finding.verdict
+    assert any("GET /rare (10)" in note for note in finding.notes)
+    assert [("GET /rare", False)] == [(each.route, each.judged) for each in finding.routes if not each.judged]
+
+
+def test_the_same_profile_twice_gives_the_same_finding() -> None:
+    """
+    Nothing in a finding depends on a clock, an order of sets or an unseeded draw.
+    """
+    assert found(shop(), planner=Shelf()) == found(shop(), planner=Shelf())
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    slow_s=st.floats(0.01, 0.3), mail_s=st.sampled_from([0.0, 0.05]), connections=st.integers(1, 4),
+    seed=st.integers(0, 99),
+)  # fmt: skip
+def test_taking_the_bottleneck_away_never_raises_the_number(
+    slow_s: float, mail_s: float, connections: int, seed: int
+) -> None:
+    """
+    Without the bottleneck the number is no higher, and no candidate gains more than the bottleneck.
+    """
+    finding = found(shop(count=160, slow_s=slow_s, mail_s=mail_s, connections=connections, seed=seed))
+
+    for suspect in (finding.bottleneck, finding.runner_up):
+        if suspect is not None:
+            assert 0 <= suspect.without_s.value <= finding.now.value
+            assert suspect.without_s.low <= suspect.without_s.high
+            assert pytest.approx(finding.now.value - suspect.without_s.value) == suspect.gain_s
+    if finding.bottleneck is not None and finding.runner_up is not None:
+        assert finding.bottleneck.gain_s >= finding.runner_up.gain_s - 1e-6
+
+
+def test_too_few_requests_name_the_seconds_that_would_do() -> None:
+    """
+    A recording too short for its percentile is refused, with a load long enough in the next step.
+    """
+    with pytest.raises(RecordingTooShort) as raised:
+        found([Row(number * 1.0, 0.1) for number in range(30)])
+
+    assert (30, 60) == (raised.value.requests, raised.value.requests_min)
+    assert "--duration 70s" in raised.value.steps[0][1]
+
+
+def test_find_does_without_a_database() -> None:
+    """
+    With every question unanswered the bottleneck is still named, and the missing plan is said.
+    """
+    alone, told = found(shop(), planner=Shelf(away=True)), found(shop(), planner=Shelf())
+
+    assert alone.bottleneck == told.bottleneck
+    assert (None, None, "") == (alone.plan, alone.table, alone.server)
+    assert any("The database was not asked" in note for note in alone.notes)
+    assert "no plan: no database was named." in [evidence.text for evidence in alone.evidence]
+
+
+def test_evidence_names_the_scan_and_what_it_is_for() -> None:
+    """
+    With a database the evidence says how many rows are read, and how many are given.
+    """
+    finding = found(shop(), planner=Shelf())
+    reading = next(evidence for evidence in finding.evidence if evidence.what == "plan")
+
+    assert "reads all 1,000,000 rows of orders to give 20 (median)" in reading.text
+    assert {"cost": 20_000.0, "table_rows": 1e6, "table_size_bytes": 1e8, "rows_kept": 20.0} == reading.figures
+
+
+def test_two_causes_of_one_height_are_both_told() -> None:
+    """
+    Where no single thing brings the number down, the largest stands first with a gain of nothing, and a note says so.
+    """
+    rows = [
+        Row(number * 0.1, 0.2, (Segment("query", 0, 0.2, SLOW if number % 2 else FAST),), ORDERS)
+        for number in range(200)
+    ]
+    finding = found(rows)
+
+    assert "bottleneck" == finding.verdict
+    assert finding.bottleneck is not None and finding.runner_up is not None
+    assert {SLOW, FAST} == {finding.bottleneck.part.name, finding.runner_up.part.name}
+    assert 0 == finding.bottleneck.gain_s
+    assert any("No single thing" in note for note in finding.notes)
+
+
+def test_the_exemplar_is_the_request_at_the_percentile() -> None:
+    """
+    The first exemplar's latency is the goal's number itself, and its spans begin when it was due.
+    """
+    finding = found(shop())
+
+    assert finding.now.value == finding.exemplars[0].latency_s
+    assert all(0 <= span.start_s <= finding.exemplars[0].latency_s for span in finding.exemplars[0].spans)
+
+
+def test_judged_routes_come_first_and_the_furthest_above_its_goal_leads() -> None:
+    """
+    Routes are ordered by whether they are judged, then by their number.
+    """
+    numbers = route_numbers(profile([*shop(), *[Row(1.0, 9.0, route="GET /once")]]), GOAL)
+
+    assert [ORDERS, HOME, "GET /once"] == [number.route for number in numbers]
+    assert requests_min(95) <= numbers[1].requests
+
+
+@pytest.mark.parametrize("queue_known", [True, False])
+def test_a_reader_is_told_where_latency_starts(queue_known: bool) -> None:
+    """
+    Without X-Request-Start a note says that what came before the app is not known.
+    """
+    made = profile(shop(), queue_known=queue_known, dropped=3, failures=2, sealed=False)
+    from rung.steps.find.evidence import notes_on
+
+    notes = " ".join(notes_on(made, Goal(95, 0.05, 2.0, 0.01), route_numbers(made, GOAL)))
+
+    assert queue_known == ("X-Request-Start" not in notes)
+    assert "3 requests were dropped" in notes and "2 errors inside" in notes and "ended before its time" in notes

@@ -1,0 +1,103 @@
+"""
+An entry of the ledger is a text that a review reads and that comes back equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+
+from rung.adapters.ledger import text_of
+from rung.errors import LedgerError
+from rung.ports import TextFile
+from rung.steps import ledger
+from rung.steps.ledger import OPEN, Entry, from_text, is_entry, newest, speaking_of, taken, to_tree
+from tests.strategies import entries, found, quote_of, shop
+
+
+def entry(number: int, **changed: object) -> Entry:
+    return replace(Entry(number, "query: select", "before", OPEN, quote_of()), **changed)
+
+
+@settings(deadline=None)
+@given(written=entries)
+def test_an_entry_comes_back_from_its_text(written: Entry) -> None:
+    """
+    Any entry, written as TOML and read again, is the same entry.
+    """
+    assert written == from_text(TextFile(written.path, text_of(to_tree(written))))
+
+
+@given(written=entries)
+def test_an_entrys_file_is_found_again(written: Entry) -> None:
+    """
+    The name of every entry's file is one that the ledger's folder takes for an entry.
+    """
+    assert is_entry(written.path)
+
+
+@pytest.mark.parametrize("text", ["number = ", "number = 1\n", "number = 'one'\nbottleneck = 'x'\n"])
+def test_a_broken_file_is_named(text: str) -> None:
+    """
+    What is no entry is told with its file and what is wrong, and never skipped.
+    """
+    with pytest.raises(LedgerError) as raised:
+        from_text(TextFile("0003-index-orders.toml", text))
+
+    assert "0003-index-orders.toml" in raised.value.message
+    assert "git log -p -- 0003-index-orders.toml" in raised.value.steps[0][1]
+
+
+def test_taking_a_move_again_goes_on_with_its_open_entry() -> None:
+    """
+    A move taken twice before it was confirmed has one entry; once confirmed, the next is a new one.
+    """
+    finding = found(shop())
+    first = taken([], finding, quote_of())
+    again = taken([first], finding, quote_of(cost="1 MB"))
+    later = taken([replace(first, state="moved")], finding, quote_of())
+
+    assert (1, 1, 2) == (first.number, again.number, later.number)
+    assert "1 MB" == again.quote.cost
+    assert first.bottleneck.startswith("query: SELECT * FROM orders")
+
+
+def test_the_newest_entry_is_found_by_the_beginning_of_its_move() -> None:
+    """
+    A move may be named by its beginning; one that is not there is told with what is.
+    """
+    entries_ = [entry(1), entry(3), entry(2, quote=quote_of(name="cache:home"))]
+
+    assert 3 == newest(entries_, None).number
+    assert 2 == newest(entries_, "cache").number
+    with pytest.raises(LedgerError, match="shard") as raised:
+        newest(entries_, "shard")
+    assert "cache:home" in raised.value.why
+    with pytest.raises(LedgerError, match="empty"):
+        newest([], None)
+
+
+def test_an_entry_speaks_of_its_own_recording_only() -> None:
+    """
+    A promise made from one recording is not tested by a comparison with another.
+    """
+    entries_ = [entry(1), entry(2), entry(3, before="other")]
+
+    found_entry = speaking_of(entries_, "before", None)
+    assert found_entry is not None and 2 == found_entry.number
+    assert speaking_of(entries_, "unknown", None) is None
+
+
+def test_a_verdict_closes_its_entry() -> None:
+    """
+    A confirmed entry has the verdict for its state, and the rest as it was.
+    """
+    from rung.steps.confirm import confirm
+    from tests.strategies import GOAL, profile, traffic
+
+    verdict = confirm(profile(traffic()), profile(traffic(seed=2), name="after"), GOAL, quote_of())
+    closed = ledger.confirmed(entry(1), verdict)
+
+    assert (verdict.verdict, verdict, entry(1).quote) == (closed.state, closed.verdict, closed.quote)

@@ -1,0 +1,127 @@
+"""
+Taking a move is text: the migration, its undo, and names quoted as PostgreSQL wants them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from psycopg import sql
+
+from rung.ports import Index, IndexColumn
+from rung.steps.price.quote import BuildIndex
+from rung.steps.take import create_index, drop_index, file_stem, identifier, literal, take
+from tests.strategies import indexes, quote_of, words
+
+MIGRATION = """\
+-- index orders (customer_id, created_at DESC)
+-- Run it outside a transaction, on a direct connection (not through PgBouncer): psql -f THIS_FILE
+-- Writers are not blocked; transactions older than the build delay it.
+SET statement_timeout = 0;
+SET lock_timeout = '300s';
+CREATE INDEX CONCURRENTLY "orders_customer_id_created_at_desc_rung" ON "public"."orders" \
+("customer_id", "created_at" DESC);
+RESET lock_timeout;
+RESET statement_timeout;
+-- Must give t; if it gives f, the build failed half-way: run the undo, then this again.
+SELECT indisvalid FROM pg_index WHERE indexrelid = '"public"."orders_customer_id_created_at_desc_rung"'::regclass;
+"""
+
+UNDO = """\
+-- Undo of: index orders (customer_id, created_at DESC)
+SET lock_timeout = '300s';
+DROP INDEX CONCURRENTLY IF EXISTS "public"."orders_customer_id_created_at_desc_rung";
+RESET lock_timeout;
+"""
+
+
+def test_the_migration_and_its_undo_are_these_texts() -> None:
+    """
+    The files are written as they are reviewed, to the letter.
+    """
+    change = take(quote_of(), folder="rung/migrations", lock_timeout_s=300.0)
+    written = {file.path: file.text for file in change.files}
+
+    assert {
+        "rung/migrations/index-orders-customer_id-created_at.sql": MIGRATION,
+        "rung/migrations/index-orders-customer_id-created_at.undo.sql": UNDO,
+    } == written
+    assert change.statement.sql in MIGRATION and change.undo.sql in UNDO
+
+
+def test_the_same_quote_gives_the_same_change() -> None:
+    """
+    A change is made of its quote alone.
+    """
+    assert take(quote_of(), folder="m", lock_timeout_s=5) == take(quote_of(), folder="m", lock_timeout_s=5)
+
+
+def test_a_short_lock_timeout_never_becomes_none_at_all() -> None:
+    """
+    A lock_timeout of 0 means for ever, so less than a second is written as one.
+    """
+    assert "lock_timeout = '1s'" in take(quote_of(), folder="m", lock_timeout_s=0.2).files[0].text
+
+
+def test_a_name_with_a_line_break_stays_inside_its_comment() -> None:
+    """
+    What a table is called cannot end the comment and become a statement.
+    """
+    index = Index("public", "orders\nDROP TABLE customers; --", (IndexColumn("id"),))
+    quote = replace(quote_of(), what=f"index {index.table} (id)", plan=BuildIndex(index, "by_id", 1))
+    change = take(quote, folder="m", lock_timeout_s=5)
+
+    for file in change.files:
+        assert "DROP TABLE customers" in file.text.splitlines()[0]
+
+
+@given(name=words)
+def test_identifiers_are_quoted_as_psycopg_does(name: str) -> None:
+    """
+    Any name comes out as psycopg.sql.Identifier writes it.
+    """
+    assert sql.Identifier(name).as_string(None) == identifier(name)
+
+
+@given(text=words)
+def test_strings_are_quoted_as_psycopg_does(text: str) -> None:
+    """
+    Any text comes out as psycopg.sql.Literal writes it.
+    """
+    assert sql.Literal(text).as_string(None).strip() == literal(text).strip()
+
+
+@given(index=indexes, name=words)
+def test_statements_are_composed_as_psycopg_would(index: Index, name: str) -> None:
+    """
+    The whole statement equals one composed by psycopg.sql, for any names.
+    """
+    columns = sql.SQL(", ").join(
+        sql.SQL("{} DESC" if column.descending else "{}").format(sql.Identifier(column.name))
+        for column in index.columns
+    )
+    build = sql.SQL("CREATE INDEX CONCURRENTLY {} ON {} ({})").format(
+        sql.Identifier(name), sql.Identifier(index.schema, index.table), columns
+    )
+    drop = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(index.schema, name))
+
+    assert build.as_string(None) == create_index(index, name).sql
+    assert drop.as_string(None) == drop_index(index, name).sql
+
+
+@given(name=words)
+def test_a_file_name_never_leaves_its_folder(name: str) -> None:
+    """
+    Whatever a move is called, its file is one plain name.
+    """
+    stem = file_stem(f"index:{name}(id)")
+
+    assert stem and not set(stem) & set("/\\\0:\n") and not stem.startswith(".")
+
+
+def test_names_in_other_alphabets_keep_apart() -> None:
+    """
+    Tables whose names have no Latin letter do not share one file.
+    """
+    assert file_stem("index:заказы(ид)") != file_stem("index:клиенты(ид)")

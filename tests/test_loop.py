@@ -1,0 +1,157 @@
+"""
+The Loop round once, and a finding and its prices run again from what was kept beside the recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rung.adapters.answers import AnswerFile
+from rung.adapters.ledger import LedgerFolder, text_of
+from rung.adapters.recordings import ParquetRecording, folder_of
+from rung.config import Settings
+from rung.loop import Look, Loop, Ports
+from rung.moves.index import IndexMove
+from rung.ports import Applied, Index, Say, Statement, TextFile
+from rung.steps.confirm import MOVED, WORSE
+from rung.steps.price import best
+from tests.strategies import ORDERS, Row, Shelf, keep_recording, shop
+
+SETTINGS = Settings(goal_latency_s=0.05)
+
+
+class Gone:
+    """
+    A planner that must not be asked any more.
+    """
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"asked for {name}, which was kept")
+
+
+class Noted:
+    """
+    Hands that note what they were told to do.
+    """
+
+    def __init__(self) -> None:
+        self.files: list[str] = []
+        self.built: list[str] = []
+        self.dropped: list[str] = []
+
+    def write(self, files: tuple[TextFile, ...]) -> tuple[str, ...]:
+        self.files += [file.path for file in files]
+        return tuple(file.path for file in files)
+
+    def build_index(self, index: Index, name: str, statement: Statement, *, say: Say, wait: bool) -> Applied:
+        self.built.append(statement.sql)
+        return Applied(already=False, took_s=1.0, size_bytes=1)
+
+    def drop_index(self, schema: str, name: str, statement: Statement) -> None:
+        self.dropped.append(statement.sql)
+
+
+class Again:
+    """
+    Traffic whose second recording has these rows.
+    """
+
+    def __init__(self, folder: Path, rows: list[Row]) -> None:
+        self.folder, self.rows = folder, rows
+
+    def again(self, before: str) -> str:
+        keep_recording(self.folder / "recordings" / "after", self.rows)
+        return "after"
+
+
+def loop_over(folder: Path, planner: object, hands: object = None) -> Loop:
+    ports = Ports(
+        recording=lambda name: ParquetRecording(folder_of(folder, name)),
+        answers=lambda name: AnswerFile(folder, name, fresh=False),
+        planner=planner,  # type: ignore[arg-type]
+        hands=hands or Noted(),  # type: ignore[arg-type]
+        ledger=LedgerFolder(folder / "ledger"),
+        text_of=text_of,
+    )
+    return Loop(ports=ports, moves=(IndexMove(),), settings=SETTINGS)
+
+
+# Four connections: nobody waits, so a faster statement is faster by what it saves.
+BEFORE = shop(count=600, connections=4)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    keep_recording(tmp_path / "recordings" / "before", BEFORE)
+    return tmp_path
+
+
+def climbed(folder: Path, after: list[Row], choose: Callable[[Look], object] | None = None) -> tuple[object, Noted]:
+    hands = Noted()
+    loop = loop_over(folder, Shelf(), hands)
+    chosen = choose or (lambda look: best(look.quotes))
+    return loop.climb("before", choose=chosen, traffic=Again(folder, after), say=lambda _: None), hands  # type: ignore[arg-type]
+
+
+def test_a_finding_is_run_again_from_answers_alone(folder: Path) -> None:
+    """
+    With the database gone, the kept answers give the same finding and the same prices.
+    """
+    shelf = Shelf()
+    first = loop_over(folder, shelf).look("before")
+    kept = (folder / "answers" / "before.jsonl").read_text("utf-8")
+    again = loop_over(folder, Gone()).look("before")
+
+    assert first.finding == again.finding
+    assert first.quotes == again.quotes
+    assert shelf.asked == len(kept.splitlines()) > 3
+    assert kept == (folder / "answers" / "before.jsonl").read_text("utf-8")
+
+
+def test_what_could_not_be_answered_is_asked_again(folder: Path) -> None:
+    """
+    An absent database is no fact about the recording: nothing of it is kept.
+    """
+    first = loop_over(folder, Shelf(away=True)).look("before")
+    later = loop_over(folder, Shelf()).look("before")
+
+    assert (1, 2) == (len(first.quotes), len(later.quotes))
+    assert first.finding.bottleneck == later.finding.bottleneck
+
+
+def test_once_round_the_loop(folder: Path) -> None:
+    """
+    What is chosen is written, built, recorded again and confirmed, and the ledger holds promise and verdict.
+    """
+    turn, hands = climbed(folder, shop(count=600, connections=4, slow_s=0.004))
+
+    assert MOVED == turn.verdict.verdict  # type: ignore[attr-defined]
+    assert (ORDERS, True) == (turn.verdict.route, turn.verdict.paired)  # type: ignore[attr-defined]
+    assert (2, 1, 0) == (len(hands.files), len(hands.built), len(hands.dropped))
+    entries = loop_over(folder, Gone()).entries()
+    assert [(1, MOVED, "before")] == [(entry.number, entry.state, entry.before) for entry in entries]
+    assert entries[0].verdict == turn.verdict  # type: ignore[attr-defined]
+    assert loop_over(folder, Gone()).taken("index").move == entries[0].quote.name
+
+
+def test_what_made_it_worse_is_undone(folder: Path) -> None:
+    """
+    A change that made the number worse is taken back at once.
+    """
+    turn, hands = climbed(folder, shop(count=600, connections=4, slow_s=0.3))
+
+    assert WORSE == turn.verdict.verdict  # type: ignore[attr-defined]
+    assert ['DROP INDEX CONCURRENTLY IF EXISTS "public"."orders_customer_id_created_at_desc_rung"'] == hands.dropped
+
+
+def test_choosing_nothing_changes_nothing(folder: Path) -> None:
+    """
+    Without a choice no file, no index and no entry comes to be.
+    """
+    turn, hands = climbed(folder, [], choose=lambda _: None)
+
+    assert (None, None, None) == (turn.change, turn.applied, turn.verdict)  # type: ignore[attr-defined]
+    assert ([], [], []) == (hands.files, hands.built, loop_over(folder, Gone()).entries())
