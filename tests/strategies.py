@@ -18,7 +18,6 @@ import duckdb
 import numpy as np
 from hypothesis import strategies as st
 
-from rung.adapters.recordings import EMPTY
 from rung.ports import (
     Describe,
     Explain,
@@ -43,12 +42,15 @@ from rung.steps.find.finding import Finding, Goal, Interval
 from rung.steps.ledger import OPEN, Entry
 from rung.steps.measure import Profile, profile_of
 from rung.steps.price.quote import MISSED, NOT_ENOUGH, NOT_YET, REACHES, BuildIndex, Quote
+from rung.steps.record import TABLES
+from rung.steps.record import columns as columns_of
 
 SLOW, FAST = "5105105105105105", "fa57fa57fa57fa57"
 TEXTS = {
     SLOW: ("SELECT * FROM orders WHERE customer_id = $1 ORDER BY created_at DESC LIMIT 20", "read"),
     FAST: ("SELECT * FROM customers WHERE id = $1", "read"),
 }
+WHO = ("h", "i", 1)
 GOAL = Goal(percentile=95, target_s=0.05, headroom=2.0, errors_share=0.01)
 AWAY = Unavailable("no database was named.")
 
@@ -130,28 +132,27 @@ def keep_recording(folder: Path, rows: Sequence[Row]) -> None:
     Write *rows* as a sealed recording into *folder*, as the collector does.
     """
     folder.mkdir(parents=True)
-    with duckdb.connect(":memory:") as connection:
-        for statement in EMPTY.values():
-            connection.execute(statement)
-        connection.execute("insert into processes values ('h', 'i', 1, 0, '3.11', '{}', ?, 0, 0)", [len(rows)])
-        for number, row in enumerate(rows):
-            method, _, path = row.route.partition(" ")
-            values = [
-                "h", "i", 1, number, path, method, row.status, 1e9 + row.due_s + row.queue_s, row.queue_s,
-                row.duration_s, row.cpu_s, False, None,
-            ]  # fmt: skip
-            connection.execute(f"insert into requests values ({', '.join('?' * len(values))})", values)
-            for place, part in enumerate(row.segments):
-                values = [
-                    "h", "i", 1, number, place, part.parent if part.parent >= 0 else None, part.seam, part.name,
-                    part.start_s, part.duration_s, part.calls, None, part.code or None,
-                    part.rows if part.rows >= 0 else None,
-                ]  # fmt: skip
-                connection.execute(f"insert into segments values ({', '.join('?' * len(values))})", values)
-        for statement, (text, kind) in TEXTS.items():
-            connection.execute("insert into statements values ('h:1/shop', ?, ?, ?)", [statement, text, kind])
-        for table in EMPTY:
-            connection.table(table).write_parquet(str(folder / f"{table}.parquet"))
+    kept: dict[str, list[tuple[Any, ...]]] = {
+        "requests": [],
+        "segments": [],
+        "statements": [("h:1/shop", statement, *text) for statement, text in TEXTS.items()],
+        "processes": [(*WHO, 0.0, "3.11", "{}", len(rows), 0, 0)],
+    }
+    for number, row in enumerate(rows):
+        method, _, path = row.route.partition(" ")
+        times_s = (1e9 + row.due_s + row.queue_s, row.queue_s, row.duration_s, row.cpu_s)
+        kept["requests"].append((*WHO, number, path, method, row.status, *times_s, False, None))
+        for place, part in enumerate(row.segments):
+            kept["segments"].append((
+                *WHO, number, place, part.parent if part.parent >= 0 else None, part.seam, part.name, part.start_s,
+                part.duration_s, part.calls, None, part.code or None, part.rows if part.rows >= 0 else None,
+            ))  # fmt: skip
+    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
+        connection.execute("SET GLOBAL pandas_analyze_sample = 0")
+        for table, described in TABLES.items():
+            connection.register("kept", columns_of(table, kept[table]).columns)
+            chosen = ", ".join(f'CAST("{name}" AS {kind}) AS "{name}"' for name, kind in described)
+            connection.view("kept").project(chosen).write_parquet(str(folder / f"{table}.parquet"))
     (folder / "recording.json").write_text(json.dumps({"format": 1, "rung": "0.1.0", "sealed": True}), "utf-8")
 
 
@@ -267,7 +268,8 @@ def answered(step: Step[Any], planner: Shelf | Callable[[Question], Any] | None 
     try:
         question = next(step)
         while True:
-            question = step.send(getattr(shelf, question.verb)(question) if isinstance(shelf, Shelf) else shelf(question))
+            answer = getattr(shelf, question.verb) if isinstance(shelf, Shelf) else shelf
+            question = step.send(answer(question))
     except StopIteration as end:
         return end.value
 
@@ -304,7 +306,9 @@ columns = st.builds(IndexColumn, words, st.booleans())
 indexes = st.builds(Index, words, words, st.lists(columns, min_size=1, max_size=4).map(tuple))
 intervals = st.builds(Interval, figures, figures, figures)
 plans = st.builds(BuildIndex, indexes, words, counts)
-sides = st.builds(Side, recording=texts, at_percentile_s=figures, requests=counts, overall_s=figures, errors_share=shares)
+sides = st.builds(
+    Side, recording=texts, at_percentile_s=figures, requests=counts, overall_s=figures, errors_share=shares
+)
 quotes = st.builds(
     Quote,
     name=words.map("index:{}".format),
@@ -375,8 +379,8 @@ def rows(draw: Callable[[Any], Any]) -> list[Row]:
     return made
 
 
-def by_name(entries_or_quotes: Sequence[Quote]) -> Mapping[str, Quote]:
+def by_name(listed: Sequence[Quote]) -> Mapping[str, Quote]:
     """
     Return quotes by their names.
     """
-    return {quote.name: quote for quote in entries_or_quotes}
+    return {quote.name: quote for quote in listed}

@@ -20,6 +20,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from rung.adapters import hands as hands_module
 from rung.adapters.cluster import Cluster
 from rung.adapters.hands import RepositoryHands
 from rung.clock import monotonic_s, sleep
@@ -30,7 +31,9 @@ from rung.steps.take import create_index, drop_index
 NAME = "orders_customer_id_created_at_desc_rung"
 INDEX = Index("public", "orders", (IndexColumn("customer_id"), IndexColumn("created_at", descending=True)))
 ROWS = 20_000
+MANY_ROWS = 400_000
 PATIENCE_S_MAX = 60.0
+RUNNING = "select query from pg_stat_activity where application_name = 'rung' and datname = current_database()"
 ORDERS = """
 create table orders (id bigint generated always as identity primary key, customer_id int, created_at timestamptz);
 insert into orders (customer_id, created_at)
@@ -92,7 +95,8 @@ def test_taking_it_twice_says_already(orders: str, tmp_path: Path) -> None:
 def test_names_that_need_quotes(database: str, tmp_path: Path, index: Index) -> None:
     _execute(
         database,
-        'create schema "Shop – EU"; create table "Shop – EU"."we""ird; table" ("a ""b""" int, "Größe" int, "select" int)',
+        'create schema "Shop – EU";'
+        'create table "Shop – EU"."we""ird; table" ("a ""b""" int, "Größe" int, "select" int)',
     )
     hands = _hands(database, tmp_path)
     name = "x'y\"z_rung"
@@ -157,16 +161,18 @@ def test_an_old_transaction_is_named_and_nothing_built(orders: str, tmp_path: Pa
     with psycopg.connect(orders, autocommit=True, application_name="night_report") as old:
         old.execute(begin)
         old.execute(do)
+        pid = old.info.backend_pid
         with pytest.raises(BuildBlocked) as refused:
             _build(_hands(orders, tmp_path, old_transaction_s=0))
 
-    assert f"pid {old.info.backend_pid} (postgres, night_report, idle in transaction)" in refused.value.message
+    assert f"pid {pid} (postgres, night_report, idle in transaction)" in refused.value.message
     assert [] == _validity(orders)
 
 
 def test_waiting_says_so_and_goes_on_when_the_transaction_ends(orders: str, tmp_path: Path) -> None:
     said: list[str] = []
     with psycopg.connect(orders) as old:
+        pid = old.info.backend_pid
         old.execute("select 1")
 
         def say(line: str) -> None:
@@ -177,37 +183,55 @@ def test_waiting_says_so_and_goes_on_when_the_transaction_ends(orders: str, tmp_
         applied = _build(_hands(orders, tmp_path, old_transaction_s=0), say=say, wait=True)
 
     assert not applied.already
-    assert f"pid {old.info.backend_pid}" in said[0]
+    assert f"pid {pid}" in said[0]
     assert [(True,)] == _validity(orders)
 
 
-def test_a_build_that_the_server_cancels_leaves_nothing(orders: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("function", "problem"),
+    [
+        ("pg_cancel_backend", "canceling statement due to user request"),
+        ("pg_terminate_backend", "terminating connection due to administrator command"),
+        ("", "canceling statement due to lock timeout"),
+    ],
+)
+def test_a_build_that_fails_leaves_nothing(orders: str, tmp_path: Path, function: str, problem: str) -> None:
+    """
+    Whatever holds the build up holds the drop of its leftover up too, and ends here while that waits.
+    """
+    said: list[str] = []
     with psycopg.connect(orders) as holder:
         holder.execute("insert into orders (customer_id, created_at) values (1, now())")
-        with pytest.raises(BuildFailed, match="canceling statement due to user request") as failed:
-            _build(_hands(orders, tmp_path, old_transaction_s=3600), say=_once_waiting(orders, "pg_cancel_backend"))
-        assert "Its invalid leftover was dropped." == failed.value.left
 
+        def say(line: str) -> None:
+            said.append(line)
+            if function and line.startswith("waiting for"):
+                _execute(orders, f"select {function}(pid) from pg_stat_progress_create_index")
+            if line.startswith("dropping what is left"):
+                holder.rollback()
+
+        hands = _hands(orders, tmp_path, old_transaction_s=3600, lock_timeout_s=PATIENCE_S_MAX if function else 0.2)
+        with pytest.raises(BuildFailed, match=problem) as failed:
+            _build(hands, say=say)
+
+    assert "Its invalid leftover was dropped." == failed.value.left
     assert [] == _validity(orders)
 
 
-def test_a_build_whose_connection_is_killed_leaves_nothing(orders: str, tmp_path: Path) -> None:
-    with psycopg.connect(orders) as holder:
-        holder.execute("insert into orders (customer_id, created_at) values (1, now())")
-        with pytest.raises(BuildFailed, match="terminating connection") as failed:
-            _build(_hands(orders, tmp_path, old_transaction_s=3600), say=_once_waiting(orders, "pg_terminate_backend"))
-        assert "Its invalid leftover was dropped." == failed.value.left
-
-    assert [] == _validity(orders)
-
-
-def test_a_lock_timeout_leaves_nothing(orders: str, tmp_path: Path) -> None:
+def test_a_leftover_that_cannot_be_dropped_is_told(
+    orders: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hands_module, "CLEAN_UP_S_MAX", 1)
     with psycopg.connect(orders) as holder:
         holder.execute("insert into orders (customer_id, created_at) values (1, now())")
         with pytest.raises(BuildFailed, match="lock timeout") as failed:
             _build(_hands(orders, tmp_path, old_transaction_s=3600, lock_timeout_s=0.2))
+    told, _, again = failed.value.left.partition("; drop it: ")
 
-    assert "Its invalid leftover was dropped." == failed.value.left
+    assert f"An invalid index {NAME} may be left on 127.0.0.1:" in told
+    assert told.endswith("(an open transaction keeps it there)")
+    assert [(False,)] == _validity(orders)
+    _execute(orders, again)
     assert [] == _validity(orders)
 
 
@@ -237,8 +261,8 @@ def test_a_role_with_room_for_one_connection_builds_unwatched(orders: str, tmp_p
     ("table", "problem"),
     [
         (
-            "create table orders (customer_id int, created_at timestamptz) partition by range (created_at);"
-            "create table orders_2026 partition of orders for values from ('2026-01-01') to ('2027-01-01')",
+            """create table orders (customer_id int, created_at timestamptz) partition by range (created_at);
+            create table orders_2026 partition of orders for values from ('2026-01-01') to ('2027-01-01')""",
             "is partitioned",
         ),
         ("select 1", "there is no table public.orders"),
@@ -254,9 +278,7 @@ def test_what_cannot_be_indexed_is_told_before_anything_is_written(
         _build(_hands(database, tmp_path))
 
     assert refused.value.why.startswith("Nothing was changed.")
-    assert before == _rows(
-        database, "select pg_current_xact_id_if_assigned(), count(*), max(oid::int8) from pg_class"
-    )
+    assert before == _rows(database, "select pg_current_xact_id_if_assigned(), count(*), max(oid::int8) from pg_class")
 
 
 def test_a_build_by_somebody_else_is_left_alone(orders: str, tmp_path: Path) -> None:
@@ -310,8 +332,8 @@ from rung.steps.take import create_index
 index = Index("public", "orders", (IndexColumn("customer_id"), IndexColumn("created_at", True)))
 hands = RepositoryHands(Path.cwd(), os.environ["DSN"], lock_timeout_s=60, old_transaction_s=3600)
 signal.signal(signal.SIGINT, signal.default_int_handler)
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     hands.build_index(
         index, sys.argv[1], create_index(index, sys.argv[1]), say=lambda line: print(line, flush=True), wait=False
     )
@@ -320,40 +342,72 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.fixture(scope="module")
+def many_orders(cluster: Cluster) -> Iterator[str]:
+    """
+    A table whose index takes a while to build.
+    """
+    name = f"many_orders_{os.getpid()}"
+    _execute(cluster.dsn(), f"create database {name}")
+    _execute(cluster.dsn(name), ORDERS.format(rows=MANY_ROWS))
+    yield cluster.dsn(name)
+    _execute(cluster.dsn(), f"drop database {name} with (force)")
+
+
 @pytest.mark.parametrize("times", [1, 3])
-@pytest.mark.parametrize("moment", ["ready", "0.01", "0.05", "0.1", "0.2", "0.4", "waiting"])
+@pytest.mark.parametrize("moment_s", [0.0, 0.03, 0.06, 0.1, 0.2])
 def test_ctrl_c_leaves_no_invalid_index_and_no_running_build(
-    orders: str, tmp_path: Path, moment: str, times: int
+    many_orders: str, tmp_path: Path, moment_s: float, times: int
 ) -> None:
+    with _interruptible(many_orders, tmp_path) as (process, lines):
+        assert "ready\n" == next(lines)
+        sleep(moment_s)
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            sleep(0.01)
+        said = process.communicate(timeout=PATIENCE_S_MAX)
+
+    # The last of several may come when Python is already on its way out.
+    assert process.returncode in {0, 130, *([-signal.SIGINT] if times > 1 else [])}, said
+    left = _validity(many_orders)
+    assert (left == []) or (left == [(True,)] and process.returncode == 0), said
+    _execute(many_orders, f"drop index if exists {NAME}")
+    _until(lambda: [] == _rows(many_orders, RUNNING))
+
+
+def test_ctrl_c_while_the_build_waits_for_somebody(orders: str, tmp_path: Path) -> None:
     with psycopg.connect(orders) as holder:
-        # An older writer holds the build where it is, whatever the machine's speed.
         holder.execute("insert into orders (customer_id, created_at) values (1, now())")
-        with subprocess.Popen(
-            [sys.executable, "-c", INTERRUPTED, NAME],
-            env={**os.environ, "DSN": orders},
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            try:
-                assert process.stdout is not None
-                lines = iter(process.stdout)
-                assert "ready\n" == next(lines)
-                if moment == "waiting":
-                    assert any(line.startswith("waiting for") for line in lines)
-                elif moment != "ready":
-                    sleep(float(moment))
-                for _ in range(times):
-                    process.send_signal(signal.SIGINT)
-                    sleep(0.02)
-                _, said = process.communicate(timeout=PATIENCE_S_MAX)
-            finally:
-                process.kill()
+        with _interruptible(orders, tmp_path) as (process, lines):
+            assert any(line.startswith("waiting for") for line in lines)
+            process.send_signal(signal.SIGINT)
+            assert any(line.startswith("dropping what is left") for line in lines)
+            # Impatience must not leave it half done.
+            process.send_signal(signal.SIGINT)
+            holder.rollback()
+            rest, said = process.communicate(timeout=PATIENCE_S_MAX)
 
     assert 130 == process.returncode, said
     assert [] == _validity(orders)
-    assert [] == _rows(orders, "select query from pg_stat_activity where application_name = 'rung' and state = 'active'")
+    assert [] == _rows(orders, RUNNING)
+    assert rest in {"", "Its invalid leftover was dropped.\n"}
+
+
+@contextmanager
+def _interruptible(dsn: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], Iterator[str]]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, NAME],
+        env={**os.environ, "DSN": dsn},
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process, iter(process.stdout)
+        finally:
+            process.kill()
 
 
 def test_files_are_written_and_equal_ones_left_alone(tmp_path: Path) -> None:
@@ -436,18 +490,10 @@ def _build(
     index: Index = INDEX,
     name: str = NAME,
     *,
-    say: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] = lambda _: None,
     wait: bool = False,
 ) -> Applied:
     return hands.build_index(index, name, create_index(index, name), say=say, wait=wait)
-
-
-def _once_waiting(dsn: str, function: str) -> Callable[[str], None]:
-    def say(line: str) -> None:
-        if line.startswith("waiting for") or "progress cannot be told" in line:
-            _execute(dsn, f"select {function}(pid) from pg_stat_progress_create_index")
-
-    return say
 
 
 def _leave_invalid(dsn: str, statement: str) -> None:
@@ -460,9 +506,7 @@ def _leave_invalid(dsn: str, statement: str) -> None:
 
 
 def _validity(dsn: str) -> list[tuple[Any, ...]]:
-    return _rows(
-        dsn, f"select indisvalid from pg_index join pg_class on oid = indexrelid where relname = '{NAME}'"
-    )
+    return _rows(dsn, f"select indisvalid from pg_index join pg_class on oid = indexrelid where relname = '{NAME}'")
 
 
 @contextmanager

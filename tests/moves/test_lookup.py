@@ -27,9 +27,15 @@ SHAPES = {
     "alias": ("SELECT o.id FROM orders AS o WHERE o.customer_id = $1", ("customer_id",), (), ()),
     "schema": ("SELECT * FROM public.orders WHERE public.orders.customer_id = $1", ("customer_id",), (), ()),
     "another schema's table": ("SELECT * FROM archive.orders WHERE customer_id = $1", (), (), ()),
-    "upper case": ("SELECT * FROM Orders WHERE Customer_ID = $1 ORDER BY CREATED_AT", ("customer_id",), (), by("created_at")),
+    "upper case": (
+        "SELECT * FROM Orders WHERE Customer_ID = $1 ORDER BY CREATED_AT",
+        ("customer_id",), (), by("created_at"),
+    ),
     "two of them": ("SELECT * FROM orders WHERE status = $1 AND customer_id = $2", ("status", "customer_id"), (), ()),
-    "no blanks": ("SELECT * FROM orders WHERE customer_id=$1 AND status IN ($2,$3)", ("customer_id",), ("status",), ()),
+    "no blanks": (
+        "SELECT * FROM orders WHERE customer_id=$1 AND status IN ($2,$3)",
+        ("customer_id",), ("status",), (),
+    ),
     "range": ("SELECT * FROM orders WHERE customer_id = $1 AND total >= $2", ("customer_id",), ("total",), ()),
     "between": ("SELECT * FROM orders WHERE created_at BETWEEN $1 AND $2", (), ("created_at",), ()),
     "in": ("SELECT * FROM orders WHERE customer_id IN ($1, $2)", (), ("customer_id",), ()),
@@ -38,7 +44,10 @@ SHAPES = {
     "not in": ("SELECT * FROM orders WHERE customer_id NOT IN ($1, $2)", (), (), ()),
     "unequal": ("SELECT * FROM orders WHERE customer_id <> $1", (), (), ()),
     "or": ("SELECT * FROM orders WHERE customer_id = $1 OR status = $2", (), (), ()),
-    "or inside and": ("SELECT * FROM orders WHERE customer_id = $1 AND (status = $2 OR total = $3)", ("customer_id",), (), ()),
+    "or inside and": (
+        "SELECT * FROM orders WHERE customer_id = $1 AND (status = $2 OR total = $3)",
+        ("customer_id",), (), (),
+    ),
     "cast": ("SELECT * FROM orders WHERE orders.customer_id = $1::INTEGER", ("customer_id",), (), ()),
     "cast in full": ("SELECT * FROM orders WHERE customer_id = CAST($1 AS INT)", ("customer_id",), (), ()),
     "column cast": ("SELECT * FROM orders WHERE customer_id::text = $1", (), (), ()),
@@ -54,7 +63,10 @@ SHAPES = {
         ("status",), (), (),
     ),
     "join, unqualified": ("SELECT * FROM orders JOIN customers c ON true WHERE customer_id = $1", (), (), ()),
-    "comma join": ("SELECT * FROM customers c, orders o WHERE c.id = o.customer_id AND o.status = $1", ("status",), (), ()),
+    "comma join": (
+        "SELECT * FROM customers c, orders o WHERE c.id = o.customer_id AND o.status = $1",
+        ("status",), (), (),
+    ),
     "sorted": (
         "SELECT * FROM orders WHERE customer_id = $1 ORDER BY created_at DESC LIMIT $2",
         ("customer_id",), (), by("-created_at"),
@@ -74,14 +86,21 @@ SHAPES = {
         "SELECT * FROM orders o JOIN customers c ON c.id = o.customer_id WHERE o.status = $1 ORDER BY c.name, o.id",
         ("status",), (), (),
     ),
-    "sorted by an expression": ("SELECT * FROM orders WHERE customer_id = $1 ORDER BY total + $2, id", ("customer_id",), (), ()),
+    "sorted by an expression": (
+        "SELECT * FROM orders WHERE customer_id = $1 ORDER BY total + $2, id",
+        ("customer_id",), (), (),
+    ),
     "subselect": (
         "SELECT * FROM orders WHERE customer_id = $1 AND id IN (SELECT order_id FROM lines WHERE total = $2)",
         ("customer_id",), (), (),
     ),
-    "value from a subselect": ("SELECT * FROM orders WHERE customer_id = (SELECT max(id) FROM customers)", (), (), ()),
+    "value from a subselect": (
+        "SELECT * FROM orders WHERE customer_id = (SELECT max(id) FROM customers)",
+        (), (), (),
+    ),
     "inner alias": (
-        "SELECT * FROM customers o WHERE o.status = $1 AND EXISTS (SELECT 1 FROM orders o WHERE o.total = $2)", (), (), (),
+        "SELECT * FROM customers o WHERE o.status = $1 AND EXISTS (SELECT 1 FROM orders o WHERE o.total = $2)",
+        (), (), (),
     ),
     "cte": ("WITH o AS (SELECT * FROM orders WHERE customer_id = $1) SELECT * FROM o WHERE o.total > $2", (), (), ()),
     "cte of its name": ("WITH orders AS (SELECT * FROM x) SELECT * FROM orders WHERE customer_id = $1", (), (), ()),

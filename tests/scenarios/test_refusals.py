@@ -127,8 +127,8 @@ def shortened(place: Path) -> None:
     recorded(place)
     path = place / RECORDING / "requests.parquet"
     with duckdb.connect(":memory:") as database:
-        database.execute("create table some as select * from read_parquet(?) limit 10", [str(path)])
-        database.table("some").write_parquet(str(path))
+        database.execute("create table few as select * from read_parquet(?) limit 10", [str(path)])
+        database.table("few").write_parquet(str(path))
 
 
 def two_ledgers(place: Path) -> None:
@@ -180,7 +180,7 @@ CASES: dict[str, Case] = {
         spoilt("recording.json", '{"format": 7, "rung": "0.9.0", "sealed": true}'),
     ),
     "wrong key": Case(("find",), ("goal.latncy", "did you mean 'goal.latency'"), SEE, settings("[goal]\nlatncy = 1")),
-    "wrong unit": Case(("find",), ("goal.latency", "300", "rung.toml", "'300ms'"), SEE, settings("[goal]\nlatency = 300")),
+    "wrong unit": Case(("find",), ("goal.latency", "300", "rung.toml"), SEE, settings("[goal]\nlatency = 300")),
     "wrong type": Case(("find",), ("goal.latency", "[1]"), SEE, settings("[goal]\nlatency = [1]")),
     "value for a table": Case(("find",), ("'goal'",), SEE, settings("goal = 1")),
     "not TOML": Case(("ledger",), ("rung.toml", "line 1"), SEE, settings("goal latency")),

@@ -21,14 +21,13 @@ def compared(before: list[Row], after: list[Row], quote: object = None) -> Verdi
 @pytest.mark.parametrize("arrivals_seed", [1, 2], ids=["pairs", "windows"])
 def test_the_same_app_twice_has_not_moved(arrivals_seed: int) -> None:
     """
-    Two recordings of one distribution are seldom told apart: at most 2 of 16 seeds, where 1 in 20 is allowed.
+    Two recordings of one distribution are not told apart, but for at most one of 6 seeds.
     """
     verdicts = [
-        compared(traffic(seed=seed), traffic(seed=seed + 500, arrivals_seed=arrivals_seed)).verdict
-        for seed in range(16)
+        compared(traffic(seed=seed), traffic(seed=seed + 500, arrivals_seed=arrivals_seed)).verdict for seed in range(6)
     ]
 
-    assert verdicts.count(NOT_MOVED) >= 14
+    assert verdicts.count(NOT_MOVED) >= 5
     assert set(verdicts) <= {NOT_MOVED, MOVED, WORSE}
 
 
@@ -91,7 +90,7 @@ def test_an_open_verdict_asks_for_more_than_there_was() -> None:
     Where the interval holds both 1 and the promise, more traffic is asked for than was recorded.
     """
     open_ones = []
-    for seed in range(12):
+    for seed in range(4):
         rows = [
             replace(row, duration_s=row.duration_s * (20 if place % 19 == seed % 19 else 1))
             for place, row in enumerate(traffic(rate_per_s=3.0, seed=seed))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from rung.errors import RecordingTooShort
 from rung.steps.find import route_numbers
+from rung.steps.find.evidence import notes_on
 from rung.steps.find.finding import Goal, requests_min
 from rung.steps.find.trial import Trial, holding_shares
 from rung.steps.measure import Part
@@ -49,10 +50,10 @@ def test_unseen_waiting_inside_a_transaction_is_not_called_cpu() -> None:
     """
     A connection held while no instrument sees anything is held by `other`, as far as the CPU's clock stood still.
     """
-    rows = []
-    for row in shop(slow_s=0.002, mail_s=0.06, rate_per_s=25):
-        rows.append(replace(row, segments=tuple(part for part in row.segments if part.seam != "external")))
-    finding = found(rows)
+    finding = found([
+        replace(row, segments=tuple(part for part in row.segments if part.seam != "external"))
+        for row in shop(slow_s=0.002, mail_s=0.06, rate_per_s=25)
+    ])  # fmt: skip
 
     assert finding.bottleneck is not None
     assert Part("other", "") == finding.bottleneck.part
@@ -201,8 +202,6 @@ def test_a_reader_is_told_where_latency_starts(queue_known: bool) -> None:
     Without X-Request-Start a note says that what came before the app is not known.
     """
     made = profile(shop(), queue_known=queue_known, dropped=3, failures=2, sealed=False)
-    from rung.steps.find.evidence import notes_on
-
     notes = " ".join(notes_on(made, Goal(95, 0.05, 2.0, 0.01), route_numbers(made, GOAL)))
 
     assert queue_known == ("X-Request-Start" not in notes)

@@ -13,8 +13,9 @@ from rung.adapters.ledger import text_of
 from rung.errors import LedgerError
 from rung.ports import TextFile
 from rung.steps import ledger
+from rung.steps.confirm import confirm
 from rung.steps.ledger import OPEN, Entry, from_text, is_entry, newest, speaking_of, taken, to_tree
-from tests.strategies import entries, found, quote_of, shop
+from tests.strategies import GOAL, entries, found, profile, quote_of, shop, traffic
 
 
 def entry(number: int, **changed: object) -> Entry:
@@ -94,9 +95,6 @@ def test_a_verdict_closes_its_entry() -> None:
     """
     A confirmed entry has the verdict for its state, and the rest as it was.
     """
-    from rung.steps.confirm import confirm
-    from tests.strategies import GOAL, profile, traffic
-
     verdict = confirm(profile(traffic()), profile(traffic(seed=2), name="after"), GOAL, quote_of())
     closed = ledger.confirmed(entry(1), verdict)
 

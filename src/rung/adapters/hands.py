@@ -27,14 +27,14 @@ from psycopg import sql
 from rung.adapters.ledger import write_whole
 from rung.adapters.postgres import PLAIN_INDEXES, address, connected, first_line, mapped_errors
 from rung.clock import monotonic_s, sleep
-from rung.errors import BuildBlocked, BuildFailed, DatabaseNotGiven, RungError
+from rung.errors import BuildBlocked, BuildFailed, DatabaseNotGiven, DatabaseRefused, RungError
 from rung.ports import Applied, Index, Say, Statement, TextFile
 from rung.units import show_bytes, show_count, show_seconds, show_share
 
 PROGRESS_EVERY_S = 0.5
 WAIT_EVERY_S = 1.0
 CANCEL_EVERY_S = 1.0
-CLEAN_UP_TIMEOUT = "30s"
+CLEAN_UP_S_MAX = 30  # an open transaction that held the build up holds the drop of its leftover up as well
 BUILD_SETTINGS = "-c statement_timeout=0 -c lock_timeout={lock_timeout_s:.3f}s -c application_name=rung"
 
 # A prepared transaction has no session, and holds a build up like any other.
@@ -265,9 +265,13 @@ class RepositoryHands:
         except Exception as trouble:  # the first error is the one to tell; this says what it left
             assert self.dsn is not None
             again = sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(index.schema, name)).as_string()
-            return (
-                f"An invalid index {name} may be left on {address(self.dsn)} ({first_line(trouble)}); drop it: {again}"
+            reason = (
+                "an open transaction keeps it there"
+                if isinstance(trouble, psycopg.errors.LockNotAvailable | DatabaseRefused)
+                and "lock timeout" in str(trouble)
+                else first_line(trouble)
             )
+            return f"An invalid index {name} may be left on {address(self.dsn)} ({reason}); drop it: {again}"
 
 
 @contextmanager
@@ -300,7 +304,7 @@ def _drop(connection: psycopg.Connection[Any], schema: str, name: str) -> None:
 
 
 def _cleaned(connection: psycopg.Connection[Any], index: Index, name: str, *, say: Say) -> str:
-    connection.execute(sql.SQL("set lock_timeout = {}").format(CLEAN_UP_TIMEOUT))
+    connection.execute(sql.SQL("set lock_timeout = {}").format(f"{CLEAN_UP_S_MAX}s"))
     state = _state(connection, index.schema, name)
     if state is None:
         return "Nothing was left behind."
@@ -308,7 +312,7 @@ def _cleaned(connection: psycopg.Connection[Any], index: Index, name: str, *, sa
         return f"Somebody else is building {name}; it was left alone."
     if state.valid or not state.serves(index):
         return f"There is {state.definition}; it was left alone."
-    say(f"dropping what is left of the build: {name}")
+    say(f"dropping what is left of the build: {name} (for at most {show_seconds(CLEAN_UP_S_MAX)})")
     _drop(connection, index.schema, name)
     return "Its invalid leftover was dropped."
 

@@ -68,7 +68,7 @@ class RunnerUpShape(SuspectShape):
 
 class PredictedShape(TypedDict):
     """
-    The predicted percentile of the goal's route, with the range of 80 % of resamples; `p99_s` for a goal of p99.
+    The predicted percentile of the goal's route, with the range of 80 % of resamples.
     """
 
     p95_s: float
@@ -81,7 +81,7 @@ class MoveShape(TypedDict):
 
     name: str
     what: str
-    predicted: PredictedShape
+    predicted: PredictedShape | None
 
 
 class EvidenceShape(TypedDict):
@@ -92,11 +92,30 @@ class EvidenceShape(TypedDict):
     figures: dict[str, float]
 
 
+class RecordingShape(TypedDict):
+    """What was looked at; `server` is the database's version, null where none was asked."""
+
+    name: str
+    requests: int
+    processes: int
+    lasted_s: float
+    server: str | None
+
+
+class RouteShape(TypedDict):
+    """One route; `judged` is false where it has too few requests for the goal to hold of it."""
+
+    route: str
+    n: int
+    p95_s: float
+    judged: bool
+
+
 class FindDocument(Document):
     """`rung find --json`; `verdict` is "bottleneck" or "nothing"."""
 
     verdict: str
-    recording: dict[str, Any]
+    recording: RecordingShape
     goal: GoalShape
     overall: dict[str, float]
     bottleneck: SuspectShape | None
@@ -105,7 +124,7 @@ class FindDocument(Document):
     evidence: list[EvidenceShape]
     plan: list[dict[str, Any]] | None
     exemplars: list[dict[str, Any]]
-    routes: list[dict[str, Any]]
+    routes: list[RouteShape]
     notes: list[str]
 
 
@@ -129,6 +148,14 @@ class PriceDocument(Document):
     chosen: str | None
 
 
+class AppliedShape(TypedDict):
+    """What running a change did; `already` where it was there before and nothing was done."""
+
+    already: bool
+    took_s: float
+    size_bytes: int
+
+
 class TakeDocument(Document):
     """`rung take --json`; `applied` is null without --apply."""
 
@@ -136,7 +163,7 @@ class TakeDocument(Document):
     files: list[str]
     statement: str
     undo: str
-    applied: dict[str, Any] | None
+    applied: AppliedShape | None
 
 
 class SideShape(TypedDict):
@@ -198,11 +225,25 @@ class LedgerDocument(Document):
     entries: list[dict[str, Any]]
 
 
+class TallyShape(TypedDict):
+    """What came of the requests of one route, or of all; percentiles are null where there were none."""
+
+    route: str
+    n: int
+    throughput_per_s: float
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+    errors: int
+    client_errors: int
+    late_share: float
+
+
 class LoadDocument(Document):
     """`rung load --json`; `void` is true when the sender was the bottleneck."""
 
-    overall: dict[str, Any]
-    routes: list[dict[str, Any]]
+    overall: TallyShape
+    routes: list[TallyShape]
     void: bool
     void_reason: str
     lasted_s: float
@@ -237,7 +278,7 @@ DOCUMENTS: tuple[type, ...] = (
 )  # fmt: skip
 SHAPES: tuple[type, ...] = (
     Document, GoalShape, SuspectShape, RunnerUpShape, PredictedShape, MoveShape, EvidenceShape, QuoteShape, SideShape,
-    RatioShape, TurnShape, ErrorShape, StepShape,
+    RatioShape, RecordingShape, RouteShape, AppliedShape, TallyShape, TurnShape, ErrorShape, StepShape,
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from rung.units import show_bytes, show_count, show_seconds, show_share
 
 LABEL_WIDTH = 12
 BAR_WIDTH, BAR_WIDTH_MIN = 40, 10
-BESIDE_BAR_WIDTH = 62  # the margin, what stands left of a bar, and the mark behind it
+BESIDE_BAR_WIDTH = 63  # the margin, what stands left of a bar, and the mark behind it
 ROWS_SHOWN = 10
 STATEMENT_WIDTH = 78
 

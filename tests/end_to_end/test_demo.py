@@ -1,0 +1,138 @@
+"""
+The demo as a person runs it, and what is left when it is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+PATIENCE_S = 60.0
+
+
+def demo(folder: Path, *flags: str) -> subprocess.Popen[str]:
+    """
+    Start the demo in *folder*.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "RUNG", "DATABASE"))}
+    command = [sys.executable, "-m", "rung", "demo", *flags]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def offspring(folder: Path) -> list[str]:
+    """
+    Return the processes that work for the demo of *folder*, whoever their parent is by now.
+    """
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+            works_here = any(str(folder) in word for word in [*words, *process.environ().values()])
+        except psutil.Error:
+            continue
+        if works_here and process.pid != os.getpid() and "pytest" not in " ".join(words):
+            found.append(" ".join(words))
+    return found
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """
+    Return when *condition* holds; fail when it does not within reason.
+    """
+    give_up_at = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < give_up_at, what
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """
+    Yield a folder for several demos, so that the database is laid once, and take away what lies outside of it.
+    """
+    place = tmp_path_factory.mktemp("demo")
+    yield place
+    from rung.adapters.cluster import start
+
+    for data in (place / ".rung" / "demo" / "postgres", place / ".rung" / "demo" / "planner"):
+        if data.exists():
+            start(data).remove()
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.xdist_group("demo")
+def test_the_demo_goes_round_once_and_a_killed_one_leaves_nothing_running(folder: Path) -> None:
+    """
+    The demo finds a bottleneck, takes a move that helps and names the next one; killed demos leave nothing behind.
+    """
+    whole = demo(folder, "--json")
+    told, story = whole.communicate(timeout=240)
+    assert 0 == whole.returncode, story
+    tree = json.loads(told)
+    place = folder / ".rung" / "demo"
+    (turn,) = tree["turns"]
+    assert {"bottleneck", "move", "before", "after", "change", "verdict"} == set(turn)
+    assert "moved" == turn["verdict"], story
+    assert turn["change"]["high"] < 1
+    assert turn["bottleneck"]["gain_s"] > 0
+    assert tree["next"]["recording"]["name"].endswith("after")
+    assert list((place / "rung" / "ledger").glob("0001-*.toml"))
+    assert 2 == len(list((place / "rung" / "migrations").iterdir()))
+    wait_for(lambda: not offspring(folder), f"left running: {offspring(folder)}")
+
+    killed = demo(folder, "--duration", "20s")
+    wait_for(lambda: any("shop.main:app" in line for line in offspring(folder)), "the shop did not come up")
+    time.sleep(1)
+    killed.kill()
+    killed.communicate()
+    wait_for(lambda: not offspring(folder), f"left running: {offspring(folder)}")
+    (recording,) = (place / "recordings").iterdir()
+    wait_for(lambda: json.loads((recording / "recording.json").read_text())["sealed"], "the recording was not sealed")
+
+    interrupted = demo(folder, "--duration", "20s")
+    wait_for(lambda: any("shop.main:app" in line for line in offspring(folder)), "the shop did not come up")
+    interrupted.send_signal(signal.SIGINT)
+    _, said = interrupted.communicate(timeout=PATIENCE_S)
+    assert 130 == interrupted.returncode
+    assert "Traceback" not in said
+    wait_for(lambda: not offspring(folder), f"left running: {offspring(folder)}")
+
+
+def test_a_port_in_use_is_named_before_anything_is_started(tmp_path: Path) -> None:
+    """
+    The demo does not load somebody else's program.
+    """
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = demo(tmp_path, "--port", str(port))
+        said = refused.communicate(timeout=PATIENCE_S)
+
+    assert 2 == refused.returncode
+    assert f"port {port}" in said[1]
+    assert "rung demo --port 0" in said[1]
+
+
+def test_a_server_that_refuses_is_named(tmp_path: Path) -> None:
+    """
+    With --database, a server that cannot be reached is the answer, not a traceback.
+    """
+    refused = demo(tmp_path, "--database", "postgresql://me:secret@127.0.0.1:1/postgres")
+    said = refused.communicate(timeout=PATIENCE_S)
+
+    assert 2 == refused.returncode
+    assert "127.0.0.1:1" in said[1]
+    assert "secret" not in said[0] + said[1]
