@@ -67,8 +67,8 @@ def cli_page() -> str:
         *(f"| {status} | {meaning} |" for status, meaning in STATUSES),
         "",
         (
-            "`rung record` ends as the recorded command does; its own failures are 125 (not set up), 126 (not executable) "
-            "and 127 (not found), as with `env`."
+            "`rung record` ends as the recorded command does; its own failures are 125 (not set up), "
+            "126 (not executable) and 127 (not found), as with `env`."
         ),
     ]
     for name, command in commands.items():
@@ -124,9 +124,9 @@ def config_page() -> str:
         MADE.format(source="src/rung/config.py"),
         "",
         (
-            f"None is needed. What is set stands in `{config.FILE_NAME}` in the folder where rung is called; a variable of "
-            'the environment goes before it, and a flag before both. A value is a text with its unit: `"300ms"`, '
-            '`"5m"`, `"1 %"`.'
+            f"None is needed. What is set stands in `{config.FILE_NAME}` in the folder where rung is called; a "
+            "variable of the environment goes before it, and a flag before both. A value is a text with its unit: "
+            '`"300ms"`, `"5m"`, `"1 %"`.'
         ),
         "",
         "```toml",
@@ -170,10 +170,10 @@ def json_page() -> str:
         MADE.format(source="src/rung/surfaces/document.py"),
         "",
         (
-            "With `--json` a command prints one document on standard output, also when it could not answer; nothing else "
-            "is printed there. The same value has the same shape wherever it appears. Times are seconds and their names "
-            "end in `_s`, shares are fractions of one, and what does not exist is null. `pNN_s` stands for the goal's "
-            "percentile: `p95_s` by default."
+            "With `--json` a command prints one document on standard output, also when it could not answer; nothing "
+            "else is printed there. The same value has the same shape wherever it appears. Times are seconds and their "
+            "names end in `_s`, shares are fractions of one, and what does not exist is null. `pNN_s` stands for the "
+            "goal's percentile: `p95_s` by default."
         ),
         "",
         "# Documents",
@@ -229,8 +229,8 @@ def errors_page() -> str:
         MADE.format(source="src/rung/errors.py"),
         "",
         (
-            "Each says what happened (with the values), why it matters, and what to type next. The code is stable: with "
-            "`--json` it is `error.code`."
+            "Each says what happened (with the values), why it matters, and what to type next. The code is stable: "
+            "with `--json` it is `error.code`."
         ),
         "",
         "```",

@@ -296,9 +296,9 @@ def quote_of(**changed: Any) -> Quote:
 
 
 # What PostgreSQL takes as a name: anything but NUL, and nothing that UTF-8 cannot write.
-words = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=20)
+words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20)
 plain_words = st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=30)
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 figures = st.floats(allow_nan=False, allow_infinity=False, width=64)
 shares = st.floats(0, 1)
 counts = st.integers(0, 2**63 - 1)

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,6 @@ def test_the_twin_prices_todays_plan_as_the_server_does(planner: DatabasePlanner
         ("select * from orders where created_at > $1 and created_at < $2", "created_at"),
         ("select * from customers where email = $1", "email"),
         ("select * from customers where city = $1 and email = $2", "city email id"),
-        ("select * from customers where city = $1 order by id limit 5", "city id"),
         ("select count(*) from orders where total = $1", "total"),
     ],
 )
@@ -273,18 +273,20 @@ def test_the_twin_is_usable_after_a_candidate_that_fails(shop: str, tmp_path: Pa
 @pytest.mark.parametrize("awaited", [False, True])
 def test_a_locked_table_is_not_queued_for(shop: str, planner: DatabasePlanner, *, awaited: bool) -> None:
     question = WhatIf("select * from orders where customer_id = $1", ORDERS_BY_CUSTOMER)
-    with psycopg.connect(shop) as reader, psycopg.connect(shop) as locker:
-        if awaited:
-            reader.execute("select count(*) from orders where id = 1")
-            locker.pgconn.send_query(b"begin; lock table orders in access exclusive mode")
-            while not _rows(shop, "select from pg_locks where mode = 'AccessExclusiveLock' and not granted"):
+    locking = "lock table orders in access exclusive mode"
+    with psycopg.connect(shop) as reader, psycopg.connect(shop) as locker, ThreadPoolExecutor(1) as pool:
+        try:
+            if awaited:
+                reader.execute("select count(*) from orders where id = 1")
+            done = pool.submit(locker.execute, locking)
+            while not _rows(
+                shop, f"select from pg_locks where mode = 'AccessExclusiveLock' and granted = {not awaited}"
+            ):
                 pass
-        else:
-            locker.execute("lock table orders in access exclusive mode")
-        answer = planner.what_if(question)
-        reader.rollback()
-        if awaited:
-            locker.cancel_safe()
+            answer = planner.what_if(question)
+        finally:
+            reader.rollback()
+            done.result()
 
     assert isinstance(answer, Unavailable)
     assert "ACCESS EXCLUSIVE lock on public.orders" in answer.reason
@@ -369,7 +371,7 @@ def test_no_password_is_in_a_processes_arguments(
     run = planner_module.subprocess.run
 
     def looked_at(command: list[str], **rest: Any) -> Any:
-        seen.append(command)
+        seen.append([str(part) for part in command])
         return run(command, **rest)
 
     monkeypatch.setattr(planner_module.subprocess, "run", looked_at)

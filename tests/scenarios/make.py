@@ -346,28 +346,32 @@ def write(folder: Path, rows: dict[str, list[tuple[Any, ...]]], *, sealed: bool)
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    with duckdb.connect(":memory:", config={"threads": 1}) as database:
-        database.execute("SET GLOBAL pandas_analyze_sample = 0")
-        for table, empty in EMPTY.items():
-            database.execute(empty)
-            middle = len(rows[table]) if sealed or table == "processes" else len(rows[table]) // 2
-            for part, chosen in enumerate((rows[table][:middle], rows[table][middle:]), start=1):
-                if not chosen:
-                    continue
-                taken = columns(table, chosen)
-                database.register("taken", taken.columns)
-                database.execute(f"delete from {table}")  # a name of EMPTY
-                database.execute(f"insert into {table} select * from taken")
-                whole = sealed or table == "processes"
-                path = folder / (f"{table}.parquet" if whole else f"{table}-{part:06d}.parquet")
-                database.table(table).write_parquet(str(path), compression="zstd")
-                database.unregister("taken")
+    for table in TABLES:
+        # What was sealed is one file a table; processes always are.
+        whole = sealed or table == "processes"
+        middle = len(rows[table]) if whole else len(rows[table]) // 2
+        write_table(folder / f"{table}{'' if whole else '-000001'}.parquet", table, rows[table][:middle])
+        if not whole:
+            write_table(folder / f"{table}-000002.parquet", table, rows[table][middle:])
     told = {
         "format": 1, "rung": "0.1.0", "name": folder.name, "started_s": STARTED_S,
         "ended_s": STARTED_S + LASTS_S if sealed else None, "sealed": sealed, "python": "3.11.9", "libraries": {},
         "processes": 1, "requests": len(rows["requests"]), "dropped": {"requests": 0, "refused_connections": 0},
     }  # fmt: skip
     (folder / MANIFEST).write_text(json.dumps(told, indent=2) + "\n", "utf-8")
+
+
+def write_table(path: Path, table: str, rows: list[tuple[Any, ...]]) -> None:
+    """
+    Write rows with the columns that a reader expects of the table.
+    """
+    with duckdb.connect(":memory:", config={"threads": 1}) as database:
+        # Object columns hold text or nothing; a sample that holds nothing must not decide otherwise.
+        database.execute("SET GLOBAL pandas_analyze_sample = 0")
+        database.execute(EMPTY[table])
+        database.register("taken", columns(table, rows).columns)
+        database.view("taken").insert_into(table)
+        database.table(table).write_parquet(str(path), compression="zstd")
 
 
 def main(names: list[str]) -> None:

@@ -36,8 +36,13 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("words", [("find",), ("find", "--json"), ("--help",), ("fnd",)])
-@pytest.mark.parametrize("stream", ["stdout", "both"])
+@pytest.mark.parametrize(
+    ("words", "stream"),
+    [
+        (("find",), "stdout"), (("find", "--json"), "stdout"), (("--help",), "stdout"), (("fnd",), "stdout"),
+        (("find",), "both"), (("fnd",), "both"),
+    ],
+)  # fmt: skip
 def test_a_pipe_that_nobody_reads(words: tuple[str, ...], stream: str, place: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -73,7 +78,7 @@ def test_a_disk_that_is_full(place: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp437"])
 def test_letters_that_a_stream_lacks_are_drawn(encoding: str, place: Path) -> None:
     done = subprocess.run(
         [*RUNG, "find"], cwd=place, env=environment(PYTHONIOENCODING=encoding), capture_output=True,
@@ -95,7 +100,7 @@ def test_json_is_the_same_in_any_encoding(place: Path) -> None:
     assert json.loads(plain.stdout) == json.loads(wide.stdout)
 
 
-@pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
 def test_any_locale(locale: str, place: Path) -> None:
     """
     Python 3.11 takes UTF-8 for the C locale; switched off, ASCII is left.

@@ -21,13 +21,13 @@ def compared(before: list[Row], after: list[Row], quote: object = None) -> Verdi
 @pytest.mark.parametrize("arrivals_seed", [1, 2], ids=["pairs", "windows"])
 def test_the_same_app_twice_has_not_moved(arrivals_seed: int) -> None:
     """
-    Two recordings of one distribution are not told apart, but for at most one of 6 seeds.
+    Two recordings of one distribution are not told apart, but for at most one of 4 seeds.
     """
     verdicts = [
-        compared(traffic(seed=seed), traffic(seed=seed + 500, arrivals_seed=arrivals_seed)).verdict for seed in range(6)
+        compared(traffic(seed=seed), traffic(seed=seed + 500, arrivals_seed=arrivals_seed)).verdict for seed in range(4)
     ]
 
-    assert verdicts.count(NOT_MOVED) >= 5
+    assert verdicts.count(NOT_MOVED) >= 3
     assert set(verdicts) <= {NOT_MOVED, MOVED, WORSE}
 
 

@@ -124,7 +124,10 @@ def _distinct(keys: Sequence[Key], rows: float) -> float:
 
 def raise_to_height(path: Path, height: int) -> None:
     """
-    Write *height* into the meta page of an empty index, where the planner reads it; nothing else could.
+    Make an empty index *height* levels high, and still empty.
+
+    The planner reads the height from the meta page, and, for the ends of a column's range, goes down
+    from the root: so there is one page a level, each pointing at the next, the last a leaf without rows.
     """
     with path.open("r+b") as file:
         file.seek(META_AT)
@@ -132,3 +135,24 @@ def raise_to_height(path: Path, height: int) -> None:
         assert magic == META_MAGIC, f"no btree: {magic:x}, version {version}"
         root = 1
         file.write(struct.pack("=IIII", root, height, root, height))
+        for level in range(height, -1, -1):
+            place = root + height - level
+            file.seek(place * PAGE_BYTES)
+            file.write(_page(level, is_root=level == height, below=place + 1))
+
+
+def _page(level: int, *, is_root: bool, below: int) -> bytes:
+    """
+    Return a page of a btree that is the only one of its level: empty, or with one pointer to *below*.
+
+    Source: PostgreSQL source, bufpage.h, itemid.h, itup.h and nbtree.h.
+    """
+    end_bytes = PAGE_BYTES - 16
+    # Less than every key: a pivot tuple with none of its attributes (INDEX_ALT_TID_MASK, 8 bytes long).
+    pointer = b"" if level == 0 else struct.pack("=HHHH", below >> 16, below & 0xFFFF, 0, 0x2000 | 8)
+    upper = end_bytes - len(pointer)
+    item = b"" if level == 0 else struct.pack("=I", upper | 1 << 15 | len(pointer) << 17)
+    header = struct.pack("=QHHHHHHI", 0, 0, 0, META_AT + len(item), upper, end_bytes, PAGE_BYTES | 4, 0)
+    flags = (1 if level == 0 else 0) | (2 if is_root else 0)  # BTP_LEAF, BTP_ROOT
+    special = struct.pack("=IIIHH", 0, 0, level, flags, 0)
+    return (header + item).ljust(upper, b"\0") + pointer + special

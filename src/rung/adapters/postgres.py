@@ -62,10 +62,11 @@ def parts_of(dsn: str) -> dict[str, str]:
         given = conninfo.conninfo_to_dict(plain(dsn))
     except psycopg.ProgrammingError:
         given = None
-    # libpq ends the login at the first @ or /, so a password's own puts the rest of it into host or port.
+    # libpq ends the login at the first @ or /, so a password's own puts the rest of it elsewhere.
     if (
         given is None
         or "@" in str(given.get("host") or "")[1:]
+        or "@" in str(given.get("dbname") or "")
         or not re.fullmatch(r"[0-9,]*", str(given.get("port") or ""))
     ):
         raise DatabaseRefused(

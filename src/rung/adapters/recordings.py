@@ -52,7 +52,7 @@ def find_recording(folder: Path, asked: str | None) -> str:
         return asked
     matching = [name for name in known if name.startswith(asked) or name.endswith(f"-{asked}")] if asked else []
     if not matching:
-        if Path(asked).is_dir():
+        if asked and Path(asked).is_dir():
             raise RecordingBroken(asked, f"the folder has no {MANIFEST}")
         raise RecordingMissing(str(folder / "recordings"), wanted=f"a recording {asked!r}")
     return matching[-1]
@@ -118,7 +118,7 @@ class ParquetRecording:
             config={"threads": 2, "allow_unsigned_extensions": "false", "autoinstall_known_extensions": "false"},
         )
         self._connection.execute("SET TimeZone = 'UTC'")
-        self._connection.execute("SET allowed_directories = $folders", {"folders": [str(path)]})
+        self._connection.execute("SET allowed_directories = $folders", {"folders": [str(path), _without_globs(path)]})
         self._connection.execute("SET enable_external_access = false")
         for table in TABLES:
             self._connect(table)

@@ -179,8 +179,9 @@ def look_at(arguments: argparse.Namespace, recording: str | None) -> Look:
     if arguments.fresh:
         # Refused before the kept answers are let go, or nothing would be left to answer from.
         work.reach_database(f"rung {arguments.command} --fresh")
+    name = work.recording(recording)
     with work.loop(fresh=arguments.fresh) as loop:
-        return loop.look(work.recording(recording))
+        return loop.look(name)
 
 
 def _goal_flags(arguments: argparse.Namespace) -> dict[str, str | None]:
@@ -235,6 +236,8 @@ def run_take(arguments: argparse.Namespace) -> int:
     with work.loop() as loop:
         if arguments.undo:
             return _undo(loop, arguments)
+        # A ledger that cannot be read is refused before the migration is written.
+        loop.entries()
         look = loop.look(work.recording(arguments.recording))
         change = loop.take(look.finding, chosen(look, arguments.move))
         say = print if not arguments.json else (lambda line: print(line, file=sys.stderr))

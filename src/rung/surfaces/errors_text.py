@@ -9,13 +9,14 @@ Not here  other words (text.py) and documents (document.py): they need the tool'
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from typing import Any
 
 from rung import __version__
 from rung.errors import RungError
+from rung.surfaces.terminal import width
 
-WIDTH = 110
 SCHEMA = 1
 
 
@@ -24,10 +25,13 @@ def error_text(problem: RungError) -> str:
     Return an error in its three parts: what happened, why it matters, what to type next.
     """
     lines = [f"rung: {problem.message}", ""]
-    lines += textwrap.wrap(problem.why, WIDTH, initial_indent="  ", subsequent_indent="  ")
+    lines += textwrap.wrap(
+        problem.why, width(sys.stderr), initial_indent="  ", subsequent_indent="  ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
     lines.append("")
-    width = max((len(label) for label, _ in problem.steps), default=0)
-    lines += [f"  {label:<{width}}  {command}" for label, command in problem.steps]
+    widest = max((len(label) for label, _ in problem.steps), default=0)
+    lines += [f"  {label:<{widest}}  {command}" for label, command in problem.steps]
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rung import wire
 from rung.errors import BadValue
 from rung.surfaces.cli import EXIT_ANSWERED, EXIT_CHECK_FAILED, EXIT_INTERRUPTED, print_json
+from rung.surfaces.terminal import width
 from rung.units import show_count, show_seconds, show_share
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class ProgressLine:
             f" · {progress.in_flight} in flight{p95}{errors}"
         )
         if self.terminal:
+            # A line that wraps could not be written over.
+            line = line[: width(self.stream) - 1]
             self.stream.write("\r" + line.ljust(self._width))
             self._width = len(line)
         elif progress.elapsed_s - self._told_s >= self.EVERY_S:

@@ -13,6 +13,7 @@ import io
 import os
 import shutil
 import sys
+from typing import TextIO
 
 HANDLER = "rung.plain"
 # Everything that rung prints beyond ASCII, by what it looks like.
@@ -48,11 +49,13 @@ def shows_all() -> bool:
 WIDTH_MAX, WIDTH_MIN = 110, 60
 
 
-def width() -> int:
+def width(stream: TextIO | None = None) -> int:
     """
-    Return how many columns to fill: what the terminal has, within what is readable; the most elsewhere.
+    Return how many columns of a stream to fill (of standard output where none is named): what its terminal has,
+    within what is readable; the most where it is no terminal.
     """
-    if sys.stdout is None or not sys.stdout.isatty():
+    asked = stream if stream is not None else sys.stdout
+    if asked is None or not asked.isatty():
         return WIDTH_MAX
     return max(WIDTH_MIN, min(WIDTH_MAX, shutil.get_terminal_size((WIDTH_MAX, 24)).columns))
 

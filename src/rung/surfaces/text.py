@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rung.loop import Look
 from rung.ports import Applied
@@ -312,7 +312,7 @@ def change_text(change: Change, applied: Applied | None) -> str:
     lines = [
         labelled("Taken", change.move),
         labelled("Written", *(file.path for file in change.files)),
-        labelled("Runs", change.statement.sql),
+        labelled("Statement", change.statement.sql),
         labelled("Undo", change.undo.sql),
         "",
     ]
@@ -385,7 +385,7 @@ def verdict_text(verdict: Verdict, *, move: str | None = None) -> str:
     return "\n".join(lines)
 
 
-def ledger_text(entries: Iterable[Entry], folder: str) -> str:
+def ledger_text(entries: Sequence[Entry], folder: str) -> str:
     """
     Return every rung climbed so far.
     """
@@ -409,6 +409,6 @@ def ledger_text(entries: Iterable[Entry], folder: str) -> str:
         )
     if len(rows) == 1:
         return "\n".join([labelled("Ledger", f"empty ({folder})"), "", labelled("Next", "rung find")])
-    unconfirmed = any(entry.verdict is None for entry in entries) if isinstance(entries, list) else False
+    unconfirmed = any(entry.verdict is None or entry.verdict.verdict == TOO_LITTLE for entry in entries)
     following = "record the same load again, then: rung confirm" if unconfirmed else "rung find"
     return "\n".join([table(rows), "", labelled("Files", folder), labelled("Next", following)])

@@ -236,20 +236,8 @@ def profile_of(
     )
 
     request = segments["request"].astype(np.int64)
-    duration_s = segments["duration_s"].astype(np.float64)
     inside = np.maximum(requests["duration_s"].astype(np.float64), 0.0)
-    start_s, end_s = _clipped(segments["start_s"].astype(np.float64), duration_s, inside[request])
-    calls = segments["calls"].astype(np.int64)
-    single = calls == 1
-    own_s = np.where(single, end_s - start_s, np.maximum(duration_s, 0.0))
-    own_s[single] = _own_seconds(
-        request[single],
-        segments["segment"].astype(np.int64)[single],
-        segments["parent"].astype(np.int64)[single],
-        start_s[single],
-        end_s[single],
-    )
-    own_s[~single] *= _room(inside, request, own_s, single)[request[~single]]
+    start_s, end_s, own_s = _times(segments, inside)
     covered_s = np.bincount(request, weights=own_s, minlength=len(inside))
     rest_s = np.maximum(inside - covered_s, 0.0)
     cpu_s = np.minimum(requests["cpu_s"].astype(np.float64), rest_s)
@@ -287,7 +275,7 @@ def profile_of(
             start_s=arrived_s[request] + start_s,
             duration_s=end_s - start_s,
             own_s=own_s,
-            calls=calls,
+            calls=segments["calls"].astype(np.int64),
             rows=segments["rows"].astype(np.int64),
         ),
     )
@@ -299,6 +287,25 @@ def _coded(values: Column) -> tuple[tuple[str, ...], Integers]:
     """
     names, index = np.unique(values.astype(str), return_inverse=True)
     return tuple(names.tolist()), index.astype(np.int64)
+
+
+def _times(segments: dict[str, Column], inside_s: Floats) -> tuple[Floats, Floats, Floats]:
+    """
+    Return begin, end and own time of segments, seconds since their request began.
+    """
+    request, duration_s = segments["request"].astype(np.int64), segments["duration_s"].astype(np.float64)
+    start_s, end_s = _clipped(segments["start_s"].astype(np.float64), duration_s, inside_s[request])
+    single = segments["calls"] == 1
+    own_s = np.where(single, end_s - start_s, np.maximum(duration_s, 0.0))
+    own_s[single] = _own_seconds(
+        request[single],
+        segments["segment"].astype(np.int64)[single],
+        segments["parent"].astype(np.int64)[single],
+        start_s[single],
+        end_s[single],
+    )
+    own_s[~single] *= _room(inside_s, request, own_s, single)[request[~single]]
+    return start_s, end_s, own_s
 
 
 def _clipped(start_s: Floats, duration_s: Floats, inside_s: Floats) -> tuple[Floats, Floats]:

@@ -1,0 +1,208 @@
+"""
+Reading recordings: which one is meant, what is in it, and what is said of one that cannot be read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+
+from rung.adapters.recordings import EMPTY, ParquetRecording, find_recording, folder_of, names
+from rung.errors import RecordingBroken, RecordingMissing, RecordingTooNew
+from rung.frames import FORMAT
+from rung.ports import Manifest, RecordingFacts, Rows
+
+OLDEST, OLD, NEW = "2026-11-21T10-00-00Z-app", "2026-11-22T10-00-00Z-app", "2026-11-23T10-00-00Z-app2"
+REQUEST = "'h', 'i', 1, {number}, '/orders', 'GET', 200, {number}, null, 0.25, null, false, {error}"
+
+
+def test_a_sealed_recording_is_read(tmp_path: Path) -> None:
+    recording = ParquetRecording(_sealed(tmp_path / OLD, requests=3))
+
+    rows = recording.rows(Rows("select request, route, queue_s, cpu_s, error, status from requests order by request"))
+    assert [1, 2, 3] == rows["request"].tolist()
+    assert ["/orders"] * 3 == rows["route"].tolist()
+    assert RecordingFacts(name=OLD, sealed=True, processes=1, dropped=2, failures=0) == recording.manifest(Manifest())
+
+
+def test_null_is_nan_or_nothing(tmp_path: Path) -> None:
+    rows = ParquetRecording(_sealed(tmp_path / OLD, requests=2)).rows(
+        Rows(
+            "select queue_s, error, case request when 1 then 7 end as number, duration_s from requests order by request"
+        )
+    )
+    assert np.isnan(rows["queue_s"]).all()
+    assert ["", "timeout"] == rows["error"].tolist()
+    assert rows["number"][0] == 7
+    assert np.isnan(rows["number"][1])
+    assert not any(isinstance(column, np.ma.MaskedArray) for column in rows.values())
+
+
+def test_the_parts_of_an_unsealed_one_are_read(tmp_path: Path) -> None:
+    path = _folder(tmp_path / OLD, sealed=False)
+    for part in (1, 2):
+        _write(path / f"requests-{part:06d}.parquet", "requests", [REQUEST.format(number=part, error="null")])
+    (path / ".requests-000003.parquet.part").write_bytes(b"half")
+
+    recording = ParquetRecording(path)
+    assert [2] == recording.rows(Rows("select count(*) as n from requests"))["n"].tolist()
+    assert [0] == recording.rows(Rows("select count(*) as n from segments"))["n"].tolist()
+    assert RecordingFacts(name=OLD, sealed=False, processes=0, dropped=0, failures=0) == recording.manifest(Manifest())
+
+
+@pytest.mark.parametrize("table", list(EMPTY))
+@pytest.mark.parametrize("kept_bytes", [0, 3, 100, -1])
+def test_a_truncated_file_is_named(tmp_path: Path, table: str, kept_bytes: int) -> None:
+    file = _sealed(tmp_path / OLD, requests=3) / f"{table}.parquet"
+    file.write_bytes(file.read_bytes()[:kept_bytes])
+
+    with pytest.raises(RecordingBroken, match=rf"{table}\.parquet cannot be read"):
+        ParquetRecording(tmp_path / OLD)
+
+
+def test_a_file_that_is_damaged_within_is_told_when_it_is_read(tmp_path: Path) -> None:
+    file = _sealed(tmp_path / OLD, requests=3) / "requests.parquet"
+    content = bytearray(file.read_bytes())
+    content[4:200] = bytes(196)
+    file.write_bytes(content)
+
+    with pytest.raises(RecordingBroken, match=OLD):
+        ParquetRecording(tmp_path / OLD).rows(Rows("select * from requests"))
+
+
+def test_a_file_that_is_missing_from_a_sealed_one_is_named(tmp_path: Path) -> None:
+    (_sealed(tmp_path / OLD, requests=1) / "segments.parquet").unlink()
+    with pytest.raises(RecordingBroken, match=r"segments\.parquet is missing"):
+        ParquetRecording(tmp_path / OLD)
+
+
+def test_a_newer_format_is_refused_with_the_pip_line(tmp_path: Path) -> None:
+    path = _sealed(tmp_path / OLD, requests=1, format=FORMAT + 1)
+    with pytest.raises(RecordingTooNew) as refused:
+        ParquetRecording(path)
+    assert ("Upgrade", "pip install 'rung[tool]>=9.9'") in refused.value.steps
+
+
+@pytest.mark.parametrize("manifest", ["", "{", "[]", "{}", '{"format": null}', '{"format": "x"}', "\xff"])
+def test_what_is_no_recording_is_told(tmp_path: Path, manifest: str) -> None:
+    (tmp_path / "recording.json").write_text(manifest, "latin-1")
+    with pytest.raises(RecordingBroken, match=r"recording\.json is not readable"):
+        ParquetRecording(tmp_path)
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    assert [] == names(tmp_path)
+    for asked in (None, "", "x"):
+        with pytest.raises(RecordingMissing):
+            find_recording(tmp_path, asked)
+    with pytest.raises(RecordingBroken, match=r"has no recording\.json"):
+        find_recording(tmp_path, str(tmp_path))
+    with pytest.raises(RecordingBroken):
+        ParquetRecording(tmp_path)
+
+
+def test_the_newest_sealed_one_is_taken(tmp_path: Path) -> None:
+    _folder(tmp_path / "recordings" / OLDEST, sealed=True)
+    _folder(tmp_path / "recordings" / OLD, sealed=True)
+    _folder(tmp_path / "recordings" / NEW, sealed=False)
+    assert [OLDEST, OLD, NEW] == names(tmp_path)
+    assert OLD == find_recording(tmp_path, None)
+
+    (tmp_path / "recordings" / OLD / "recording.json").write_text("{")
+    assert OLDEST == find_recording(tmp_path, None)
+    (tmp_path / "recordings" / OLDEST / "recording.json").unlink()
+    assert NEW == find_recording(tmp_path, None)
+    (tmp_path / "recordings" / NEW / "recording.json").write_text("{")
+    with pytest.raises(RecordingBroken, match=NEW):
+        find_recording(tmp_path, None)
+
+
+def test_a_newest_one_of_a_newer_format_is_not_passed_over(tmp_path: Path) -> None:
+    _folder(tmp_path / "recordings" / OLD, sealed=True)
+    _folder(tmp_path / "recordings" / NEW, sealed=True, format=FORMAT + 1)
+    with pytest.raises(RecordingTooNew):
+        find_recording(tmp_path, None)
+
+
+def test_a_recording_is_found_by_name_beginning_end_or_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    longer = f"{OLD}2"
+    for name in (OLDEST, OLD, longer, NEW):
+        _folder(tmp_path / "recordings" / name, sealed=True)
+
+    assert OLD == find_recording(tmp_path, OLD)
+    assert longer == find_recording(tmp_path, "2026-11-22")
+    assert OLD == find_recording(tmp_path, "app")
+    assert NEW == find_recording(tmp_path, "app2")
+    path = tmp_path / "recordings" / OLD
+    assert str(path) == find_recording(tmp_path / "elsewhere", str(path))
+    assert path == folder_of(tmp_path, OLD) == folder_of(tmp_path / "elsewhere", str(path))
+    with pytest.raises(RecordingMissing, match="2027"):
+        find_recording(tmp_path, "2027")
+    monkeypatch.chdir(path)
+    assert str(path) == find_recording(tmp_path, ".")
+
+
+def test_a_folder_with_characters_of_a_pattern(tmp_path: Path) -> None:
+    path = tmp_path / "a*b[c]?" / OLD
+    recording = ParquetRecording(_sealed(path, requests=2))
+    assert [2] == recording.rows(Rows("select count(*) as n from requests"))["n"].tolist()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select * from read_csv('/etc/passwd', delim = ':')",
+        "select * from read_text('{outside}')",
+        "select * from glob('/etc/*')",
+        "select * from read_parquet('http://127.0.0.1:9/x.parquet')",
+        "select * from '{outside}'",
+        "copy (select 1) to '{outside}.copy'",
+        "attach '{outside}.db'",
+        "install httpfs",
+        "load httpfs",
+        "set enable_external_access = true",
+        "set allowed_directories = ['/']",
+        "select * from read_text('{inside}/../../outside.csv')",
+    ],
+)
+def test_nothing_outside_the_recording_can_be_reached(tmp_path: Path, statement: str) -> None:
+    outside = tmp_path / "outside.csv"
+    outside.write_text("a,b\n1,2\n")
+    path = _sealed(tmp_path / "recordings" / OLD, requests=1)
+
+    with pytest.raises(RecordingBroken):
+        ParquetRecording(path).rows(Rows(statement.format(outside=outside, inside=path)))
+    assert {"outside.csv", "recordings"} == {entry.name for entry in tmp_path.iterdir()}
+
+
+def _folder(path: Path, *, sealed: bool, format: int = FORMAT) -> Path:
+    path.mkdir(parents=True)
+    manifest: Mapping[str, Any] = {"format": format, "rung": "9.9", "sealed": sealed}
+    (path / "recording.json").write_text(json.dumps(manifest))
+    return path
+
+
+def _sealed(path: Path, *, requests: int, format: int = FORMAT) -> Path:
+    _folder(path, sealed=True, format=format)
+    rows = [
+        REQUEST.format(number=number, error="'timeout'" if number == 2 else "null") for number in range(1, requests + 1)
+    ]
+    _write(path / "requests.parquet", "requests", rows)
+    _write(path / "segments.parquet", "segments", [])
+    _write(path / "statements.parquet", "statements", [])
+    _write(path / "processes.parquet", "processes", ["'h', 'i', 1, 0, '3.11', '{}', 3, 2, 0"])
+    return path
+
+
+def _write(path: Path, table: str, rows: list[str]) -> None:
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(EMPTY[table])
+        for row in rows:
+            connection.execute(f"insert into {table} values ({row})")
+        connection.table(table).write_parquet(str(path))
