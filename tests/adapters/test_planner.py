@@ -24,6 +24,7 @@ from rung.adapters.cluster import Cluster
 from rung.adapters.planner import DatabasePlanner
 from rung.adapters.postgres import explain, looking
 from rung.ports import Describe, Explain, Index, IndexColumn, Plan, Promise, Server, ServerFacts, Unavailable, WhatIf
+from rung.steps.take import create_index
 
 # Skewed on purpose: few customers have most orders, and dates come in order of id.
 SHOP = """
@@ -118,10 +119,11 @@ def test_the_promise_is_what_the_built_index_does(
     keys = tuple(IndexColumn(name.rstrip("-"), name.endswith("-")) for name in columns.split())
     promise = planner.what_if(WhatIf(statement, Index("public", table, keys)))
     assert isinstance(promise, Promise), promise
-    on = ", ".join(key.name + (" desc" if key.descending else "") for key in keys)
 
     with psycopg.connect(shop) as connection:
-        connection.execute(sql.SQL(f"create index really on {table} ({on})"))
+        connection.execute(
+            create_index(Index("public", table, keys), "really").sql.replace("CONCURRENTLY ", "").encode()
+        )
         size = connection.execute("select pg_relation_size('really')").fetchone()
         real = explain(connection, statement)
         connection.rollback()

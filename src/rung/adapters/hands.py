@@ -34,6 +34,7 @@ from rung.units import show_bytes, show_count, show_seconds, show_share
 PROGRESS_EVERY_S = 0.5
 WAIT_EVERY_S = 1.0
 CANCEL_EVERY_S = 1.0
+CANCEL_TIMEOUT_S = 10.0
 CLEAN_UP_S_MAX = 30  # an open transaction that held the build up holds the drop of its leftover up as well
 BUILD_SETTINGS = "-c statement_timeout=0 -c lock_timeout={lock_timeout_s:.3f}s -c application_name=rung"
 
@@ -129,25 +130,30 @@ class RepositoryHands:
                     return Applied(already=True, took_s=0.0, size_bytes=state.size_bytes)
             self._meet_old_transactions(connection, say=say, wait=wait)
             began_s = monotonic_s()
-            try:
-                if state is not None:
-                    say(f"dropping an invalid leftover of an earlier build: {name}")
-                    _drop(connection, index.schema, name)
-                self._run(connection, statement, say=say)
-                state = _state(connection, index.schema, name)
-                if state is None or not state.valid:
-                    raise BuildFailed(statement.sql, "it ended without a valid index", left="")
-            except BaseException as problem:
-                with _interrupts_later():
-                    left = self._left_after(connection, index, name, problem, say=say)
-                if isinstance(problem, psycopg.errors.InsufficientPrivilege):
+            build = _Build(connection, statement)
+            with _one_interrupt() as interrupts:
+                try:
+                    if state is not None:
+                        say(f"dropping an invalid leftover of an earlier build: {name}")
+                        _drop(connection, index.schema, name)
+                    with interrupts.held():
+                        build.start()
+                    self._watch(build, say=say)
+                    state = _state(connection, index.schema, name)
+                    if state is None or not state.valid:
+                        raise BuildFailed(statement.sql, "it ended without a valid index", left="")
+                except BaseException as problem:
+                    with interrupts.held():
+                        build.stop()
+                        left = self._left_after(connection, index, name, problem, say=say)
+                    if isinstance(problem, psycopg.errors.InsufficientPrivilege):
+                        raise
+                    if isinstance(problem, psycopg.Error):
+                        raise BuildFailed(statement.sql, first_line(problem), left=left) from problem
+                    if isinstance(problem, BuildFailed):
+                        raise BuildFailed(statement.sql, problem.problem, left=left) from None
+                    say(left)
                     raise
-                if isinstance(problem, psycopg.Error):
-                    raise BuildFailed(statement.sql, first_line(problem), left=left) from problem
-                if isinstance(problem, BuildFailed):
-                    raise BuildFailed(statement.sql, problem.problem, left=left) from None
-                say(left)
-                raise
             return Applied(already=False, took_s=monotonic_s() - began_s, size_bytes=state.size_bytes)
 
     def drop_index(self, schema: str, name: str, statement: Statement) -> None:
@@ -189,65 +195,25 @@ class RepositoryHands:
                 say(f"waiting for open transactions: {'; '.join(found)}")
             sleep(WAIT_EVERY_S)
 
-    def _run(self, connection: psycopg.Connection[Any], statement: Statement, *, say: Say) -> None:
+    def _watch(self, build: _Build, *, say: Say) -> None:
         """
-        Run the build in a thread of its own, so that a Ctrl-C reaches us and not the middle of libpq.
-        """
-        failed: list[BaseException] = []
-        unwanted = threading.Event()
-
-        def build() -> None:
-            try:
-                if not unwanted.is_set():
-                    connection.execute(statement.sql.encode())
-            except BaseException as problem:  # handed over to the caller's thread below
-                failed.append(problem)
-
-        thread = threading.Thread(target=build, daemon=True)
-        try:
-            with _interrupts_later():
-                thread.start()
-            self._watch(thread, connection.info.backend_pid, say=say)
-        except BaseException:
-            unwanted.set()
-            with _interrupts_later():
-                self._stop(connection, thread)
-            raise
-        if failed:
-            raise failed[0]
-
-    def _watch(self, thread: threading.Thread, pid: int, *, say: Say) -> None:
-        """
-        Tell the progress until *thread* ends. A build goes on when nobody can watch it.
+        Tell the progress until *build* ends. It goes on when nobody can watch it.
         """
         told = ""
         try:
             with self._connected() as watcher:
-                while thread.is_alive():
-                    thread.join(PROGRESS_EVERY_S)
-                    line = _progress(watcher, pid)
+                while not build.ended(PROGRESS_EVERY_S):
+                    line = _progress(watcher, build.pid)
                     if line and line != told:
                         say(line)
                         told = line
         except (psycopg.Error, RungError) as problem:
-            if thread.is_alive():
+            if not build.ended(0.0):
                 say(f"building; its progress cannot be told ({first_line(problem)})")
-        while thread.is_alive():
-            thread.join(PROGRESS_EVERY_S)
-
-    def _stop(self, connection: psycopg.Connection[Any], thread: threading.Thread) -> None:
-        """
-        Have the server end the build, and wait until it has.
-        """
-        while thread.is_alive():
-            # Again and again: a cancellation that comes before the statement does nothing.
-            try:
-                connection.cancel_safe(timeout=CANCEL_EVERY_S * 10)
-            except psycopg.Error:
-                # The server cannot be reached: it ends the build, or completes it, without us.
-                connection.close()
-                return
-            thread.join(CANCEL_EVERY_S)
+        while not build.ended(PROGRESS_EVERY_S):
+            pass
+        if build.problem is not None:
+            raise build.problem
 
     def _left_after(
         self, connection: psycopg.Connection[Any], index: Index, name: str, problem: BaseException, *, say: Say
@@ -274,22 +240,88 @@ class RepositoryHands:
             return f"An invalid index {name} may be left on {address(self.dsn)} ({reason}); drop it: {again}"
 
 
+class _Build:
+    """
+    The statement, run in a thread of its own, so that a Ctrl-C reaches us and not the middle of libpq.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], statement: Statement) -> None:
+        self.pid = connection.info.backend_pid
+        self.problem: BaseException | None = None
+        self._connection, self._statement = connection, statement
+        self._thread = threading.Thread(target=self._execute, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _execute(self) -> None:
+        try:
+            self._connection.execute(self._statement.sql.encode())
+        except BaseException as problem:  # handed over to the caller's thread by _watch
+            self.problem = problem
+
+    def ended(self, within_s: float) -> bool:
+        self._thread.join(within_s)
+        return not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """
+        Have the server end the build, and wait until it has.
+        """
+        while self._thread.is_alive():
+            # Again and again: a cancellation that comes before the statement does nothing.
+            try:
+                self._connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)
+            except psycopg.Error:
+                # The server cannot be reached: it ends the build, or completes it, without us.
+                self._connection.close()
+                return
+            self._thread.join(CANCEL_EVERY_S)
+
+
+class _Interrupts:
+    """
+    Lets the first Ctrl-C through, and none while what is half done would otherwise stay half done.
+    """
+
+    def __init__(self) -> None:
+        self._before = signal.getsignal(signal.SIGINT)
+        self._came: list[tuple[int, FrameType | None]] = []
+        self._let_through = False
+        self._held = False
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._came.append((number, frame))
+        if not self._held:
+            self.let_through()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+            self.let_through()
+
+    def let_through(self) -> None:
+        if self._came and not self._let_through and callable(self._before):
+            self._let_through = True
+            self._before(*self._came[0])
+
+
 @contextmanager
-def _interrupts_later() -> Iterator[None]:
-    """
-    Hold a Ctrl-C back until the block has ended: what is half done would otherwise stay half done.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals reach the main thread only
+def _one_interrupt() -> Iterator[_Interrupts]:
+    interrupts = _Interrupts()
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield interrupts  # signals reach the main thread only; who ignores them is not to be interrupted
         return
-    came: list[tuple[int, FrameType | None]] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    signal.signal(signal.SIGINT, interrupts.on_signal)
     try:
-        yield
+        yield interrupts
     finally:
         signal.signal(signal.SIGINT, before)
-        if came and callable(before):
-            before(*came[0])
 
 
 def _holds(path: Path, content: bytes) -> bool:
