@@ -13,9 +13,10 @@ Not here  which adapter fulfils which port (wire.py), words for people (surfaces
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from rung.clock import now_s
 from rung.config import Settings
 from rung.ports import (
     Answers,
@@ -132,16 +133,20 @@ class Loop:
         """
         Write the change's files and its entry in the ledger; the database is not touched.
         """
-        change = self._change(quote)
+        change, entries = self._change(quote), self.entries()
         self.ports.hands.write(change.files)
-        self._write(ledger.taken(self.entries(), finding, quote))
+        self._write(ledger.taken(entries, finding, quote, at_s=now_s()))
         return change
 
     def apply(self, change: Change, *, say: Say, wait: bool) -> Applied:
         """
-        Run the change against the database.
+        Run the change against the database; a recording from now on is one after it.
         """
-        return self.ports.hands.build_index(change.build.index, change.build.name, change.statement, say=say, wait=wait)
+        build = change.build
+        applied = self.ports.hands.build_index(build.index, build.name, change.statement, say=say, wait=wait)
+        if not applied.already:
+            self._write(replace(ledger.newest(self.entries(), change.move), taken_s=now_s()))
+        return applied
 
     def taken(self, move: str | None) -> Change:
         """
@@ -154,6 +159,7 @@ class Loop:
         Take the change back.
         """
         self.ports.hands.drop_index(change.build.index.schema, change.build.name, change.undo)
+        self._write(ledger.undone(ledger.newest(self.entries(), change.move)))
 
     def confirm(self, before: str, after: str, *, move: str | None = None) -> Verdict:
         """

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rung import config
+from rung.clock import stamp
 from rung.config import Settings
 from rung.errors import BadFile, BadValue, DatabaseNotGiven, ExtraMissing, LedgerError
 
@@ -114,14 +115,17 @@ class Workplace:
         from rung.adapters.recordings import find_recording, folder_of, manifest_of, names
         from rung.steps import ledger
 
-        before = Path(find_recording(self.data, ledger.newest(loop.entries(), move).before)).name
-        later = [name for name in names(self.data) if name > before]
+        entry = ledger.newest(loop.entries(), move)
+        before = Path(find_recording(self.data, entry.before)).name
+        # Names begin with the second in which a recording began.
+        later = [name for name in names(self.data) if name >= stamp(entry.taken_s) and name != before]
         # One that goes on holds half of the traffic; the newest that ended is the one to judge by.
         ended = [name for name in later if manifest_of(folder_of(self.data, name)).get("sealed")]
         if not ended:
             raise LedgerError(
-                f"there is no recording after {before}" + (f" that has ended ({later[-1]} has not)" if later else ""),
-                why="It was made before the change; the number after it is not known yet.",
+                f"there is no recording after {entry.quote.name} was taken"
+                + (f" that has ended ({later[-1]} has not)" if later else ""),
+                why=f"{before} was made before the change; the number after it is not known yet.",
                 steps=(
                     ("Stop the recorded app (Ctrl-C), then", "rung confirm")
                     if later

@@ -19,7 +19,6 @@ from rung.frames import FORMAT
 from rung.ports import Manifest, RecordingFacts, Rows
 
 OLDEST, OLD, NEW = "2026-11-21T10-00-00Z-app", "2026-11-22T10-00-00Z-app", "2026-11-23T10-00-00Z-app2"
-REQUEST = "'h', 'i', 1, {number}, '/orders', 'GET', 200, {number}, null, 0.25, null, false, {error}"
 
 
 def test_a_sealed_recording_is_read(tmp_path: Path) -> None:
@@ -47,7 +46,7 @@ def test_null_is_nan_or_nothing(tmp_path: Path) -> None:
 def test_the_parts_of_an_unsealed_one_are_read(tmp_path: Path) -> None:
     path = _folder(tmp_path / OLD, sealed=False)
     for part in (1, 2):
-        _write(path / f"requests-{part:06d}.parquet", "requests", [REQUEST.format(number=part, error="null")])
+        _write(path / f"requests-{part:06d}.parquet", "requests", [_request(part)])
     (path / ".requests-000003.parquet.part").write_bytes(b"half")
 
     recording = ParquetRecording(path)
@@ -181,6 +180,10 @@ def test_nothing_outside_the_recording_can_be_reached(tmp_path: Path, statement:
     assert {"outside.csv", "recordings"} == {entry.name for entry in tmp_path.iterdir()}
 
 
+def _request(number: int, error: str | None = None) -> tuple[Any, ...]:
+    return ("h", "i", 1, number, "/orders", "GET", 200, number, None, 0.25, None, False, error)
+
+
 def _folder(path: Path, *, sealed: bool, format: int = FORMAT) -> Path:
     path.mkdir(parents=True)
     manifest: Mapping[str, Any] = {"format": format, "rung": "9.9", "sealed": sealed}
@@ -190,19 +193,17 @@ def _folder(path: Path, *, sealed: bool, format: int = FORMAT) -> Path:
 
 def _sealed(path: Path, *, requests: int, format: int = FORMAT) -> Path:
     _folder(path, sealed=True, format=format)
-    rows = [
-        REQUEST.format(number=number, error="'timeout'" if number == 2 else "null") for number in range(1, requests + 1)
-    ]
+    rows = [_request(number, "timeout" if number == 2 else None) for number in range(1, requests + 1)]
     _write(path / "requests.parquet", "requests", rows)
     _write(path / "segments.parquet", "segments", [])
     _write(path / "statements.parquet", "statements", [])
-    _write(path / "processes.parquet", "processes", ["'h', 'i', 1, 0, '3.11', '{}', 3, 2, 0"])
+    _write(path / "processes.parquet", "processes", [("h", "i", 1, 0, "3.11", "{}", 3, 2, 0)])
     return path
 
 
-def _write(path: Path, table: str, rows: list[str]) -> None:
+def _write(path: Path, table: str, rows: list[tuple[Any, ...]]) -> None:
     with duckdb.connect(":memory:") as connection:
         connection.execute(EMPTY[table])
         for row in rows:
-            connection.execute(f"insert into {table} values ({row})")
+            connection.table(table).insert(row)
         connection.table(table).write_parquet(str(path))

@@ -249,26 +249,30 @@ class _Build:
         self.pid = connection.info.backend_pid
         self.problem: BaseException | None = None
         self._connection, self._statement = connection, statement
-        self._thread = threading.Thread(target=self._execute, daemon=True)
+        # Not Thread.is_alive: a Ctrl-C during a join has Python 3.11 take a running thread for an ended one.
+        self._idle = threading.Event()
+        self._idle.set()
 
     def start(self) -> None:
-        self._thread.start()
+        self._idle.clear()
+        threading.Thread(target=self._execute, daemon=True).start()
 
     def _execute(self) -> None:
         try:
             self._connection.execute(self._statement.sql.encode())
         except BaseException as problem:  # handed over to the caller's thread by _watch
             self.problem = problem
+        finally:
+            self._idle.set()
 
     def ended(self, within_s: float) -> bool:
-        self._thread.join(within_s)
-        return not self._thread.is_alive()
+        return self._idle.wait(within_s)
 
     def stop(self) -> None:
         """
         Have the server end the build, and wait until it has.
         """
-        while self._thread.is_alive():
+        while not self._idle.is_set():
             # Again and again: a cancellation that comes before the statement does nothing.
             try:
                 self._connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)
@@ -276,7 +280,7 @@ class _Build:
                 # The server cannot be reached: it ends the build, or completes it, without us.
                 self._connection.close()
                 return
-            self._thread.join(CANCEL_EVERY_S)
+            self._idle.wait(CANCEL_EVERY_S)
 
 
 class _Interrupts:

@@ -2,7 +2,7 @@
 Confirm: did the number move, not move, or get worse?
 
 Two recordings of the same arrivals are compared in pairs: both are cut into the same blocks of time,
-and the interval comes from resampling pairs of blocks, so that drift of the machine is inside it.
+and the interval comes from resampling pairs of blocks, so that drift within the runs is inside it.
 Recordings of different arrivals are compared as windows: blocks of each are drawn by themselves, and
 only where the traffic is alike.
 
@@ -27,13 +27,14 @@ from rung.units import show_count, show_seconds, show_share
 
 MOVED, NOT_MOVED, WORSE, TOO_LITTLE = "moved", "not_moved", "worse", "too_little_data"
 
-BLOCKS_MIN = 6
-BLOCKS_MAX = 12
+# Few and long: a machine's mood lasts for seconds, and blocks shorter than it would pass it off as a change
+# (`python -m benchmarks.confirm` counts how often).
+BLOCKS = 6
 BLOCK_MIN_S = 3.0
 RESAMPLES = 2000
-PAIRED_EFFECT_MIN = 0.03
-WINDOW_EFFECT_MIN = 0.05
-# Without a prediction to test, a change of this much must be excluded before "not moved" is said.
+# Two runs one after the other differ by what the machine did meanwhile, which no interval within them shows.
+EFFECT_MIN = 0.2
+# A change of this much must be excluded before "not moved" is said, unless a larger one was promised.
 EFFECT_OF_INTEREST = 0.25
 PAIRED_SHARE_MIN = 0.95
 ARRIVAL_GRID_S = 1e-3
@@ -41,8 +42,8 @@ ARRIVAL_GRID_S = 1e-3
 ALIGNED_BY, ALIGNED_FIRST = 200, 6
 RATE_RATIO_MAX = 1.15
 
-# Two-sided 95 % quantiles of Student's t for 5 to 11 degrees of freedom: few blocks, honest tails.
-STUDENT_T = {5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 11: 2.201}
+# Two-sided 95 % quantile of Student's t for BLOCKS - 1 = 5 degrees of freedom: few blocks, honest tails.
+STUDENT_T = 2.571
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +105,14 @@ def confirm(before: Profile, after: Profile, goal: Goal, quote: Quote | None) ->
     sides = (_side(before, route, percent), _side(after, route, percent))
     promised = quote.ratio if quote is not None else None
     paired = are_pairs(before, after)
-    blocks = _block_count(before, after)
-    shortage_s = _shortage_s(before, after, sides, blocks, requests_min(percent))
+    shortage_s = _shortage_s(before, after, sides, requests_min(percent))
     ratio, verdict, needed_s = None, TOO_LITTLE, shortage_s
     if shortage_s is None and (paired or _alike(before, after, route)):
-        ratio = _ratio(before, after, route, percent, blocks=blocks, paired=paired)
-        verdict, needed_s = _judged(ratio, promised, before.lasted_s, paired=paired)
+        ratio = _ratio(before, after, route, percent, paired=paired)
+        verdict, needed_s = _judged(ratio, promised, before.lasted_s)
+    if _fails_more(sides, goal):
+        # A request that fails at once is fast; nobody wants that.
+        verdict, needed_s = WORSE, None
     return Verdict(
         verdict=verdict,
         route=route,
@@ -118,10 +121,15 @@ def confirm(before: Profile, after: Profile, goal: Goal, quote: Quote | None) ->
         after=sides[1],
         ratio=ratio,
         paired=paired,
-        blocks=blocks,
+        blocks=BLOCKS,
         predicted=promised,
         predicted_s=quote.predicted if quote is not None else None,
-        words=_words(verdict, ratio, sides, needed_s, alike=paired or _alike(before, after, route)),
+        words=(
+            f"Worse: {show_share(sides[1].errors_share)} of the requests fail, before it was "
+            f"{show_share(sides[0].errors_share)}."
+            if _fails_more(sides, goal)
+            else _words(verdict, ratio, sides, needed_s, alike=paired or _alike(before, after, route))
+        ),
         side_effects=_side_effects(before, after, goal, route, sides),
         needed_s=needed_s,
     )
@@ -188,17 +196,20 @@ def _latency(profile: Profile, route: str) -> tuple[Floats, Floats]:
     return profile.requests.due_s[chosen], profile.requests.latency_s[chosen]
 
 
-def _block_count(before: Profile, after: Profile) -> int:
-    shorter_s = min(before.lasted_s, after.lasted_s)
-    return min(BLOCKS_MAX, int(shorter_s / BLOCK_MIN_S))
+def _fails_more(sides: tuple[Side, Side], goal: Goal) -> bool:
+    return sides[1].errors_share > max(goal.errors_share, 2 * sides[0].errors_share)
 
 
-def _shortage_s(before: Profile, after: Profile, sides: tuple[Side, Side], blocks: int, least: int) -> float | None:
+def _long_enough(before: Profile, after: Profile) -> bool:
+    return min(before.lasted_s, after.lasted_s) >= BLOCKS * BLOCK_MIN_S
+
+
+def _shortage_s(before: Profile, after: Profile, sides: tuple[Side, Side], least: int) -> float | None:
     """
     Return the seconds of traffic that it takes when there is too little, else None.
     """
     # From first arrival to last is a little less than the traffic was sent for.
-    needed_s = [1.2 * BLOCKS_MIN * BLOCK_MIN_S] if blocks < BLOCKS_MIN else []
+    needed_s = [] if _long_enough(before, after) else [1.2 * BLOCKS * BLOCK_MIN_S]
     for profile, side in zip((before, after), sides, strict=True):
         if side.requests < least:
             needed_s.append(1.2 * profile.lasted_s * least / max(side.requests, 1))
@@ -216,18 +227,18 @@ def _alike(before: Profile, after: Profile, route: str) -> bool:
     return all(max(pair) <= RATE_RATIO_MAX * min(pair) for pair in zip(*rates, strict=True))
 
 
-def _ratio(before: Profile, after: Profile, route: str, percent: int, *, blocks: int, paired: bool) -> Interval:
+def _ratio(before: Profile, after: Profile, route: str, percent: int, *, paired: bool) -> Interval:
     """
     Return after as a share of before, with a 95 % interval over blocks of time.
 
     The spread of the logarithm over resampled blocks, times Student's t for that many blocks.
     """
     generator = np.random.Generator(np.random.PCG64(2))
-    cut = [_blocks(*_latency(profile, route), profile.lasted_s, blocks) for profile in (before, after)]
+    cut = [_blocks(*_latency(profile, route), profile.lasted_s) for profile in (before, after)]
     logs = []
     for _ in range(RESAMPLES):
-        picks = generator.integers(0, blocks, blocks)
-        others = picks if paired else generator.integers(0, blocks, blocks)
+        picks = generator.integers(0, BLOCKS, BLOCKS)
+        others = picks if paired else generator.integers(0, BLOCKS, BLOCKS)
         old, new = (
             np.concatenate([side[pick] for pick in chosen]) for side, chosen in zip(cut, (picks, others), strict=True)
         )
@@ -235,26 +246,25 @@ def _ratio(before: Profile, after: Profile, route: str, percent: int, *, blocks:
             logs.append(math.log(percentile(new, percent) / percentile(old, percent)))
     middle = math.log(percentile(np.concatenate(cut[1]), percent) / percentile(np.concatenate(cut[0]), percent))
     # A bootstrap over n blocks is too narrow by (n - 1) / n in its variance.
-    spread = float(np.std(logs)) * math.sqrt(blocks / (blocks - 1)) * STUDENT_T[blocks - 1]
+    spread = float(np.std(logs)) * math.sqrt(BLOCKS / (BLOCKS - 1)) * STUDENT_T
     return Interval(math.exp(middle), math.exp(middle - spread), math.exp(middle + spread))
 
 
-def _blocks(due_s: Floats, latency_s: Floats, lasted_s: float, count: int) -> list[Floats]:
-    edges = np.linspace(0, lasted_s, count + 1)[1:-1]
+def _blocks(due_s: Floats, latency_s: Floats, lasted_s: float) -> list[Floats]:
+    edges = np.linspace(0, lasted_s, BLOCKS + 1)[1:-1]
     block = np.searchsorted(edges, due_s, side="right")
-    return [latency_s[block == number] for number in range(count)]
+    return [latency_s[block == number] for number in range(BLOCKS)]
 
 
-def _judged(ratio: Interval, promised: Interval | None, lasted_s: float, *, paired: bool) -> tuple[str, float | None]:
+def _judged(ratio: Interval, promised: Interval | None, lasted_s: float) -> tuple[str, float | None]:
     """
     Return the verdict, and the seconds of traffic needed where the interval leaves it open.
     """
-    least = PAIRED_EFFECT_MIN if paired else WINDOW_EFFECT_MIN
-    if ratio.high < 1 and ratio.value <= 1 - least:
+    if ratio.high < 1 and ratio.value <= 1 - EFFECT_MIN:
         return MOVED, None
-    if ratio.low > 1 and ratio.value >= 1 + least:
+    if ratio.low > 1 and ratio.value >= 1 / (1 - EFFECT_MIN):
         return WORSE, None
-    # The interval holds 1.  If it also holds what was promised (or a change that would matter), the
+    # The interval holds 1, or nearly.  If it also holds what was promised (or a change that would matter), the
     # recordings cannot tell the two apart, and "not moved" would be a guess.
     wanted = min(promised.value if promised is not None else 1.0, 1 - EFFECT_OF_INTEREST)
     if ratio.low > wanted:
@@ -279,12 +289,19 @@ def _words(
             f"; about {show_seconds(needed_s)} of the same traffic would." if needed_s else "."
         )
     assert ratio is not None
+    if verdict == MOVED and ratio.value > 2 / 3:
+        return (
+            f"Moved: {show_share(1 - ratio.value)} less ({show_share(1 - ratio.high)} to {show_share(1 - ratio.low)})."
+        )
     if verdict == MOVED:
         return f"Moved: {1 / ratio.value:.1f} times faster ({1 / ratio.high:.1f} to {1 / ratio.low:.1f})."
     if verdict == WORSE:
         return f"Worse: {ratio.value:.1f} times slower ({ratio.low:.1f} to {ratio.high:.1f})."
     between = f"({show_share(ratio.low)} to {show_share(ratio.high)})"
-    return f"Not moved: the number is {show_share(ratio.value)} of what it was {between}."
+    told = f"Not moved: the number is {show_share(ratio.value)} of what it was {between}"
+    if ratio.low <= 1 <= ratio.high:
+        return f"{told}."
+    return f"{told}; two runs one after the other differ by that much on their own."
 
 
 def _side_effects(before: Profile, after: Profile, goal: Goal, route: str, sides: tuple[Side, Side]) -> tuple[str, ...]:
@@ -293,17 +310,16 @@ def _side_effects(before: Profile, after: Profile, goal: Goal, route: str, sides
     """
     told = []
     old = {number.route: number for number in route_numbers(before, goal) if number.judged}
-    blocks = _block_count(before, after)
     paired = are_pairs(before, after)
     for number in route_numbers(after, goal):
-        if number.route == route or not number.judged or number.route not in old or blocks < BLOCKS_MIN:
+        if number.route == route or not number.judged or number.route not in old:
             continue
-        if not paired and not _alike(before, after, number.route):
+        if not _long_enough(before, after) or not (paired or _alike(before, after, number.route)):
             continue
-        ratio = _ratio(before, after, number.route, goal.percentile, blocks=blocks, paired=paired)
-        if ratio.low > 1 + WINDOW_EFFECT_MIN:
+        ratio = _ratio(before, after, number.route, goal.percentile, paired=paired)
+        if ratio.low > 1 and ratio.value >= 1 / (1 - EFFECT_MIN):
             was, became = old[number.route].at_percentile_s, number.at_percentile_s
             told.append(f"{number.route} got slower: {show_seconds(was)} → {show_seconds(became)}")
-    if sides[1].errors_share > max(goal.errors_share, 2 * sides[0].errors_share):
+    if _fails_more(sides, goal):
         told.append(f"errors: {show_share(sides[0].errors_share)} → {show_share(sides[1].errors_share)}")
     return tuple(told)

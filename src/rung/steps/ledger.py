@@ -24,7 +24,7 @@ from rung.steps.find.finding import Finding
 from rung.steps.price.quote import Quote
 from rung.steps.take import file_stem
 
-OPEN, DECLINED = "open", "declined"
+OPEN, UNDONE = "open", "undone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class Entry:
         number: Its place in the ledger, from 1.
         bottleneck: The seam, and a line that says what is there.
         before: The recording that the quote was made from.
-        state: open (taken, not confirmed yet), or the verdict.
+        taken_s: When it was taken (applied, where rung did that), seconds since the epoch.
+        state: open (taken, not confirmed yet), undone, or the verdict.
         quote: The price as it was when it was taken.
         verdict: None until confirmed.
     """
@@ -44,6 +45,7 @@ class Entry:
     number: int
     bottleneck: str
     before: str
+    taken_s: float
     state: str
     quote: Quote
     verdict: Verdict | None = None
@@ -56,17 +58,20 @@ class Entry:
         return f"{self.number:04}-{file_stem(self.quote.name)}.toml"
 
 
-def taken(entries: list[Entry], finding: Finding, quote: Quote) -> Entry:
+def taken(entries: list[Entry], finding: Finding, quote: Quote, *, at_s: float) -> Entry:
     """
-    Return the entry of taking *quote*: the open one of that move, or a new one behind the last.
+    Return the entry of taking *quote*: the one that stands for it already, or a new one behind the last.
     """
     for entry in entries:
-        if entry.quote.name == quote.name and entry.state == OPEN:
-            return replace(entry, quote=quote, before=finding.recording)
+        if entry.quote.name == quote.name and entry.state != UNDONE:
+            if entry.before == finding.recording:
+                return entry
+            if entry.state == OPEN:
+                return replace(entry, quote=quote, before=finding.recording)
     suspect = finding.bottleneck
     what = f"{suspect.part.seam}: {suspect.statement or suspect.part.name}" if suspect is not None else "nothing"
     number = max((entry.number for entry in entries), default=0) + 1
-    return Entry(number=number, bottleneck=what, before=finding.recording, state=OPEN, quote=quote)
+    return Entry(number=number, bottleneck=what, before=finding.recording, taken_s=at_s, state=OPEN, quote=quote)
 
 
 def confirmed(entry: Entry, verdict: Verdict) -> Entry:
@@ -74,6 +79,13 @@ def confirmed(entry: Entry, verdict: Verdict) -> Entry:
     Return *entry* with what became of it.
     """
     return replace(entry, verdict=verdict, state=verdict.verdict)
+
+
+def undone(entry: Entry) -> Entry:
+    """
+    Return *entry* as taken back; a verdict that it has stays.
+    """
+    return replace(entry, state=UNDONE)
 
 
 def to_tree(entry: Entry) -> dict[str, Any]:
@@ -126,7 +138,8 @@ def speaking_of(entries: list[Entry], before: str, move: str | None) -> Entry | 
     """
     if move is not None:
         return newest(entries, move)
-    of_it = [entry for entry in entries if entry.before == before]
+    name = before.rstrip("/").rsplit("/", 1)[-1]
+    of_it = [entry for entry in entries if entry.before == name]
     return max(of_it, key=lambda entry: entry.number, default=None)
 
 

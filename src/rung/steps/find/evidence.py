@@ -29,6 +29,7 @@ from rung.units import show_bytes, show_count, show_seconds, show_share
 
 EXEMPLARS = 2
 OTHER_SHARE_TOLD = 0.10
+DROPPED_SHARE_TRUSTED = 0.01
 
 
 def numbers_of(profile: Profile, trial: Trial, suspect: Suspect) -> tuple[Evidence, ...]:
@@ -48,6 +49,8 @@ def numbers_of(profile: Profile, trial: Trial, suspect: Suspect) -> tuple[Eviden
     if suspect.part in profile.parts:
         segments = profile.segments
         met = segments.part == profile.parts.index(suspect.part)
+        of_route = met & (profile.requests.route[segments.request] == profile.routes.index(trial.route))
+        met = of_route if of_route.any() else met
         calls = int(segments.calls[met].sum())
         users = len(np.unique(segments.request[met]))
         median_s = float(np.median(segments.own_s[met] / segments.calls[met]))
@@ -98,7 +101,7 @@ def reading_of(plan: Plan, table: Table, kept: float | None) -> Evidence:
     if "Seq Scan" in node.kind:
         reading = f"reads all {show_count(table.rows)} rows of {table.name}{result}"
     else:
-        reading = f"reads {table.name} ({show_count(table.rows)} rows){result}"
+        reading = f"finds its rows in {table.name} ({show_count(table.rows)}){result}"
     how = f"{node.kind.lower()}{f' by {node.index}' if node.index else ''}, {show_bytes(table.size_bytes)}"
     return Evidence("plan", f"{reading}: {how}, planner's cost {show_count(plan.cost)}", figures)
 
@@ -154,11 +157,16 @@ def notes_on(profile: Profile, goal: Goal, routes: tuple[RouteNumber, ...]) -> t
         least = requests_min(goal.percentile)
         notes.append(f"Above the goal, but with too few requests to be judged (fewer than {least}, or 1 %): {names}.")
     if facts.dropped:
-        notes.append(f"{show_count(facts.dropped)} requests were dropped by the recorder and are missing here.")
+        share = facts.dropped / (facts.dropped + len(profile.requests))
+        doubt = ", so these numbers are not to be trusted" if share > DROPPED_SHARE_TRUSTED else ""
+        notes.append(
+            f"{show_count(facts.dropped)} requests ({show_share(share)}) were dropped by the recorder "
+            f"and are missing here{doubt}."
+        )
     if facts.failures:
         notes.append(f"{show_count(facts.failures)} errors inside the recorder; the app was not touched by them.")
     if not facts.sealed:
-        notes.append("The recorder was ended before its time; what it had written until then is read.")
+        notes.append("It is not sealed: still running, or its recorder was killed. What was written until now is read.")
     failed = float((profile.requests.status >= 500).mean())
     if failed > goal.errors_share:
         notes.append(f"{show_share(failed)} of the requests failed; the goal allows {show_share(goal.errors_share)}.")
