@@ -345,6 +345,7 @@ entries = st.builds(
     number=st.integers(1, 9999),
     bottleneck=texts,
     before=texts,
+    taken_s=figures,
     state=st.sampled_from([OPEN, MOVED, NOT_MOVED, WORSE, TOO_LITTLE]),
     quote=quotes,
     verdict=st.none() | verdicts,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rung.adapters.answers import AnswerFile
-from rung.adapters.ledger import LedgerFolder, text_of
+from rung.adapters.ledger import LedgerFolder
 from rung.adapters.recordings import ParquetRecording, folder_of
 from rung.config import Settings
 from rung.loop import Look, Loop, Ports
@@ -74,7 +74,6 @@ def loop_over(folder: Path, planner: object, hands: object = None) -> Loop:
         planner=planner,  # type: ignore[arg-type]
         hands=hands or Noted(),  # type: ignore[arg-type]
         ledger=LedgerFolder(folder / "ledger"),
-        text_of=text_of,
     )
     return Loop(ports=ports, moves=(IndexMove(),), settings=SETTINGS)
 

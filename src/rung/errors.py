@@ -6,6 +6,7 @@ Every error that rung tells a person, as one tree.
     │   ├── UnknownName             a command, setting or move that does not exist; did you mean
     │   ├── BadValue                a setting or flag with a value of the wrong kind or unit
     │   ├── BadFile                 a file that the person wrote and that cannot be read
+    │   ├── FileUnwritable          a file for the person's repository that cannot be written
     │   └── ExtraMissing            a part that is not installed, with the pip line
     ├── RecordingError              a recording that cannot be read
     │   ├── RecordingMissing        there is none
@@ -125,6 +126,22 @@ class BadFile(UsageError):
             f"cannot use {path}: {problem}",
             why="rung does not guess at the rest of a file that it cannot read as a whole.",
             steps=(("Mend the file, then look again", see),),
+        )
+
+
+class FileUnwritable(UsageError):
+    """
+    A file for the person's repository cannot be written.
+    """
+
+    code = "file-unwritable"
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(
+            f"cannot write {path}: {problem}",
+            why="Nothing of it was left behind; what was there before is as it was.",
+            steps=(("Make room or give leave, then look again", "rung ledger"),),
         )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rung.clock import now_s
 from rung.config import Settings
@@ -27,7 +27,6 @@ from rung.ports import (
     Recordings,
     Say,
     Step,
-    TextFile,
     Traffic,
     Unavailable,
 )
@@ -52,7 +51,6 @@ class Ports:
     Attributes:
         recording: Opens the recording of that name.
         answers: Opens what was answered about the recording of that name.
-        text_of: Writes an entry's tree as TOML.
     """
 
     recording: Callable[[str], Recordings]
@@ -60,7 +58,6 @@ class Ports:
     planner: Planner
     hands: Hands
     ledger: LedgerFiles
-    text_of: Callable[[dict[str, Any]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +112,7 @@ class Loop:
         return Turn(look, change, applied, verdict, after)
 
     def measure(self, recording: str) -> Profile:
-        """
-        Return what the recording shows.
-        """
+        """Return what the recording shows."""
         return self.ask(measure(), recording)
 
     def look(self, recording: str) -> Look:
@@ -202,4 +197,4 @@ class Loop:
         return take(quote, folder=self.settings.migrations_folder, lock_timeout_s=self.settings.index_lock_timeout_s)
 
     def _write(self, entry: Entry) -> None:
-        self.ports.ledger.write(TextFile(entry.path, self.ports.text_of(ledger.to_tree(entry))))
+        self.ports.ledger.write(entry.file_name, ledger.to_tree(entry))

@@ -399,7 +399,7 @@ class LedgerFiles(Protocol):
         Return all entries in the order of their numbers.
         """
 
-    def write(self, entry: TextFile) -> None:
+    def write(self, name: str, tree: Mapping[str, Any]) -> None:
         """
-        Write one entry whole, or not at all.
+        Write one entry, a tree of TOML's types, whole or not at all.
         """

@@ -145,7 +145,7 @@ class Workplace:
         require(*TOOL_MODULES)
         from rung.adapters.answers import AnswerFile
         from rung.adapters.hands import RepositoryHands
-        from rung.adapters.ledger import LedgerFolder, text_of
+        from rung.adapters.ledger import LedgerFolder
         from rung.adapters.planner import DatabasePlanner
         from rung.adapters.recordings import ParquetRecording, folder_of
         from rung.loop import Loop, Ports
@@ -170,7 +170,6 @@ class Workplace:
                 old_transaction_s=self.settings.index_old_transaction_s,
             ),
             ledger=LedgerFolder(self.folder / self.settings.ledger_folder),
-            text_of=text_of,
         )
         try:
             yield Loop(ports=ports, moves=(IndexMove(),), settings=self.settings)

@@ -40,7 +40,11 @@ def collecting(tmp_path: Path, *more: str, file_bytes_max: int | None = None) ->
     ]  # fmt: skip
     log = (tmp_path / "said").open("wb")
     process = subprocess.Popen(
-        command, pass_fds=(reading,), stdout=subprocess.PIPE, stderr=log, preexec_fn=limited  # noqa: PLW1509 - no threads
+        command,
+        pass_fds=(reading,),
+        stdout=subprocess.PIPE,
+        stderr=log,
+        preexec_fn=limited,  # noqa: PLW1509 - no threads
     )
     os.close(reading)
     try:

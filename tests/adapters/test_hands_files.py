@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rung.adapters.hands import RepositoryHands
-from rung.errors import BadFile
+from rung.errors import FileUnwritable
 from rung.ports import TextFile
 
 
@@ -39,7 +39,7 @@ def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "migrations").write_text("mine")
     hands = RepositoryHands(tmp_path, None, lock_timeout_s=5, old_transaction_s=60)
 
-    with pytest.raises(BadFile, match="cannot be written"):
+    with pytest.raises(FileUnwritable, match="cannot write"):
         hands.write([TextFile("migrations/a.sql", "a")])
     assert "mine" == (tmp_path / "migrations").read_text()
 
@@ -53,7 +53,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path: Path, trouble: str) -> 
     import os, resource, sys
     from pathlib import Path
     from rung.adapters.hands import RepositoryHands
-    from rung.errors import BadFile
+    from rung.errors import FileUnwritable
     from rung.ports import TextFile
 
     if sys.argv[1] == "full":
@@ -65,7 +65,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path: Path, trouble: str) -> 
             os.seteuid(65534)
     try:
         RepositoryHands(Path(), None, lock_timeout_s=5, old_transaction_s=60).write([TextFile("a.sql", "x" * 5000)])
-    except BadFile as problem:
+    except FileUnwritable as problem:
         print(problem.message)
     """
     for path in (folder, *folder.parents[:-1]):
@@ -81,7 +81,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path: Path, trouble: str) -> 
     )
     folder.chmod(0o755)
 
-    assert done.stdout.startswith("cannot use a.sql: it cannot be written ("), done.stderr
+    assert done.stdout.startswith("cannot write a.sql: "), done.stderr
     assert ["a.sql"] == [path.name for path in folder.iterdir()]
     assert "old" == (folder / "a.sql").read_text()
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1000

@@ -86,7 +86,18 @@ class Shop:
         Keep the app up, its command preceded by `rung` and *before*, and yield its URL.
         """
         port = free_port()
-        app = [sys.executable, "-m", "uvicorn", "corner:app", "--app-dir", ".", "--port", str(port), "--log-level", "error"]
+        app = [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "corner:app",
+            "--app-dir",
+            ".",
+            "--port",
+            str(port),
+            "--log-level",
+            "error",
+        ]
         process = subprocess.Popen([sys.executable, "-m", "rung", *before, *app], cwd=self.folder, env=self.environment)
         try:
             wait_until_up(port, process)

@@ -13,8 +13,9 @@ from tests.end_to_end.running import LOAD, Shop
 
 SECONDS = "19s"
 ORDERS = """
-CREATE TABLE orders (id integer PRIMARY KEY, customer_id integer NOT NULL, placed_at timestamptz NOT NULL, total integer,
-                     note text);
+CREATE TABLE orders (
+    id integer PRIMARY KEY, customer_id integer NOT NULL, placed_at timestamptz NOT NULL, total integer, note text
+);
 INSERT INTO orders
 SELECT number, 1 + (number::bigint * 7919) % 5000, now() - number * interval '1 minute', number % 997, repeat('x', 120)
 FROM generate_series(1, 400000) AS number;

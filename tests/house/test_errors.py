@@ -30,6 +30,7 @@ EXAMPLES: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "UsageError": (("what was typed does not fit",), PLAIN),
     "UnknownName": (("command", "fnd"), {"known": ["find", "price"]}),
     "BadValue": (("goal.latency", "fast"), {"expected": "a time such as '300ms'", "where": "rung.toml"}),
+    "FileUnwritable": (("rung/ledger/0001-index.toml", "No space left on device"), {}),
     "BadFile": (("rung.toml", "line 3 has no value"), {}),
     "ExtraMissing": (("duckdb",), {}),
     "RecordingError": (("a recording cannot be read",), PLAIN),

@@ -239,9 +239,7 @@ async def _parts() -> Any:
 
 @pytest.mark.parametrize("how", ["cancelled", "disconnected"])
 def test_a_request_that_nobody_waits_for_is_cancelled(how: str) -> None:
-    done = subprocess.run(
-        [sys.executable, __file__, how], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([sys.executable, __file__, how], capture_output=True, text=True, timeout=60, check=True)
     assert "[('/slowly/{name}', True)] 0" == done.stdout.strip()
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from rung.clock import now_s, stamp
 from rung.surfaces.cli import main
 from tests.scenarios.make import SCENARIOS, recording_name
 from tests.scenarios.shapes import misfits
@@ -127,7 +128,7 @@ def listing(place: Path) -> dict[str, bytes]:
 def test_confirm_compares_with_the_newest_after_the_change(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     brought(place, "unindexed_lookup")
     assert main(["take"]) == 0
-    later = place / ".rung" / "recordings" / "2026-11-18T10-00-00Z-after"
+    later = place / ".rung" / "recordings" / f"{stamp(now_s() + 60)}-after"
     shutil.copytree(HERE / "healthy" / "recordings" / recording_name("healthy"), later)
     capsys.readouterr()
     assert main(["confirm", "--json"]) == 0
@@ -152,7 +153,7 @@ def test_a_recording_is_not_taken_before_it_ended(place: Path, capsys: pytest.Ca
     """
     brought(place, "unindexed_lookup")
     assert main(["take"]) == 0
-    running = place / ".rung" / "recordings" / "2026-11-18T10-00-00Z-running"
+    running = place / ".rung" / "recordings" / f"{stamp(now_s() + 60)}-running"
     shutil.copytree(HERE / "unsealed" / "recordings" / recording_name("unsealed"), running)
     capsys.readouterr()
     assert main(["confirm"]) == 2

@@ -205,4 +205,4 @@ def test_a_reader_is_told_where_latency_starts(queue_known: bool) -> None:
     notes = " ".join(notes_on(made, Goal(95, 0.05, 2.0, 0.01), route_numbers(made, GOAL)))
 
     assert queue_known == ("X-Request-Start" not in notes)
-    assert "3 requests were dropped" in notes and "2 errors inside" in notes and "ended before its time" in notes
+    assert "3 requests (" in notes and "2 errors inside" in notes and "It is not sealed" in notes

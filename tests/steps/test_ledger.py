@@ -7,9 +7,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import tomli_w
 from hypothesis import given, settings
 
-from rung.adapters.ledger import text_of
 from rung.errors import LedgerError
 from rung.ports import TextFile
 from rung.steps import ledger
@@ -19,7 +19,7 @@ from tests.strategies import GOAL, entries, found, profile, quote_of, shop, traf
 
 
 def entry(number: int, **changed: object) -> Entry:
-    return replace(Entry(number, "query: select", "before", OPEN, quote_of()), **changed)
+    return replace(Entry(number, "query: select", "before", 1000.0 + number, OPEN, quote_of()), **changed)
 
 
 @settings(deadline=None)
@@ -28,7 +28,7 @@ def test_an_entry_comes_back_from_its_text(written: Entry) -> None:
     """
     Any entry, written as TOML and read again, is the same entry.
     """
-    assert written == from_text(TextFile(written.path, text_of(to_tree(written))))
+    assert written == from_text(TextFile(written.file_name, tomli_w.dumps(to_tree(written))))
 
 
 @given(written=entries)
@@ -36,7 +36,7 @@ def test_an_entrys_file_is_found_again(written: Entry) -> None:
     """
     The name of every entry's file is one that the ledger's folder takes for an entry.
     """
-    assert is_entry(written.path)
+    assert is_entry(written.file_name)
 
 
 @pytest.mark.parametrize("text", ["number = ", "number = 1\n", "number = 'one'\nbottleneck = 'x'\n"])
@@ -53,15 +53,18 @@ def test_a_broken_file_is_named(text: str) -> None:
 
 def test_taking_a_move_again_goes_on_with_its_open_entry() -> None:
     """
-    A move taken twice before it was confirmed has one entry; once confirmed, the next is a new one.
+    A move taken twice has one entry; from another recording, or after an undo, the next is a new one.
     """
     finding = found(shop())
-    first = taken([], finding, quote_of())
-    again = taken([first], finding, quote_of(cost="1 MB"))
-    later = taken([replace(first, state="moved")], finding, quote_of())
+    first = taken([], finding, quote_of(), at_s=1.0)
+    again = taken([first], finding, quote_of(cost="1 MB"), at_s=2.0)
+    elsewhere = taken([replace(first, before="other")], finding, quote_of(cost="1 MB"), at_s=2.0)
+    later = taken([replace(first, state="moved", before="other")], finding, quote_of(), at_s=2.0)
+    after_undo = taken([ledger.undone(first)], finding, quote_of(), at_s=2.0)
 
-    assert (1, 1, 2) == (first.number, again.number, later.number)
-    assert "1 MB" == again.quote.cost
+    assert first == again
+    assert (1, 1.0, "1 MB") == (elsewhere.number, elsewhere.taken_s, elsewhere.quote.cost)
+    assert [(2, 2.0), (2, 2.0)] == [(entry.number, entry.taken_s) for entry in (later, after_undo)]
     assert first.bottleneck.startswith("query: SELECT * FROM orders")
 
 
@@ -88,6 +91,7 @@ def test_an_entry_speaks_of_its_own_recording_only() -> None:
 
     found_entry = speaking_of(entries_, "before", None)
     assert found_entry is not None and 2 == found_entry.number
+    assert found_entry == speaking_of(entries_, "elsewhere/recordings/before", None)
     assert speaking_of(entries_, "unknown", None) is None
 
 

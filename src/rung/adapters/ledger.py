@@ -9,12 +9,13 @@ Not here  what an entry says (steps/ledger.py)
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from rung.errors import BadFile
+from rung.errors import BadFile, FileUnwritable
 from rung.ports import TextFile
 from rung.steps.ledger import is_entry
 
@@ -31,23 +32,23 @@ class LedgerFolder:
         """
         Return all entries in the order of their numbers; an absent folder is an empty ledger.
         """
-        if not self.folder.is_dir():
+        if not self.folder.exists():
             return []
         try:
             return [_text(path) for path in sorted(self.folder.iterdir()) if is_entry(path.name)]
         except OSError as problem:
             raise BadFile(str(self.folder), str(problem.strerror), see="rung ledger") from None
 
-    def write(self, entry: TextFile) -> None:
+    def write(self, name: str, tree: Mapping[str, Any]) -> None:
         """
         Write one entry whole, or not at all.
         """
-        write_whole(self.folder / entry.path, entry.text)
+        write_whole(self.folder / name, tomli_w.dumps(tree))
 
 
 def _text(path: Path) -> TextFile:
     try:
-        return TextFile(path.name, path.read_text("utf-8"))
+        return TextFile(os.path.relpath(path), path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as problem:
         raise BadFile(str(path), str(problem), see="rung ledger") from None
 
@@ -57,7 +58,7 @@ def write_whole(path: Path, text: str) -> None:
     Write *text* to *path* so that a reader sees the old file or the new one, never half of one.
 
     Raises:
-        BadFile: the folder or the disk does not take it; nothing is left of it.
+        FileUnwritable: the folder or the disk does not take it; nothing is left of it.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -68,11 +69,4 @@ def write_whole(path: Path, text: str) -> None:
         finally:
             beside.unlink(missing_ok=True)
     except OSError as problem:
-        raise BadFile(str(path), f"it cannot be written ({problem.strerror})") from None
-
-
-def text_of(tree: dict[str, Any]) -> str:
-    """
-    Return a tree of TOML's types as TOML, arrays on several lines.
-    """
-    return tomli_w.dumps(tree, multiline_strings=False)
+        raise FileUnwritable(str(path), str(problem.strerror)) from None

@@ -51,7 +51,7 @@ class Entry:
     verdict: Verdict | None = None
 
     @property
-    def path(self) -> str:
+    def file_name(self) -> str:
         """
         Return the entry's file name.
         """

@@ -208,7 +208,7 @@ class Turned:
         Send the same arrivals to the shop again, after the change.
         """
         entry = self.loop.entries()[-1]
-        self.story.say(f"Taken: {entry.quote.what}; written down in the ledger as {entry.path}")
+        self.story.say(f"Taken: {entry.quote.what}; written down in the ledger as {entry.file_name}")
         self.story.chapter("Record the same traffic again      rung record -- uvicorn shop.main:app")
         after = self.shop.record("after")
         _tell_load(self.story, self.shop)
