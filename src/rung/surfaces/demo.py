@@ -217,8 +217,12 @@ class Turned:
 
 def _tell_load(story: Story, shop: SampleShop) -> None:
     from rung.surfaces.load import load_text
+    from rung.surfaces.text import labelled
 
-    story.say(load_text(shop.reports[-1], shop.plan, following=None))
+    report = shop.reports[-1]
+    story.say(load_text(report, shop.plan, following=None))
+    if report.void:
+        story.say(labelled("", "Late starts count as latency; the comparison of before and after is that much less sure."))
 
 
 def _left(folder: Path) -> dict[str, str]:
