@@ -222,7 +222,8 @@ def _tell_load(story: Story, shop: SampleShop) -> None:
     report = shop.reports[-1]
     story.say(load_text(report, shop.plan, following=None))
     if report.void:
-        story.say(labelled("", "Late starts count as latency; the comparison of before and after is that much less sure."))
+        doubt = "Late starts count as latency; the comparison of before and after is that much less sure."
+        story.say(labelled("", doubt))
 
 
 def _left(folder: Path) -> dict[str, str]:

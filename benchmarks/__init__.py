@@ -1,0 +1,3 @@
+"""
+Figures, each made by a command: `python -m benchmarks.NAME [--json] [--quick]`.
+"""
