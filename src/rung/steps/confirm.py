@@ -31,11 +31,11 @@ MOVED, NOT_MOVED, WORSE, TOO_LITTLE = "moved", "not_moved", "worse", "too_little
 # (`python -m benchmarks.confirm` counts how often).
 BLOCKS = 6
 BLOCK_MIN_S = 3.0
-RESAMPLES = 2000
+RESAMPLES = 1000
 # Two runs one after the other differ by what the machine did meanwhile, which no interval within them shows.
 EFFECT_MIN = 0.2
-# A change of this much must be excluded before "not moved" is said, unless a larger one was promised.
-EFFECT_OF_INTEREST = 0.25
+# What must be excluded before "not moved" is said: what was promised, or where nothing was, a halving.
+EFFECT_OF_INTEREST = 0.5
 PAIRED_SHARE_MIN = 0.95
 ARRIVAL_GRID_S = 1e-3
 # Enough first arrivals to tell one offset from another, and to survive the loss of the very first ones.
@@ -266,7 +266,7 @@ def _judged(ratio: Interval, promised: Interval | None, lasted_s: float) -> tupl
         return WORSE, None
     # The interval holds 1, or nearly.  If it also holds what was promised (or a change that would matter), the
     # recordings cannot tell the two apart, and "not moved" would be a guess.
-    wanted = min(promised.value if promised is not None else 1.0, 1 - EFFECT_OF_INTEREST)
+    wanted = min(promised.value, 1 - EFFECT_MIN) if promised is not None else 1 - EFFECT_OF_INTEREST
     if ratio.low > wanted:
         return NOT_MOVED, None
     # The interval must get narrow enough to leave out 1, or what was promised, whichever is farther away.
