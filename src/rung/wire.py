@@ -158,7 +158,7 @@ class Workplace:
             asked_anew.add(name)
             return AnswerFile(self.data, name, fresh=first)
 
-        planner = DatabasePlanner(self.database, folder=self.data / "planner")
+        planner = DatabasePlanner(self.database)
         ports = Ports(
             recording=lambda name: ParquetRecording(folder_of(self.data, name)),
             answers=answers,

@@ -27,7 +27,7 @@ import pytest
 import sqlalchemy
 
 from rung.adapters import cluster as cluster_module
-from rung.adapters.cluster import Cluster, start
+from rung.adapters.cluster import Cluster, start, start_passing
 from rung.adapters.cluster_home import Account, reachable_binaries, wheel_binaries
 from rung.clock import monotonic_s, sleep
 from rung.errors import ClusterFailed
@@ -148,9 +148,11 @@ def test_stopping_twice_leaves_another_server_alone(tmp_path: Path, temporary: P
 STARTER = """
     import json, os, sys
     from pathlib import Path
-    from rung.adapters.cluster import start
+    from rung.adapters.cluster import start, start_passing
 
-    server = start(Path(sys.argv[1]), settings=json.loads(sys.argv[2]))
+    settings = json.loads(sys.argv[2])
+    passing = sys.argv[3] == "passing"
+    server = start_passing(settings=settings) if passing else start(Path(sys.argv[1]), settings=settings)
     if sys.argv[3] == "fork" and os.fork() == 0:
         server.stop()
         os.close(1)
@@ -175,6 +177,22 @@ def test_the_server_ends_with_a_killed_starter(tmp_path: Path, temporary: Path, 
 
     with start(tmp_path / "server", settings=FAST) as again:
         assert "not properly shut down" not in (again.folder / "server.log").read_text()
+
+
+def test_passing_data_go_with_the_server(tmp_path: Path, temporary: Path) -> None:
+    """
+    What a passing server had is deleted at its end, whether it was stopped or its starter was killed.
+    """
+    with start_passing(settings=FAST) as server:
+        assert [(1,)] == _rows(server, "SELECT 1")
+        assert server.folder.is_dir()
+    assert [] == [left.name for left in temporary.iterdir() if "rung-postgresql" in left.name]
+
+    with _starter(tmp_path / "server", temporary, how="passing") as starter:
+        processes = _told(starter)
+        starter.kill()
+        _wait_until_gone(*processes)
+    assert [] == [left.name for left in temporary.iterdir() if "rung-postgresql" in left.name]
 
 
 def test_a_start_right_after_a_kill_waits_for_the_old_server(tmp_path: Path, temporary: Path) -> None:

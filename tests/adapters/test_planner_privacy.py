@@ -36,7 +36,7 @@ def test_users_values_are_in_no_answer(database: str, tmp_path: Path) -> None:
     answers = AnswerFile(tmp_path, "one", fresh=False)
     index = Index("public", "people", (IndexColumn("city"), IndexColumn("id")))
 
-    with _planner(database, tmp_path / "twin") as planner:
+    with _planner(database) as planner:
         for statement in (
             "select * from people where email = $1 and number > $2",
             "select * from people where id = $1 and number > $2 order by city",

