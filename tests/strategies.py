@@ -299,8 +299,9 @@ def quote_of(**changed: Any) -> Quote:
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20)
 plain_words = st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=30)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
-figures = st.floats(allow_nan=False, allow_infinity=False, width=64)
-shares = st.floats(0, 1)
+# As a ledger keeps them, to six significant digits.
+figures = st.floats(allow_nan=False, allow_infinity=False, width=64).map(lambda value: float(f"{value:.6g}"))
+shares = st.floats(0, 1).map(lambda value: float(f"{value:.6g}"))
 counts = st.integers(0, 2**63 - 1)
 columns = st.builds(IndexColumn, words, st.booleans())
 indexes = st.builds(Index, words, words, st.lists(columns, min_size=1, max_size=4).map(tuple))
@@ -345,7 +346,7 @@ entries = st.builds(
     number=st.integers(1, 9999),
     bottleneck=texts,
     before=texts,
-    taken_s=figures,
+    taken=texts,
     state=st.sampled_from([OPEN, MOVED, NOT_MOVED, WORSE, TOO_LITTLE]),
     quote=quotes,
     verdict=st.none() | verdicts,

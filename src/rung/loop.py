@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from rung.clock import now_s
+from rung.clock import now_s, stamp
 from rung.config import Settings
 from rung.ports import (
     Answers,
@@ -130,7 +130,7 @@ class Loop:
         """
         change, entries = self._change(quote), self.entries()
         self.ports.hands.write(change.files)
-        self._write(ledger.taken(entries, finding, quote, at_s=now_s()))
+        self._write(ledger.taken(entries, finding, quote, now=stamp(now_s())))
         return change
 
     def apply(self, change: Change, *, say: Say, wait: bool) -> Applied:
@@ -140,7 +140,7 @@ class Loop:
         build = change.build
         applied = self.ports.hands.build_index(build.index, build.name, change.statement, say=say, wait=wait)
         if not applied.already:
-            self._write(replace(ledger.newest(self.entries(), change.move), taken_s=now_s()))
+            self._write(replace(ledger.newest(self.entries(), change.move), taken=stamp(now_s())))
         return applied
 
     def taken(self, move: str | None) -> Change:

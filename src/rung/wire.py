@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rung import config
-from rung.clock import stamp
 from rung.config import Settings
 from rung.errors import BadFile, BadValue, DatabaseNotGiven, ExtraMissing, LedgerError
 
@@ -118,7 +117,7 @@ class Workplace:
         entry = ledger.newest(loop.entries(), move)
         before = Path(find_recording(self.data, entry.before)).name
         # Names begin with the second in which a recording began.
-        later = [name for name in names(self.data) if name >= stamp(entry.taken_s) and name != before]
+        later = [name for name in names(self.data) if name >= entry.taken and name != before]
         # One that goes on holds half of the traffic; the newest that ended is the one to judge by.
         ended = [name for name in later if manifest_of(folder_of(self.data, name)).get("sealed")]
         if not ended:

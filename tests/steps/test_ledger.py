@@ -14,12 +14,13 @@ from rung.errors import LedgerError
 from rung.ports import TextFile
 from rung.steps import ledger
 from rung.steps.confirm import confirm
+from rung.steps.find.finding import Interval
 from rung.steps.ledger import OPEN, Entry, from_text, is_entry, newest, speaking_of, taken, to_tree
 from tests.strategies import GOAL, entries, found, profile, quote_of, shop, traffic
 
 
 def entry(number: int, **changed: object) -> Entry:
-    return replace(Entry(number, "query: select", "before", 1000.0 + number, OPEN, quote_of()), **changed)
+    return replace(Entry(number, "query: select", "before", f"2026-11-23T0{number}", OPEN, quote_of()), **changed)
 
 
 @settings(deadline=None)
@@ -29,6 +30,15 @@ def test_an_entry_comes_back_from_its_text(written: Entry) -> None:
     Any entry, written as TOML and read again, is the same entry.
     """
     assert written == from_text(TextFile(written.file_name, tomli_w.dumps(to_tree(written))))
+
+
+def test_figures_are_written_to_six_digits() -> None:
+    """
+    What a person reviews has no noise in it.
+    """
+    tree = to_tree(entry(1, quote=quote_of(now=Interval(3.2710060701074326, 0.1, 1 / 3))))
+
+    assert {"value": 3.27101, "low": 0.1, "high": 0.333333} == tree["quote"]["now"]
 
 
 @given(written=entries)
@@ -56,15 +66,15 @@ def test_taking_a_move_again_goes_on_with_its_open_entry() -> None:
     A move taken twice has one entry; from another recording, or after an undo, the next is a new one.
     """
     finding = found(shop())
-    first = taken([], finding, quote_of(), at_s=1.0)
-    again = taken([first], finding, quote_of(cost="1 MB"), at_s=2.0)
-    elsewhere = taken([replace(first, before="other")], finding, quote_of(cost="1 MB"), at_s=2.0)
-    later = taken([replace(first, state="moved", before="other")], finding, quote_of(), at_s=2.0)
-    after_undo = taken([ledger.undone(first)], finding, quote_of(), at_s=2.0)
+    first = taken([], finding, quote_of(), now="1")
+    again = taken([first], finding, quote_of(cost="1 MB"), now="2")
+    elsewhere = taken([replace(first, before="other")], finding, quote_of(cost="1 MB"), now="2")
+    later = taken([replace(first, state="moved", before="other")], finding, quote_of(), now="2")
+    after_undo = taken([ledger.undone(first)], finding, quote_of(), now="2")
 
     assert first == again
-    assert (1, 1.0, "1 MB") == (elsewhere.number, elsewhere.taken_s, elsewhere.quote.cost)
-    assert [(2, 2.0), (2, 2.0)] == [(entry.number, entry.taken_s) for entry in (later, after_undo)]
+    assert (1, "1", "1 MB") == (elsewhere.number, elsewhere.taken, elsewhere.quote.cost)
+    assert [(2, "2"), (2, "2")] == [(entry.number, entry.taken) for entry in (later, after_undo)]
     assert first.bottleneck.startswith("query: SELECT * FROM orders")
 
 

@@ -36,7 +36,7 @@ class Entry:
         number: Its place in the ledger, from 1.
         bottleneck: The seam, and a line that says what is there.
         before: The recording that the quote was made from.
-        taken_s: When it was taken (applied, where rung did that), seconds since the epoch.
+        taken: When it was taken (applied, where rung did that), as recordings are named: `2026-11-23T20-33-05Z`.
         state: open (taken, not confirmed yet), undone, or the verdict.
         quote: The price as it was when it was taken.
         verdict: None until confirmed.
@@ -45,7 +45,7 @@ class Entry:
     number: int
     bottleneck: str
     before: str
-    taken_s: float
+    taken: str
     state: str
     quote: Quote
     verdict: Verdict | None = None
@@ -58,7 +58,7 @@ class Entry:
         return f"{self.number:04}-{file_stem(self.quote.name)}.toml"
 
 
-def taken(entries: list[Entry], finding: Finding, quote: Quote, *, at_s: float) -> Entry:
+def taken(entries: list[Entry], finding: Finding, quote: Quote, *, now: str) -> Entry:
     """
     Return the entry of taking *quote*: the one that stands for it already, or a new one behind the last.
     """
@@ -71,7 +71,7 @@ def taken(entries: list[Entry], finding: Finding, quote: Quote, *, at_s: float) 
     suspect = finding.bottleneck
     what = f"{suspect.part.seam}: {suspect.statement or suspect.part.name}" if suspect is not None else "nothing"
     number = max((entry.number for entry in entries), default=0) + 1
-    return Entry(number=number, bottleneck=what, before=finding.recording, taken_s=at_s, state=OPEN, quote=quote)
+    return Entry(number=number, bottleneck=what, before=finding.recording, taken=now, state=OPEN, quote=quote)
 
 
 def confirmed(entry: Entry, verdict: Verdict) -> Entry:
@@ -90,9 +90,11 @@ def undone(entry: Entry) -> Entry:
 
 def to_tree(entry: Entry) -> dict[str, Any]:
     """
-    Return *entry* as TOML's types: absent instead of null.
+    Return *entry* as TOML's types: absent instead of null, figures to six significant digits.
+
+    What lies beyond is noise, and would make the file hard to read in a review.
     """
-    tree: dict[str, Any] = _without_nulls(msgspec.to_builtins(entry))
+    tree: dict[str, Any] = _plain(msgspec.to_builtins(entry))
     return tree
 
 
@@ -150,9 +152,9 @@ def is_entry(name: str) -> bool:
     return re.fullmatch(r"[0-9]{4}-.+\.toml", name) is not None
 
 
-def _without_nulls(tree: Any) -> Any:
+def _plain(tree: Any) -> Any:
     if isinstance(tree, dict):
-        return {key: _without_nulls(value) for key, value in tree.items() if value is not None}
+        return {key: _plain(value) for key, value in tree.items() if value is not None}
     if isinstance(tree, list | tuple):
-        return [_without_nulls(value) for value in tree]
-    return tree
+        return [_plain(value) for value in tree]
+    return float(f"{tree:.6g}") if isinstance(tree, float) else tree

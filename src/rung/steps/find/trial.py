@@ -11,22 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rung.steps.find.finding import Goal, Interval, Suspect
-from rung.steps.measure import Floats, Integers, Part, Profile, percentile
+from rung.steps.find.resample import resampled_blocks
+from rung.steps.measure import CPU, OTHER, QUEUE, Floats, Integers, Part, Profile, percentile
 from rung.units import show_seconds, show_share
 
-RESAMPLES = 200
-# Blocks of a bootstrap must be longer than what one slow request disturbs, and numerous enough to draw from.
-BLOCKS = 20
 CANDIDATES_RESAMPLED = 5
 
 
 class Trial:
     """
     The requests of one route, and what their percentile would be without this or that.
-
-    Blocks of time are resampled, not requests: neighbours wait behind the same things.
     """
 
     def __init__(self, profile: Profile, goal: Goal, route: str) -> None:
@@ -36,7 +33,7 @@ class Trial:
         self.latency_s = profile.requests.latency_s[self.chosen]
         self.pool_s = profile.seconds_on_seam("pool")
         self.holding = holding_shares(profile)
-        self.draws = resampled_blocks(profile.requests.due_s[self.chosen])
+        self.resamples = resampled_blocks(profile.requests.due_s[self.chosen])
 
     def now(self) -> Interval:
         """
@@ -48,8 +45,7 @@ class Trial:
         """
         Return the percentile of *latency_s*, one per request of the route, with its interval.
         """
-        values = [percentile(latency_s[draw], self.percent) for draw in self.draws]
-        low, high = np.quantile(values, [0.1, 0.9])
+        low, high = np.quantile(self.resamples.percentiles(latency_s, self.percent), [0.1, 0.9])
         return Interval(percentile(latency_s, self.percent), float(low), float(high))
 
     def without(self, part: Part) -> Floats:
@@ -63,11 +59,10 @@ class Trial:
         """
         Return what gains most and what gains most after it.
         """
-        parts = [*self.profile.parts, Part("queue", ""), Part("cpu", "app"), Part("other", "")]
+        parts = [*self.profile.parts, QUEUE, CPU, OTHER]
         left = {part: self.without(part) for part in parts}
-        gains = {
-            part: percentile(self.latency_s, self.percent) - percentile(left[part], self.percent) for part in parts
-        }
+        now_s = percentile(self.latency_s, self.percent)
+        gains = {part: now_s - percentile(left[part], self.percent) for part in parts}
         # Ties (a pool that one statement holds altogether) go to what has a name of its own, then by time.
         # Where two causes are of one height, no single thing gains; then time alone decides.
         gaining = [part for part in parts if gains[part] > 0]
@@ -80,9 +75,10 @@ class Trial:
                 part.name,
             ),
         )[:CANDIDATES_RESAMPLED]
-        firsts = dict.fromkeys(best, 0)
-        for draw in self.draws:
-            firsts[min(best, key=lambda part: percentile(left[part][draw], self.percent), default=best[0])] += 1
+        if not best:
+            return ()
+        # In each resample the one without which the least is left comes first.
+        firsts = np.argmin([self.resamples.percentiles(left[part], self.percent) for part in best], axis=0)
         suspects = []
         for place, part in enumerate(best[:2]):
             suspects.append(
@@ -93,7 +89,7 @@ class Trial:
                     code=self._code_of(part),
                     without_s=self.interval(left[part]),
                     gain_s=gains[part],
-                    stability=firsts[part] / len(self.draws),
+                    stability=float((firsts == place).mean()),
                     why_not=self._why_not(part, best[0], gains) if place else "",
                 )
             )
@@ -131,72 +127,68 @@ class Trial:
         )
 
 
-def resampled_blocks(due_s: Floats) -> list[Integers]:
-    """
-    Return RESAMPLES draws of indices, each a bootstrap over contiguous blocks of time.
-
-    Args:
-        due_s: Arrival of each request, seconds, any order.
-
-    Source: Künsch 1989, the block bootstrap.  The seed is fixed: the same recording gives the same answer.
-    """
-    generator = np.random.Generator(np.random.PCG64(0))
-    count = max(1, min(BLOCKS, len(due_s) // 5))
-    edges = np.linspace(due_s.min(), due_s.max(), count + 1)
-    block = np.clip(np.searchsorted(edges, due_s, side="right") - 1, 0, count - 1)
-    members = [found for number in range(count) if len(found := np.flatnonzero(block == number))]
-    return [
-        np.concatenate([members[pick] for pick in generator.integers(0, len(members), len(members))])
-        for _ in range(RESAMPLES)
-    ]
-
-
 def holding_shares(profile: Profile) -> dict[Part, float]:
     """
     Return for each part its share of what held connections while somebody waited for one.
 
-    A request is taken to hold a connection from its first statement to its last, so a mail sent
-    inside a transaction counts as holding it, and so does what no segment covers (as cpu and other, in
-    the request's own proportion).
+    Pools belong to processes, so each process has shares of its own; here they count by how long was waited in it.
     """
     segments, parts, requests = profile.segments, profile.parts, profile.requests
     if not len(segments):
         return {}
     seam_of = np.array([part.seam for part in parts])[segments.part]
-    waiting, holding = seam_of == "pool", np.isin(seam_of, ("query", "commit", "connect"))
     process = requests.process[segments.request]
+    order = np.argsort(process, kind="stable")
     shares: dict[Part, float] = {}
-    for number in range(profile.processes):
-        waits, own = waiting & (process == number), (process == number) & ~waiting
-        if not waits.any():
+    for own in np.split(order, np.searchsorted(process[order], np.arange(1, profile.processes))):
+        waits = own[seam_of[own] == "pool"]
+        waited_s = float(segments.own_s[waits].sum())
+        if waited_s <= 0:
             continue
-        waited = _measure_of(segments.start_s[waits], (segments.start_s + segments.duration_s)[waits])
-        count = len(requests)
-        first_s, last_s = np.full(count, np.inf), np.full(count, -np.inf)
-        held = own & holding
-        np.minimum.at(first_s, segments.request[held], segments.start_s[held])
-        np.maximum.at(last_s, segments.request[held], (segments.start_s + segments.duration_s)[held])
-        holders = np.flatnonzero(np.isfinite(first_s))
-        held_s = np.zeros(count)
-        held_s[holders] = waited(last_s[holders]) - waited(first_s[holders])
-        total_s = float(held_s.sum())
-        if total_s <= 0:
-            continue
-        places = np.flatnonzero(own)
-        request = segments.request[places]
-        begin = np.maximum(segments.start_s[places], first_s[request])
-        end = np.minimum(segments.start_s[places] + segments.own_s[places], last_s[request])
-        overlap_s = np.where(end > begin, waited(np.maximum(end, begin)) - waited(begin), 0.0)
-        for index, seconds_s in enumerate(np.bincount(segments.part[places], weights=overlap_s, minlength=len(parts))):
-            if seconds_s > 0:
-                shares[parts[index]] = shares.get(parts[index], 0.0) + seconds_s / total_s
-        rest_s = np.maximum(held_s - np.bincount(segments.request[places], weights=overlap_s, minlength=count), 0.0)
-        unseen_s = requests.cpu_s + requests.other_s
-        cpu_s = rest_s * np.divide(requests.cpu_s, unseen_s, out=np.ones(count), where=unseen_s > 0)
-        for part, seconds_s in ((Part("cpu", "app"), cpu_s.sum()), (Part("other", ""), (rest_s - cpu_s).sum())):
-            shares[part] = shares.get(part, 0.0) + float(seconds_s) / total_s
-    waited_in = len({int(number) for number in process[waiting]})
-    return {part: min(share / max(waited_in, 1), 1.0) for part, share in shares.items()}
+        held = _seconds_held(profile, own[seam_of[own] != "pool"], waits, seam_of)
+        total_s = sum(held.values())
+        for part, seconds_s in held.items():
+            shares[part] = shares.get(part, 0.0) + waited_s * seconds_s / total_s
+    all_s = float(segments.own_s[seam_of == "pool"].sum())
+    return {part: min(share_s / all_s, 1.0) for part, share_s in shares.items()}
+
+
+def _seconds_held(profile: Profile, work: Integers, waits: Integers, seam_of: NDArray[np.str_]) -> dict[Part, float]:
+    """
+    Return for each part the seconds that it held connections while one of *waits* went on; {} if none did.
+
+    A request is taken to hold a connection from its first statement to its last, so a mail sent
+    inside a transaction counts as holding it, and so does what no segment covers (as cpu and other, in
+    the request's own proportion).
+
+    Args:
+        work: The places of the process's segments but for its waits for a connection.
+        waits: The places of those.
+    """
+    segments, requests = profile.segments, profile.requests
+    end_s = segments.start_s + segments.duration_s
+    waited = _measure_of(segments.start_s[waits], end_s[waits])
+    served, request = np.unique(segments.request[work], return_inverse=True)
+    first_s, last_s = np.full(len(served), np.inf), np.full(len(served), -np.inf)
+    holding = np.isin(seam_of[work], ("query", "commit", "connect"))
+    np.minimum.at(first_s, request[holding], segments.start_s[work[holding]])
+    np.maximum.at(last_s, request[holding], end_s[work[holding]])
+    holders = np.isfinite(first_s)
+    held_s = np.zeros(len(served))
+    held_s[holders] = waited(last_s[holders]) - waited(first_s[holders])
+    if held_s.sum() <= 0:
+        return {}
+    begin_s = np.maximum(segments.start_s[work], first_s[request])
+    until_s = np.minimum(segments.start_s[work] + segments.own_s[work], last_s[request])
+    overlap_s = np.where(until_s > begin_s, waited(np.maximum(until_s, begin_s)) - waited(begin_s), 0.0)
+    by_part_s = np.bincount(segments.part[work], weights=overlap_s, minlength=len(profile.parts))
+    rest_s = np.maximum(held_s - np.bincount(request, weights=overlap_s, minlength=len(served)), 0.0)
+    cpu_s, other_s = requests.cpu_s[served], requests.other_s[served]
+    cpu_share = np.divide(cpu_s, cpu_s + other_s, out=np.ones(len(served)), where=cpu_s + other_s > 0)
+    held = {part: float(seconds_s) for part, seconds_s in zip(profile.parts, by_part_s, strict=True) if seconds_s > 0}
+    for part, seconds_s in ((CPU, rest_s * cpu_share), (OTHER, rest_s * (1 - cpu_share))):
+        held[part] = held.get(part, 0.0) + float(seconds_s.sum())
+    return held
 
 
 def _measure_of(start_s: Floats, end_s: Floats) -> Callable[[Floats], Floats]:

@@ -16,9 +16,10 @@ The sum closes: for each request, queue + cpu + other + the own time of its segm
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from importlib import resources
-from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from rung.ports import Column, Manifest, RecordingFacts, Rows, Step
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Name = TypeVar("Name", str, tuple[str, str])
 
 # A stray request without X-Request-Start (a browser, a probe) does not make the rest unknown.
 QUEUE_KNOWN_MIN = 0.95
@@ -42,12 +44,16 @@ class Part:
     One thing that requests spend time on: a seam and the name of what is there.
 
     Attributes:
-        seam: One of the closed list: queue, cpu, threads, pool, connect, query, commit, external, other.
+        seam: One of the closed list (docs/glossary.md).
         name: For a query the statement's fingerprint, for mail "mail", for cpu "app".
     """
 
     seam: str
     name: str
+
+
+# What no segment tells: it is worked out for each request.
+QUEUE, CPU, OTHER = Part("queue", ""), Part("cpu", "app"), Part("other", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,29 +161,23 @@ class Profile:
         """
         Return the seconds of each request that are spent on *part*.
         """
-        requests = self.requests
-        match part:
-            case Part("queue"):
-                return requests.queue_s
-            case Part("cpu"):
-                return requests.cpu_s
-            case Part("other"):
-                return requests.other_s
-            case _ if part not in self.parts:
-                return np.zeros(len(requests))
-        chosen = self.segments.part == self.parts.index(part)
-        return np.bincount(
-            self.segments.request[chosen], weights=self.segments.own_s[chosen], minlength=len(requests)
-        ).astype(np.float64)
+        worked_out = {QUEUE: self.requests.queue_s, CPU: self.requests.cpu_s, OTHER: self.requests.other_s}
+        seconds_s = self._own_seconds([part == each for each in self.parts])
+        return seconds_s + worked_out[part] if part in worked_out else seconds_s
 
     def seconds_on_seam(self, seam: str) -> Floats:
         """
         Return the seconds of each request that are spent on any segment of *seam*.
         """
-        chosen = np.isin(self.segments.part, [index for index, part in enumerate(self.parts) if part.seam == seam])
-        return np.bincount(
-            self.segments.request[chosen], weights=self.segments.own_s[chosen], minlength=len(self.requests)
-        ).astype(np.float64)
+        return self._own_seconds([seam == each.seam for each in self.parts])
+
+    def _own_seconds(self, wanted: list[bool]) -> Floats:
+        """
+        Return the seconds of each request's segments on those parts that are *wanted*.
+        """
+        chosen = np.flatnonzero(np.array(wanted, dtype=np.bool_)[self.segments.part])
+        request, own_s = self.segments.request[chosen], self.segments.own_s[chosen]
+        return np.bincount(request, weights=own_s, minlength=len(self.requests)).astype(np.float64)
 
     def digest(self) -> str:
         """
@@ -228,12 +228,10 @@ def profile_of(
         segments: As segments.sql gives them, in order of request and start.
         texts: As statements.sql gives them.
     """
-    route_names, route = _coded(requests["route"])
-    process_names, process = _coded(requests["process"])
-    code_names, code = _coded(segments["code"])
-    part_names, part = _coded(
-        np.char.add(np.char.add(segments["seam"].astype(str), "\t"), segments["name"].astype(str))
-    )
+    route_names, route = _coded(requests["route"].tolist())
+    process_names, process = _coded(requests["process"].tolist())
+    code_names, code = _coded(segments["code"].tolist())
+    part_names, part = _coded(list(zip(segments["seam"].tolist(), segments["name"].tolist(), strict=True)))
 
     request = segments["request"].astype(np.int64)
     inside = np.maximum(requests["duration_s"].astype(np.float64), 0.0)
@@ -258,7 +256,7 @@ def profile_of(
     return Profile(
         facts=facts,
         routes=route_names,
-        parts=tuple(Part(*name.split("\t", 1)) for name in part_names),
+        parts=tuple(Part(*name) for name in part_names),
         codes=code_names,
         texts={
             row[0]: Text(*row)
@@ -281,12 +279,14 @@ def profile_of(
     )
 
 
-def _coded(values: Column) -> tuple[tuple[str, ...], Integers]:
+def _coded(values: list[Name]) -> tuple[tuple[Name, ...], Integers]:
     """
-    Return the distinct texts, sorted, and each value's index into them.
+    Return the distinct values, sorted, and each value's index into them.
     """
-    names, index = np.unique(values.astype(str), return_inverse=True)
-    return tuple(names.tolist()), index.astype(np.int64)
+    # np.unique sorts all of them, which for a million texts takes ten times as long.
+    names = tuple(sorted(set(values)))
+    place = {name: index for index, name in enumerate(names)}
+    return names, np.fromiter(map(place.__getitem__, values), dtype=np.int64, count=len(values))
 
 
 def _times(segments: dict[str, Column], inside_s: Floats) -> tuple[Floats, Floats, Floats]:
@@ -338,7 +338,7 @@ def _own_seconds(request: Integers, segment: Integers, parent: Integers, start_s
     overlapping = np.union1d(request[inner[strays]], request[_overlapped(request, outer, start_s, end_s)])
     bounds = np.searchsorted(request, [overlapping, overlapping + 1])
     for low, high in bounds.T:
-        own_s[low:high] = _swept(start_s[low:high], end_s[low:high])
+        own_s[low:high] = _swept(start_s[low:high].tolist(), end_s[low:high].tolist())
     return np.maximum(own_s, 0.0)
 
 
@@ -379,14 +379,24 @@ def _room(inside_s: Floats, request: Integers, own_s: Floats, single: NDArray[np
     return np.minimum(np.divide(left_s, summed_s, out=np.ones(count), where=summed_s > 0), 1.0)
 
 
-def _swept(start_s: Floats, end_s: Floats) -> Floats:
+def _swept(start_s: list[float], end_s: list[float]) -> list[float]:
     """
     Return the own time of overlapping segments of one request: each instant goes to the one that began last.
+
+    Args:
+        start_s: Ascending; of those that begin together the last one counts as begun last.
     """
-    own_s = np.zeros(len(start_s))
-    edges = np.unique(np.concatenate([start_s, end_s]))
-    for begin, end in pairwise(edges.tolist()):
-        running = np.flatnonzero((start_s <= begin) & (end_s >= end))
-        if len(running):
-            own_s[running[-1]] += end - begin
+    own_s = [0.0] * len(start_s)
+    begun: list[int] = []
+    for place, until_s in enumerate([*start_s[1:], math.inf]):
+        begun.append(place)
+        at_s = start_s[place]
+        # Those that ended meanwhile lie below the one that began last, and are met when it has ended.
+        while begun and at_s < until_s:
+            last_s = min(end_s[begun[-1]], until_s)
+            if last_s > at_s:
+                own_s[begun[-1]] += last_s - at_s
+                at_s = last_s
+            if at_s < until_s:
+                begun.pop()
     return own_s

@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from rung.steps.find.finding import Finding, Interval
-from rung.steps.find.trial import resampled_blocks
-from rung.steps.measure import Profile, percentile
+from rung.steps.find.resample import resampled_blocks
+from rung.steps.measure import Profile
 from rung.steps.price.quote import Replacement
 
 
@@ -33,11 +33,12 @@ def predicted(profile: Profile, finding: Finding, replacement: Replacement) -> I
     request, calls = _executions(profile, replacement, chosen)
     low_s, middle_s, high_s = replacement.surplus_s
     values = []
-    for draw in resampled_blocks(profile.requests.due_s[chosen]):
+    resamples = resampled_blocks(profile.requests.due_s[chosen])
+    for resample in range(len(resamples)):
         surplus_s = generator.triangular(low_s, middle_s, high_s) if high_s > low_s else middle_s
         like_s = generator.choice(replacement.likeness_s, size=len(request)) + surplus_s
         new_s = kept_s + np.bincount(request, weights=like_s * calls, minlength=len(chosen))
-        values.append(percentile(new_s[draw], finding.goal.percentile))
+        values.append(resamples.percentile_of(new_s, resample, finding.goal.percentile))
     low, middle, high = np.quantile(values, [0.1, 0.5, 0.9])
     return Interval(float(middle), float(low), float(high))
 
