@@ -2,8 +2,8 @@
 One contender: the app of the benchmark with one recorder around it, or none.
 
 Run as a process of its own: `python -m benchmarks.overhead.contender NAME`.  It reads one JSON document a line and
-answers each with one: {"requests", "statements"} drives the app in this process and answers with the CPU that took;
-{"serve": true} puts it behind uvicorn on a port of its own, where /cpu tells the CPU used so far.
+answers each with one: {"requests", "statements", "flush"} drives the app in this process and answers with the CPU used
+so far; {"serve": true} puts it behind uvicorn on a port of its own, where /cpu tells the same.
 
 In        the contender's name; DATABASE_URL; for rung what `rung record` puts into the environment
 Out       CPU seconds of this process, threads included, and what the recorder kept so far
@@ -13,7 +13,6 @@ Not here  when which contender is asked (rounds.py), the load (load.py)
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import socket
@@ -56,7 +55,7 @@ def _rung() -> Flush:
 
     def flush() -> int:
         sender.flush()
-        return -core.state.dropped if core.state.dropped else 0
+        return 0  # what it kept is in the recording (rounds.py)
 
     return flush
 
@@ -180,11 +179,9 @@ async def _in_process(app: Any, flush: Flush, line: dict[str, Any]) -> None:
     loop = asyncio.get_running_loop()
     async with app.router.lifespan_context(app):
         while line:
-            gc.collect()
-            begun_s = time.process_time()
             await _drive(app, line["requests"], line["statements"])
-            kept = await loop.run_in_executor(None, flush)
-            _answer({"cpu_s": time.process_time() - begun_s, "kept": kept})
+            kept = await loop.run_in_executor(None, flush) if line["flush"] else 0
+            _answer({"cpu_s": time.process_time(), "kept": kept})
             line = await loop.run_in_executor(None, _asked)
 
 

@@ -37,7 +37,8 @@ async def _load(port: int, path: str, rate_per_s: float, requests: int) -> dict[
 
     async def send(streams: Any) -> None:
         nonlocal answered
-        answered += await _one(streams, request)
+        good = await _one(streams, request)
+        answered += good
         idle.put_nowait(streams)
 
     begun = time.monotonic()

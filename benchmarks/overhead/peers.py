@@ -35,6 +35,8 @@ def folder() -> Path:
         sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
         "--target", str(unfinished), "--requirement", str(PINNED),
     ]  # fmt: skip
-    subprocess.run(command, check=True, timeout=INSTALL_S_MAX)
+    done = subprocess.run(command, timeout=INSTALL_S_MAX, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"pip could not install the peers: {done.stderr.strip()}")
     unfinished.rename(made)
     return made

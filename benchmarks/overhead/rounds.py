@@ -40,7 +40,8 @@ class Plan:
     """
 
     rounds: int
-    requests: int
+    bursts: int  # of each contender in a round, taking turns
+    requests: int  # in a burst
     rate_per_s: float | None  # None in process, where one request follows the other
 
 
@@ -82,6 +83,7 @@ class Process:
                 }
             self.process = subprocess.Popen(command, env=environment, **options)
         self.port = 0
+        self.requests = 0  # asked so far
 
     def ask(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """
@@ -110,9 +112,12 @@ class Process:
             connection.close()
         return used
 
-    def end(self) -> int:
+    def end(self) -> None:
         """
-        End the process and return how many requests its recording holds.
+        End the process.
+
+        Raises:
+            RuntimeError: it should have recorded, and the recording does not hold every request.
         """
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
@@ -125,10 +130,11 @@ class Process:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        if self.recorded is None:
-            return 0
-        self.recorded.seal()
-        return int(json.loads((self.recorded.recording / "recording.json").read_text("utf-8"))["requests"])
+        if self.recorded is not None:
+            self.recorded.seal()
+            told = json.loads((self.recorded.recording / "recording.json").read_text("utf-8"))
+            if told["requests"] < self.requests:
+                raise RuntimeError(f"recorded {told['requests']} of {self.requests} requests: {told['dropped']}")
 
 
 @contextlib.contextmanager
@@ -169,38 +175,48 @@ def loading(environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]
 def measure(processes: Mapping[str, Process], statements: Sequence[int], plan: Plan, load: Any = None) -> list[Cost]:
     """
     Ask every contender in every round, each round beginning with another one.
+
+    What counts is the CPU from the end of one round to the end of the next: what a recorder does in the background
+    while others are asked is its own cost, and so is sending what it still holds.
     """
     names = list(processes)
     seen: dict[tuple[str, int], list[float]] = {}
     kept: dict[tuple[str, int], int] = {}
-    before = dict.fromkeys(names, 0)
-    for number in range(-1, plan.rounds):  # the first one warms up and does not count
-        for count in statements:
+    for count in statements:
+        before = _round(processes, names, count, plan, load)  # warms up and does not count
+        for number in range(plan.rounds):
             turn = number % len(names)
-            for name in names[turn:] + names[:turn]:
-                cpu_s, total = _once(processes[name], count, plan, load)
-                if number >= 0:
-                    seen.setdefault((name, count), []).append(cpu_s / plan.requests)
-                    kept[name, count] = kept.get((name, count), 0) + total - before[name]
-                before[name] = total
+            after = _round(processes, names[turn:] + names[:turn], count, plan, load)
+            for name in names:
+                used_s = after[name]["cpu_s"] - before[name]["cpu_s"]
+                seen.setdefault((name, count), []).append(used_s / (plan.bursts * plan.requests))
+                kept[name, count] = kept.get((name, count), 0) + after[name]["kept"] - before[name]["kept"]
+            before = after
     return [_cost(name, count, seen, kept[name, count]) for name in names for count in statements]
 
 
-def _once(process: Process, statements: int, plan: Plan, load: Any) -> tuple[float, int]:
-    if plan.rate_per_s is None:
-        answer = process.ask({"requests": plan.requests, "statements": statements})
-        return answer["cpu_s"], answer["kept"]
-    before = process.used()
-    order = {
-        "port": process.port, "path": f"/statements/{statements}",
-        "rate_per_s": plan.rate_per_s, "requests": plan.requests,
-    }  # fmt: skip
-    load.stdin.write(json.dumps(order).encode() + b"\n")
-    load.stdin.flush()
-    answered = json.loads(load.stdout.readline())["answered"]
-    assert answered == plan.requests, f"{answered} of {plan.requests} requests answered"
-    after = process.used()
-    return after["cpu_s"] - before["cpu_s"], after["kept"]
+def _round(
+    processes: Mapping[str, Process], names: Sequence[str], statements: int, plan: Plan, load: Any
+) -> dict[str, dict[str, Any]]:
+    told = {}
+    for burst in range(plan.bursts):
+        last = burst == plan.bursts - 1
+        for name in names:
+            process = processes[name]
+            process.requests += plan.requests
+            if plan.rate_per_s is None:
+                order: dict[str, Any] = {"requests": plan.requests, "statements": statements, "flush": last}
+                told[name] = process.ask(order)
+                continue
+            order = {"port": process.port, "path": f"/statements/{statements}", "rate_per_s": plan.rate_per_s}
+            load.stdin.write(json.dumps({**order, "requests": plan.requests}).encode() + b"\n")
+            load.stdin.flush()
+            answered = json.loads(load.stdout.readline())["answered"]
+            if answered != plan.requests:
+                raise RuntimeError(f"{name} answered {answered} of {plan.requests} requests")
+            if last:
+                told[name] = process.used()
+    return told
 
 
 def _cost(name: str, count: int, seen: Mapping[tuple[str, int], list[float]], kept: int) -> Cost:

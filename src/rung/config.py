@@ -9,6 +9,7 @@ Not here  reading the file or the environment (wire.py hands both in), the DSN's
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,22 +27,24 @@ def _text(text: str) -> str:
 
 
 def _percentile(text: str) -> int:
-    try:
-        value = int(text.removeprefix("p"))
-    except ValueError:
-        value = 0
-    if not 50 <= value <= 99:
-        raise UnitError(f"{text!r} is not a percentile from 50 to 99")
-    return value
+    return int(_number(text.removeprefix("p"), int, 50, 99))
 
 
 def _factor(text: str) -> float:
+    return _number(text, float, 1, 1000)
+
+
+def _seed(text: str) -> int:
+    return int(_number(text, int, 0, math.inf))
+
+
+def _number(text: str, kind: Callable[[str], float], least: float, most: float) -> float:
     try:
-        value = float(text)
+        value = kind(text)
     except ValueError:
-        value = 0.0
-    if not 1 <= value <= 1000:
-        raise UnitError(f"{text!r} is not a factor from 1 to 1000")
+        raise UnitError(f"{text!r} is not a number of the asked kind") from None
+    if not least <= value <= most:
+        raise UnitError(f"{text!r} is not within {least:g} and {most:g}")
     return value
 
 
@@ -64,16 +67,6 @@ def _share_of_all(text: str) -> float:
     value = share(text)
     if value > 1:
         raise UnitError(f"{text!r} is more than all of them")
-    return value
-
-
-def _seed(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = -1
-    if value < 0:
-        raise UnitError(f"{text!r} is not a whole number from 0")
     return value
 
 

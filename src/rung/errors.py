@@ -14,7 +14,7 @@ Every error that rung tells a person, as one tree.
     │   ├── RecordingTooShort       too few requests to read a percentile from
     │   ├── RecordingBroken         truncated, or not a recording
     │   ├── RecordingTooNew         written by a newer rung
-    │   └── RecordingUnwritable     the disk is full, or the folder is not ours to write
+    │   └── AnswersUnwritable       what the database answered about it cannot be kept beside it
     ├── CommandError                the user's own command
     │   ├── CommandNotFound         no such program (status 127)
     │   ├── CommandNotExecutable    not a program (status 126)
@@ -198,7 +198,7 @@ class RecordingEmpty(RecordingError):
     def __init__(self, path: str, *, processes: int) -> None:
         self.path, self.processes = path, processes
         super().__init__(
-            f"{path} holds no request ({processes} app processes reported)",
+            f"{path} holds no request ({processes} app process{'es' if processes != 1 else ''} reported)",
             why=(
                 "No process reported: another interpreter or virtual environment without rung, python -I/-E/-S, "
                 "a cleared environment, or an app that is not Starlette or FastAPI."
@@ -267,19 +267,19 @@ class RecordingTooNew(RecordingError):
         )
 
 
-class RecordingUnwritable(RecordingError):
+class AnswersUnwritable(RecordingError):
     """
-    A recording cannot be written: the disk is full, or the folder is not ours to write.
+    What the database answered about a recording cannot be kept beside it.
     """
 
-    code = "recording-unwritable"
+    code = "answers-unwritable"
 
     def __init__(self, path: str, problem: str) -> None:
         self.path, self.problem = path, problem
         super().__init__(
-            f"cannot write {path}: {problem}",
-            why="The app goes on unrecorded; what was written before stays readable.",
-            steps=(("Record somewhere else", "RUNG_FOLDER=/another/disk rung record -- uvicorn yourapp:app"),),
+            f"cannot keep the database's answers in {path}: {problem}",
+            why="Without them the same finding could not be made again from files alone. The recording is as it was.",
+            steps=(("Make room or give leave, then ask again", "rung find"),),
         )
 
 
@@ -413,7 +413,11 @@ class ClusterFailed(DatabaseError):
         self.problem, self.log = problem, log
         super().__init__(
             f"PostgreSQL did not start: {problem}",
-            why=f"Its own last words: {log.strip() or 'none'}",
+            why=(
+                f"Its own last words: {log.strip()}"
+                if log.strip()
+                else "It is what plans an index without touching yours, and what the demo runs on."
+            ),
             steps=(("Use a server of your own", "rung demo --database postgresql://you@localhost/postgres"),),
         )
 

@@ -4,6 +4,7 @@ Kept answers: equal after a round trip, private, and readable after a kill in th
 
 from __future__ import annotations
 
+import resource
 import stat
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rung.adapters.answers import AnswerFile
-from rung.errors import RecordingBroken, RecordingUnwritable
+from rung.errors import AnswersUnwritable, RecordingBroken
 from rung.ports import (
     ANSWERS,
     QUESTIONS,
@@ -127,7 +128,22 @@ def test_a_line_that_is_no_answer_is_told_with_its_number(tmp_path: Path, line: 
         AnswerFile(tmp_path, "one", fresh=False)
 
 
+def test_a_full_disk_is_told_and_leaves_no_half_line(tmp_path: Path) -> None:
+    answers = AnswerFile(tmp_path, "one", fresh=False)
+    answers.keep(Server(), SERVER)
+    whole = answers.path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 10, limits[1]))
+    try:
+        with pytest.raises(AnswersUnwritable):
+            answers.keep(Explain("select 1"), PLAN)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert whole == answers.path.read_bytes()
+
+
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "answers").write_text("in the way")
-    with pytest.raises(RecordingUnwritable):
+    with pytest.raises(AnswersUnwritable):
         AnswerFile(tmp_path, "one", fresh=False).keep(Server(), SERVER)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from rung import clock
 from rung.adapters import launcher
 from rung.errors import CommandNotExecutable, CommandNotFound, CommandNotStarted
 from tests.probe.serving import HERE, PATIENCE_S, ask, free_port, serving, table, uvicorn, wait_listening
@@ -27,6 +29,15 @@ RECORD = textwrap.dedent("""
     status = launcher.record(sys.argv[3:], folder=Path(sys.argv[1]), name=None, terminal=sys.argv[2] == "terminal")
     launcher.end_as(status)
 """)
+
+
+def sealed_in_time(recording: Path) -> bool:
+    until_s = clock.monotonic_s() + PATIENCE_S
+    while not launcher.sealed(recording):
+        if clock.monotonic_s() >= until_s:
+            return False
+        clock.sleep(0.02)
+    return True
 
 
 def record(folder: Path, *command: str, terminal: bool = False) -> list[str]:
@@ -56,12 +67,45 @@ def wait_written(recording: Path, requests: int) -> None:
 
 
 @pytest.mark.parametrize("terminal", [True, False])
+def test_a_bare_environment_stays_bare(tmp_path: Path, terminal: bool) -> None:
+    """
+    In the locale of C our interpreter sets LC_CTYPE for itself, and would hand it on.
+    """
+    done = subprocess.run(
+        record(tmp_path / ".rung", "/usr/bin/env", terminal=terminal),
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    names = {line.partition("=")[0] for line in done.stdout.splitlines()}
+    assert {"PATH", "PYTHONPATH", "RUNG_INSTANCE", "RUNG_RECORDING", "RUNG_SOCKET"} == names
+    assert sealed_in_time(the_recording(tmp_path / ".rung"))
+
+
+def test_a_full_disk_leaves_no_folder_that_git_would_see(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / ".rung"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            launcher.make_private(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not folder.exists()
+
+    launcher.make_private(folder)
+    assert "*\n" == (folder / ".gitignore").read_text("utf-8")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
 @pytest.mark.parametrize("status", [0, 3])
 def test_the_status_is_the_commands_own(tmp_path: Path, terminal: bool, status: int) -> None:
     folder = tmp_path / ".rung"
     done = run(folder, sys.executable, "-c", f"raise SystemExit({status})", terminal=terminal)
     assert status == done.returncode
-    assert launcher.wait_sealed(the_recording(folder), PATIENCE_S)
+    assert sealed_in_time(the_recording(folder))
     assert "rung: recording to" in done.stderr
     assert "no process" in done.stderr
     assert "*\n" == (folder / ".gitignore").read_text("utf-8")
@@ -77,7 +121,7 @@ def test_a_command_killed_by_a_signal_is_seen_as_killed(tmp_path: Path, terminal
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     done = run(tmp_path / ".rung", sys.executable, "-c", code, terminal=terminal)
     assert -signal.SIGKILL == done.returncode
-    assert launcher.wait_sealed(the_recording(tmp_path / ".rung"), PATIENCE_S)
+    assert sealed_in_time(the_recording(tmp_path / ".rung"))
 
 
 def test_elsewhere_the_command_takes_the_launchers_place(tmp_path: Path) -> None:
@@ -174,7 +218,7 @@ def test_a_killed_app_leaves_a_sealed_recording(tmp_path: Path) -> None:
         recording = the_recording(tmp_path / ".rung")
         wait_written(recording, 5)
         process.kill()
-    assert launcher.wait_sealed(recording, PATIENCE_S)
+    assert sealed_in_time(recording)
     assert 5 == len(table(recording, "requests"))
     (row,) = table(recording, "processes")
     assert process.pid == row["worker"]

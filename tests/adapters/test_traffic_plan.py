@@ -29,39 +29,7 @@ from rung.adapters.traffic import (
 from rung.adapters.traffic.plan import REQUESTS_MAX
 from rung.adapters.traffic.schedule import arrivals, draws
 from rung.errors import BadFile, BadValue, RungError, UnknownName
-
-SHOP = """
-rate = 20.0
-[[routes]]
-weight = 30
-path = "/customers/{customer}/orders"
-[routes.values.customer]
-from = 1
-to = 50000
-skew = 1.1
-[[routes]]
-weight = 10
-method = "post"
-path = "/checkout"
-headers = { Accept-Language = "{language}" }
-form = { customer = "{customer}", note = "a & {customer}" }
-[routes.values.customer]
-from = 1
-to = 9
-[routes.values.language]
-values = ["en", "de"]
-[[routes]]
-weight = 10
-method = "PUT"
-path = "/carts/{customer}"
-json = { customer = "{customer}", lines = [{ product = "p-{product}", count = 2, gift = false }] }
-[routes.values.customer]
-from = 1
-to = 9
-[routes.values.product]
-from = 7
-to = 7
-"""
+from tests.adapters.load_files import SHOP
 
 
 @pytest.fixture

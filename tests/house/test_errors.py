@@ -39,7 +39,7 @@ EXAMPLES: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "RecordingTooShort": ((), {"requests": 41, "requests_min": 500, "lasted_s": 60.0, "percentile": 95}),
     "RecordingBroken": ((".rung/recordings/2026-11-23T20-33-05Z-shop", "requests.parquet ends early"), {}),
     "RecordingTooNew": (("shop.rung",), {"format_found": 2, "format_known": 1, "rung_version": "0.2.0"}),
-    "RecordingUnwritable": ((".rung", "no space left on device"), {}),
+    "AnswersUnwritable": ((".rung/answers/2026-11-23T20-33-05Z-shop.jsonl", "No space left on device"), {}),
     "CommandError": (("the command cannot be run",), PLAIN),
     "CommandNotFound": (("uvicron",), {}),
     "CommandNotExecutable": (("app.py", "permission denied"), {}),

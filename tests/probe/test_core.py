@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rung.probe import core
-from rung.probe.instruments.starlette import Driven
+from rung.probe.instruments.starlette import driven
 from rung.probe.wrapping import around_call, around_coroutine, named
 
 
@@ -22,9 +22,7 @@ from rung.probe.wrapping import around_call, around_coroutine, named
 def scope():
     before = core.state.failures, core.state.dropped
     request = core.Request("GET")
-    clock = core.Clock()
-    request.clocks.append(clock)
-    outer = core.Scope(request, clock)
+    outer = core.Scope(request, request)
     token = core.current.set(outer)
     yield outer
     core.current.reset(token)
@@ -173,11 +171,11 @@ def test_driving_a_coroutine_changes_nothing_about_it() -> None:
         raise AssertionError
 
     async def run() -> str:
-        async def driven() -> str:
-            result: str = await Driven(app("result"), core.Clock())
+        async def outer() -> str:
+            result: str = await driven(app("result"), core.Clock())
             return result
 
-        task = asyncio.create_task(driven())
+        task = asyncio.create_task(outer())
         await asyncio.sleep(0)
         task.cancel()
         return await task

@@ -204,9 +204,14 @@ CASES: dict[str, Case] = {
         ("record", "--", sys.executable, "-c", ""), ("/proc/none",), "RUNG=off rung record", status=125,
         environ={"RUNG_FOLDER": "/proc/none"},
     ),
-    "record nothing": Case(("record",), ("command",), RECORD),
+    "record nothing": Case(("record",), ("command",), RECORD, status=125),
     "record what is not there": Case(("record", "--", "uvicron"), ("'uvicron'",), RECORD, status=127),
-    "record with a wrong flag": Case(("record", "--naem", "x", "--", "true"), ("'--name'",), "rung record --help"),
+    "record with a wrong flag": Case(
+        ("record", "--naem", "x", "--", "true"), ("'--name'",), "rung record --help", status=125
+    ),
+    "record with a wrong setting": Case(
+        ("record", "--", "true"), ("goal.latency",), SEE, settings('[goal]\nlatency = "300"'), status=125
+    ),
     "nothing listens": Case(("load", "http://127.0.0.1:1/", "--duration", "1s"), ("127.0.0.1:1",), RECORD),
     "no URL": Case(("load",), ("url",), "rung load --help"),
     "bad URL": Case(("load", "localhost"), ("'localhost'", "http://"), SEE),

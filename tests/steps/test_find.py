@@ -46,6 +46,25 @@ def test_a_mail_inside_a_transaction_holds_the_connection() -> None:
     assert Part("external", "mail") == finding.bottleneck.part
 
 
+def test_a_process_counts_by_how_long_was_waited_in_it() -> None:
+    """
+    What holds the one pool that everybody waits for is the holder, whatever held another one for a moment.
+    """
+
+    def process(name: str, holder: str, held_s: float) -> list[Row]:
+        held = Segment("query", 0.0, held_s, holder)
+        kept_waiting = (Segment("pool", 0.0, held_s), Segment("query", held_s, 0.001, FAST))
+        return [
+            Row(0.0, held_s, (held,), ORDERS, process=name),
+            Row(0.0, held_s + 0.001, kept_waiting, HOME, process=name),
+        ]
+
+    shares = holding_shares(profile([*process("h/i/1", SLOW, 0.99), *process("h/i/2", FAST, 0.01)]))
+
+    assert pytest.approx(0.99) == shares[Part("query", SLOW)]
+    assert pytest.approx(0.01) == shares[Part("query", FAST)]
+
+
 def test_unseen_waiting_inside_a_transaction_is_not_called_cpu() -> None:
     """
     A connection held while no instrument sees anything is held by `other`, as far as the CPU's clock stood still.
@@ -205,4 +224,4 @@ def test_a_reader_is_told_where_latency_starts(queue_known: bool) -> None:
     notes = " ".join(notes_on(made, Goal(95, 0.05, 2.0, 0.01), route_numbers(made, GOAL)))
 
     assert queue_known == ("X-Request-Start" not in notes)
-    assert "3 requests (" in notes and "2 errors inside" in notes and "It is not sealed" in notes
+    assert "3 requests (" in notes and "2 errors inside" in notes and "Not sealed" in notes

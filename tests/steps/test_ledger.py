@@ -105,6 +105,16 @@ def test_an_entry_speaks_of_its_own_recording_only() -> None:
     assert speaking_of(entries_, "unknown", None) is None
 
 
+def test_a_verdict_does_not_bring_back_what_was_undone() -> None:
+    """
+    Confirming an old pair of recordings again leaves a change that was taken back, taken back.
+    """
+    verdict = confirm(profile(traffic()), profile(traffic(seed=2), name="after"), GOAL, quote_of())
+    closed = ledger.confirmed(ledger.undone(entry(1)), verdict)
+
+    assert (ledger.UNDONE, verdict) == (closed.state, closed.verdict)
+
+
 def test_a_verdict_closes_its_entry() -> None:
     """
     A confirmed entry has the verdict for its state, and the rest as it was.

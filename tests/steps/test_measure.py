@@ -12,7 +12,7 @@ from hypothesis import given
 
 from rung.adapters.recordings import ParquetRecording
 from rung.errors import RecordingEmpty
-from rung.steps.measure import Part, Profile, measure
+from rung.steps.measure import CPU, OTHER, Part, Profile, measure
 from tests.strategies import FAST, SLOW, Row, Segment, answered, keep_recording, profile, rows
 
 
@@ -134,6 +134,17 @@ def test_cpu_is_what_the_clock_saw_of_the_rest() -> None:
 
     assert [0.1, 1.0] == made.requests.cpu_s.tolist()
     assert pytest.approx([0.2, 0.0]) == made.requests.other_s.tolist()
+
+
+def test_a_segment_on_a_seam_that_is_worked_out_keeps_its_own_name() -> None:
+    """
+    Garbage collected is a part beside the app's own computing, and neither holds the other's seconds.
+    """
+    made = profile([Row(0.0, 1.0, (Segment("cpu", 0.0, 0.25, "gc"),), cpu_s=0.5)])
+
+    assert [0.25] == made.seconds_on(Part("cpu", "gc"))
+    assert [0.5] == made.seconds_on(CPU)
+    assert [0.25] == made.seconds_on(OTHER)
 
 
 def test_health_checks_are_no_traffic(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from rung.errors import RecordingBroken, RecordingUnwritable
+from rung.errors import AnswersUnwritable, RecordingBroken
 from rung.ports import ANSWERS, QUESTIONS, Question
 
 KINDS = {kind.__name__: kind for kind in (*QUESTIONS, *ANSWERS)}
@@ -67,7 +67,7 @@ class AnswerFile:
         Append the pair.
 
         Raises:
-            RecordingUnwritable: the folder or the disk does not take it.
+            AnswersUnwritable: the folder or the disk does not take it.
         """
         self._answers[question] = answer
         line = msgspec.json.encode({"question": _tree(question), "answer": _tree(answer)}) + b"\n"
@@ -79,12 +79,14 @@ class AnswerFile:
                 if self._torn_at is not None:
                     os.ftruncate(handle, self._torn_at)
                     self._torn_at = None
-                if os.write(handle, line) != len(line):
+                written = os.write(handle, line)
+                if written != len(line):
+                    os.ftruncate(handle, os.fstat(handle).st_size - written)
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             finally:
                 os.close(handle)
         except OSError as problem:
-            raise RecordingUnwritable(str(self.path), str(problem.strerror)) from None
+            raise AnswersUnwritable(str(self.path), str(problem.strerror)) from None
 
 
 def _tree(value: Any) -> dict[str, Any]:

@@ -166,7 +166,7 @@ def start_passing(*, settings: Mapping[str, str] | None = None, user: str = "nob
             return _start(folder, settings=settings or {}, account=account, private=folder)
         except ClusterFailed as problem:
             shutil.rmtree(folder, ignore_errors=True)
-            if not remaining or "Address already in use" not in problem.why:
+            if not remaining or "Address already in use" not in problem.log:
                 raise
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)

@@ -40,9 +40,9 @@ BOOTSTRAP = Path(__file__).resolve().parent.parent / "probe" / "bootstrap"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Asked:
     """
-    What is asked for.
+    What is to be recorded how.
     """
 
     folder: Path
@@ -102,11 +102,12 @@ def record(command: Sequence[str], *, folder: Path, name: str | None, terminal: 
         ExtraMissing: what writes recordings is not installed.
     """
     program = resolved(command[0])
+    environment = _own_environment()
     if os.environ.get("RUNG") == "off":
-        return _become(program, command, os.environ)
+        return _become(program, command, environment)
     if terminal:
-        return _stay(start(command, folder=folder, name=name))
-    beside = _prepare(Plan(folder, name or Path(command[0]).name, os.environ, detached=True))
+        return _stay(start(command, folder=folder, name=name, environment=environment))
+    beside = _prepare(Asked(folder, name or Path(command[0]).name, environment, detached=True))
     os.set_inheritable(beside.lifeline, True)
     return _become(program, command, beside.environment)
 
@@ -125,7 +126,7 @@ def start(
     """
     program = resolved(command[0])
     given = os.environ if environment is None else environment
-    beside = _prepare(Plan(folder, name or Path(command[0]).name, given, quiet=quiet))
+    beside = _prepare(Asked(folder, name or Path(command[0]).name, given, quiet=quiet))
     assert beside.collector is not None
     try:
         process = subprocess.Popen(
@@ -155,6 +156,18 @@ def end_as(status: int) -> NoReturn:
     os._exit(status)
 
 
+def _own_environment() -> Mapping[str, str]:
+    """
+    Return our environment without what our own interpreter put there: LC_CTYPE, in a locale of C (PEP 538).
+    """
+    environment = dict(os.environ)
+    with contextlib.suppress(OSError):  # there is no /proc on macOS, nor often a locale of C
+        given = Path("/proc/self/environ").read_bytes().split(b"\0")
+        if not any(entry.startswith(b"LC_CTYPE=") for entry in given):
+            environment.pop("LC_CTYPE", None)
+    return environment
+
+
 def sealed(recording: Path) -> bool:
     """
     Return whether *recording* is whole.
@@ -163,18 +176,6 @@ def sealed(recording: Path) -> bool:
         return json.loads((recording / "recording.json").read_text("utf-8")).get("sealed") is True
     except (OSError, ValueError):
         return False
-
-
-def wait_sealed(recording: Path, timeout_s: float) -> bool:
-    """
-    Wait until *recording* is sealed, at most *timeout_s*, and return whether it is.
-    """
-    until_s = clock.monotonic_s() + timeout_s
-    while not sealed(recording):
-        if clock.monotonic_s() >= until_s:
-            return False
-        clock.sleep(0.02)
-    return True
 
 
 def resolved(program: str) -> str:
@@ -189,16 +190,16 @@ def resolved(program: str) -> str:
     raise CommandNotFound(program)
 
 
-def _prepare(plan: Plan) -> Beside:
+def _prepare(asked: Asked) -> Beside:
     for module in ("duckdb", "numpy"):
         if importlib.util.find_spec(module) is None:
             raise ExtraMissing(module)
-    recording, called = _new_recording(plan.folder, plan.name)
+    recording, called = _new_recording(asked.folder, asked.name)
     read_end, write_end = os.pipe()
     socket_path: Path | None = None
     try:
         socket_path = _socket_path()
-        collector = _start_collector(plan, recording, called, socket_path, read_end)
+        collector = _start_collector(asked, recording, called, socket_path, read_end)
     except (OSError, subprocess.SubprocessError) as error:
         os.close(write_end)
         shutil.rmtree(recording, ignore_errors=True)
@@ -207,12 +208,12 @@ def _prepare(plan: Plan) -> Beside:
         raise CommandNotStarted(str(error)) from error
     finally:
         os.close(read_end)
-    if not plan.quiet:
+    if not asked.quiet:
         sys.stderr.write(f"rung: recording to {recording}\n")
         sys.stderr.flush()
-    inherited = plan.environment.get("PYTHONPATH")
+    inherited = asked.environment.get("PYTHONPATH")
     environment = {
-        **plan.environment,
+        **asked.environment,
         "PYTHONPATH": f"{BOOTSTRAP}{os.pathsep}{inherited}" if inherited else str(BOOTSTRAP),
         "RUNG_SOCKET": str(socket_path),
         "RUNG_INSTANCE": secrets.token_hex(4),
@@ -224,9 +225,7 @@ def _prepare(plan: Plan) -> Beside:
 def _new_recording(folder: Path, name: str) -> tuple[Path, str]:
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:60] or "app"
     try:
-        if not folder.exists():
-            folder.mkdir(parents=True, mode=0o700)
-            (folder / ".gitignore").write_text("*\n", "utf-8")
+        make_private(folder)
         (folder / "recordings").mkdir(exist_ok=True, mode=0o700)
         stamp = clock.stamp(clock.now_s())
         for turn in range(1, 1000):
@@ -240,6 +239,20 @@ def _new_recording(folder: Path, name: str) -> tuple[Path, str]:
     raise CommandNotStarted(f"{folder} holds a thousand recordings of this second")
 
 
+def make_private(folder: Path) -> None:
+    """
+    Make *folder* for us alone and out of git's sight, or not at all; one that is there stays as it is.
+    """
+    if folder.exists():
+        return
+    folder.mkdir(parents=True, mode=0o700)
+    try:
+        (folder / ".gitignore").write_text("*\n", "utf-8")
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)  # the next one would take it for made
+        raise
+
+
 def _socket_path() -> Path:
     base = tempfile.gettempdir()
     if len(os.fsencode(base)) > SOCKET_PATH_BYTES_MAX - 20:
@@ -248,28 +261,28 @@ def _socket_path() -> Path:
 
 
 def _start_collector(
-    plan: Plan, recording: Path, called: str, socket_path: Path, lifeline: int
+    asked: Asked, recording: Path, called: str, socket_path: Path, lifeline: int
 ) -> subprocess.Popen[bytes] | None:
     arguments = [
         sys.executable, "-P", "-m", "rung.adapters.collector", "--folder", str(recording.resolve()),
         "--socket", str(socket_path), "--lifeline", str(lifeline), "--name", called,
     ]  # fmt: skip
     collector = subprocess.Popen(
-        [*arguments, "--detach"] if plan.detached else arguments,
+        [*arguments, "--detach"] if asked.detached else arguments,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        env={key: value for key, value in plan.environment.items() if not key.startswith("RUNG_")},
+        env={key: value for key, value in asked.environment.items() if not key.startswith("RUNG_")},
         pass_fds=(lifeline,),
         start_new_session=True,
     )
     assert collector.stdout is not None
     with collector.stdout as said:
         listens = said.readline() == b"listening\n"
-    if not listens or plan.detached:
+    if not listens or asked.detached:
         collector.wait(LISTEN_S_MAX)
     if not listens:
         raise subprocess.SubprocessError(f"the collector ended with status {collector.returncode}")
-    return None if plan.detached else collector
+    return None if asked.detached else collector
 
 
 def _remove(beside: Beside) -> None:
@@ -322,7 +335,9 @@ def summary(recording: Path) -> str:
         return f"nothing could be recorded to {recording}"
     requests = int(manifest.get("requests", 0))
     if not requests:
-        return f"no request was recorded ({manifest.get('processes', 0)} app processes reported); {recording} is empty"
+        processes = manifest.get("processes", 0)
+        reported = f"{processes} app process{'es' if processes != 1 else ''} reported"
+        return f"no request was recorded ({reported}); {recording} is empty"
     lasted_s = (manifest.get("ended_s") or manifest["started_s"]) - manifest["started_s"]
     state = "" if manifest.get("sealed") else "; it is not whole, see above"
     return f"recorded {requests:,} requests in {show_seconds(lasted_s)} to {recording}{state}\n\n  Next  rung find"

@@ -18,12 +18,16 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from rung.adapters.collector.writer import MANIFEST, without_globs
 from rung.errors import RecordingBroken, RecordingMissing, RecordingTooNew
-from rung.frames import FORMAT
 from rung.ports import Column, Manifest, RecordingFacts, Rows
+from rung.steps.record import FORMAT, TABLES
 
-TABLES = ("requests", "segments", "statements", "processes")
-MANIFEST = "recording.json"
+# What makes a table that has no file yet.
+EMPTY = {
+    table: f"create table {table} ({', '.join(f'{name} {kind}' for name, kind in described)})"
+    for table, described in TABLES.items()
+}
 
 
 def names(folder: Path) -> list[str]:
@@ -118,7 +122,7 @@ class ParquetRecording:
             config={"threads": 2, "allow_unsigned_extensions": "false", "autoinstall_known_extensions": "false"},
         )
         self._connection.execute("SET TimeZone = 'UTC'")
-        self._connection.execute("SET allowed_directories = $folders", {"folders": [str(path), _without_globs(path)]})
+        self._connection.execute("SET allowed_directories = $folders", {"folders": [str(path), without_globs(path)]})
         self._connection.execute("SET enable_external_access = false")
         for table in TABLES:
             self._connect(table)
@@ -134,7 +138,7 @@ class ParquetRecording:
             self._connection.execute(EMPTY[table])
             return
         try:
-            relation = self._connection.read_parquet([_without_globs(file) for file in files], union_by_name=True)
+            relation = self._connection.read_parquet([without_globs(file) for file in files], union_by_name=True)
             relation.create_view(table)
         except duckdb.Error as problem:
             raise RecordingBroken(str(files[0] if len(files) == 1 else self.path), _first_line(problem)) from None
@@ -165,11 +169,6 @@ class ParquetRecording:
         )
 
 
-def _without_globs(path: Path) -> str:
-    # A folder may hold characters that DuckDB would read as a pattern.
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
-
-
 def _first_line(problem: duckdb.Error) -> str:
     return str(problem).splitlines()[0]
 
@@ -186,23 +185,3 @@ def _without_nulls(column: Any) -> Column:
 
 def _whole(value: Any) -> int:
     return int(value) if value is not None and np.isfinite(float(value)) else 0
-
-
-# A table that has no file yet, with the columns that the steps' SQL names.
-EMPTY = {
-    "requests": (
-        "create table requests (host varchar, instance varchar, worker integer, request bigint, route varchar,"
-        " method varchar, status smallint, arrived_s double, queue_s double, duration_s double, cpu_s double,"
-        " cancelled boolean, error varchar)"
-    ),
-    "segments": (
-        "create table segments (host varchar, instance varchar, worker integer, request bigint, segment integer,"
-        " parent integer, seam varchar, name varchar, start_s double, duration_s double, calls integer,"
-        " database varchar, code varchar, rows bigint)"
-    ),
-    "statements": "create table statements (database varchar, statement varchar, text varchar, kind varchar)",
-    "processes": (
-        "create table processes (host varchar, instance varchar, worker integer, started_s double, python varchar,"
-        " libraries varchar, requests bigint, dropped bigint, failures bigint)"
-    ),
-}

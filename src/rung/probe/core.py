@@ -2,8 +2,9 @@
 What a request and a segment are while they happen, and where finished ones wait to be sent.
 
 The context variable `current` holds the Scope in which code runs: which request, within which segment, and whose
-clock counts its computing.  A driver call opens a segment with `enter` and closes it with `leave`; both swallow
-and count their own errors, so that an instrument needs no care of its own.
+clock counts its computing.  A call opens a segment with `enter` and closes it with `leave`, a statement with `pause`
+and `resume` (statements.py); they swallow and count their own errors, so that an instrument needs no care of its own.
+What runs for every request or segment is written out rather than called: in an app each call costs half a microsecond.
 
 In        calls of the instruments
 Out       `state.finished`, tuples in the order of frames.Request; counts of what was dropped or failed
@@ -17,7 +18,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from time import perf_counter, time
+from time import perf_counter, thread_time, time
 
 TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class State:
 
     __slots__ = (
         "asked", "dropped", "failures", "finished", "held", "on_finished", "on_framework",
-        "serials", "started", "statements", "statements_known",
+        "recording", "serials", "started", "statements", "statements_known",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -50,6 +51,8 @@ class State:
         """
         Forget what belongs to the parent process.
         """
+        # False once nobody collects: requests are then counted as dropped and nothing of them is kept.
+        self.recording = True
         self.serials = itertools.count(1)
         self.finished: deque[tuple[Any, ...]] = deque()
         self.held = 0
@@ -57,8 +60,8 @@ class State:
         self.failures = 0
         self.statements: deque[tuple[str, str, str, str]] = deque(maxlen=10_000)
         self.statements_known: set[tuple[str, str]] = set()
-        # (text, database, percent) as asked by the app -> (name, seam)
-        self.asked: dict[tuple[str, str | None, bool], tuple[str, str | None]] = {}
+        # (text, database, route) as asked by the app -> seam, name, database, code
+        self.asked: dict[Any, tuple[str, str, str | None, str | None]] = {}
 
     def forget_statements(self) -> None:
         """
@@ -73,16 +76,17 @@ state = State()
 
 class Clock:
     """
-    Sums the computing of one task or thread, without what lies inside its segments.
+    Sums the computing of one task, without what lies inside its segments.
 
     `stepping` tells whether that task runs at this moment, so that a segment opened by another task of the same
     request does not pause it.
     """
 
-    __slots__ = ("busy_s", "depth", "mark", "read", "stepping")
+    __slots__ = ("busy_s", "depth", "mark", "stepping")
 
-    def __init__(self, read: Callable[[], float] = perf_counter) -> None:
-        self.read = read
+    read = staticmethod(perf_counter)
+
+    def __init__(self) -> None:
         self.busy_s = 0.0
         self.mark = 0.0
         self.depth = 0
@@ -96,57 +100,112 @@ class Clock:
             return self.busy_s + self.read() - self.mark
         return self.busy_s
 
+    def pause(self) -> bool:
+        """
+        Stop counting until `resume`; False where another task of the request runs, so that there is nothing to stop.
+        """
+        if not self.stepping:
+            return False
+        if self.depth == 0:
+            self.busy_s += self.read() - self.mark
+        self.depth += 1
+        return True
 
-class Request:
+    def resume(self) -> None:
+        """
+        Count again, once for each `pause` that returned True.
+        """
+        self.depth -= 1
+        if self.depth == 0 and self.stepping:
+            self.mark = self.read()
+
+
+class ThreadClock(Clock):
     """
-    One request while it happens.
+    Sums the computing of one thread.
+    """
+
+    __slots__ = ()
+
+    read = staticmethod(thread_time)
+
+
+class Request(Clock):
+    """
+    One request while it happens, and the clock of the task that it came in.
     """
 
     __slots__ = (
-        "arrived_s", "cancelled", "clocks", "ended", "ending", "error", "method", "prefix", "queue_s", "route",
-        "row", "segments", "serials", "start", "status", "sums",
+        "arrived_s", "cancelled", "clocks", "ended", "ending", "error", "method", "prefix", "prepared", "queue_s",
+        "route", "row", "segments", "serials", "start", "status", "sums", "token",
     )  # fmt: skip
 
     def __init__(self, method: str) -> None:
         self.arrived_s = time()
         self.start = perf_counter()
+        self.busy_s = self.mark = 0.0
+        self.depth = 0
+        self.stepping = self.cancelled = self.ending = self.ended = False
         self.method = method
         self.route: str | None = None
         self.prefix = ""
         self.status = 0
         self.queue_s: float | None = None
-        self.cancelled = False
         self.error: str | None = None
-        self.ending = False
-        self.ended = False
         self.segments: list[tuple[Any, ...]] = []
         self.serials = itertools.count()
         self.sums: dict[tuple[str, str, str | None], list[Any]] | None = None
-        self.clocks: list[Clock] = []
+        self.clocks: list[Clock] | None = None  # of its further tasks and threads
+        self.prepared: tuple[Any, ...] | None = None  # the segment of a statement prepared and not yet executed
         self.row: tuple[Any, ...] | None = None
+        self.token: Token[Scope | None] | None = None
+
+    def further(self, clock: Clock) -> Clock:
+        """
+        Count with *clock* as well, and return it.
+        """
+        if self.clocks is None:
+            self.clocks = []
+        self.clocks.append(clock)
+        return clock
 
 
 class Scope:
     """
-    Where code runs: in which request, and in which open segment of it (the request's root has the seam "").
+    Where code runs: in which request, and in which open segment of it (a task's or thread's root has the seam "").
     """
 
-    __slots__ = ("clock", "leaf", "outer", "owned", "request", "seam", "serial", "start", "token", "used")
+    __slots__ = ("clock", "leaf", "request", "seam", "serial", "token", "used")
 
-    start: float
     token: Token[Scope | None]
 
-    def __init__(
-        self, request: Request, clock: Clock, serial: int | None = None, seam: str = "", outer: Scope | None = None
-    ) -> None:
+    def __init__(self, request: Request, clock: Clock, serial: int | None = None) -> None:
         self.request = request
         self.clock = clock
         self.serial = serial
-        self.seam = seam
-        self.leaf = outer is not None and seam != "pool"
-        self.outer = outer
-        self.owned = False
+        self.seam = ""
+        self.leaf = False
         self.used = False
+
+
+class Segment(Scope):
+    """
+    An open segment, inside of which other code of the app's may run.
+    """
+
+    __slots__ = ("outer", "owned", "start")
+
+    start: float
+
+    def __init__(self, outer: Scope, seam: str) -> None:
+        self.request = outer.request
+        self.clock = outer.clock
+        self.serial = next(outer.request.serials)
+        self.seam = seam
+        self.leaf = seam != "pool"
+        self.used = False
+        self.outer = outer
+        self.owned = outer.clock.pause()
 
 
 current: ContextVar[Scope | None] = ContextVar("rung", default=None)
@@ -159,7 +218,7 @@ def failed() -> None:
     state.failures += 1
 
 
-def enter(seam: str) -> Scope | None:
+def enter(seam: str) -> Segment | None:
     """
     Open a segment, or return None where there is nothing to record.
 
@@ -170,26 +229,19 @@ def enter(seam: str) -> Scope | None:
     if outer is None or outer.leaf or outer.seam == seam or outer.request.ended:
         return None
     try:
-        clock = outer.clock
-        scope = Scope(outer.request, clock, next(outer.request.serials), seam, outer)
-        if clock.stepping:
-            scope.owned = True
-            if clock.depth == 0:
-                clock.busy_s += clock.read() - clock.mark
-            clock.depth += 1
-        scope.token = current.set(scope)
-        scope.start = perf_counter()
+        segment = Segment(outer, seam)
+        segment.token = current.set(segment)
+        segment.start = perf_counter()
     except Exception:
         failed()
         return None
-    return scope
+    return segment
 
 
 def leave(
-    scope: Scope,
+    segment: Segment,
     name: str,
     *,
-    seam: str | None = None,
     database: str | None = None,
     code: str | None = None,
     rows: int | None = None,
@@ -199,37 +251,20 @@ def leave(
     """
     end = perf_counter()
     try:
-        close(scope)
-        request, outer = scope.request, scope.outer
-        if request.ended or outer is None:
+        if segment.owned:
+            segment.clock.resume()
+        current.reset(segment.token)
+        request, outer = segment.request, segment.outer
+        if request.ended:
             return
-        duration_s = end - scope.start
-        if scope.seam == "pool" and duration_s < POOL_WAIT_S_MIN and not scope.used:
+        duration_s = end - segment.start
+        if segment.seam == "pool" and duration_s < POOL_WAIT_S_MIN and not segment.used:
             return
         outer.used = True
-        segments = request.segments
-        if len(segments) < SEGMENTS_MAX:  # what `keep` does, without the call
-            start_s = scope.start - request.start
-            segments.append(
-                (scope.serial, outer.serial, seam or scope.seam, name, start_s, duration_s, 1, database, code, rows)
-            )
-        else:
-            where = (seam or scope.seam, name, database, code, rows)
-            keep(request, scope.serial, outer.serial, where, start=scope.start, duration_s=duration_s)
+        where = (segment.seam, name, database, code, rows)
+        keep(request, segment.serial, outer.serial, where, start=segment.start, duration_s=duration_s)
     except Exception:
         failed()
-
-
-def close(scope: Scope) -> None:
-    """
-    Let the clock count again and make the outer scope the current one.
-    """
-    if scope.owned:
-        clock = scope.clock
-        clock.depth -= 1
-        if clock.depth == 0 and clock.stepping:
-            clock.mark = clock.read()
-    current.reset(scope.token)
 
 
 def keep(
@@ -266,23 +301,31 @@ def keep(
         total[9] = rows + (total[9] or 0)
 
 
-def freeze(request: Request) -> None:
+def freeze(request: Request, *, final: bool = False) -> None:
     """
-    End *request* now: what happens later in its context is no part of it.
+    End *request* now: what happens later in its context is no part of it.  A *final* one is handed over at once.
     """
     duration_s = perf_counter() - request.start
     request.ended = True
-    cpu_s = sum([clock.so_far_s() for clock in request.clocks])
+    cpu_s = request.busy_s
+    if request.stepping and request.depth == 0:
+        cpu_s += perf_counter() - request.mark
+    if request.clocks is not None:
+        cpu_s += sum([clock.so_far_s() for clock in request.clocks])
     segments = request.segments
     if request.sums:
         segments = _with_sums(segments, request.sums)
-    request.row = (
+    row = (
         next(state.serials), request.route or UNMATCHED, request.method, request.status, request.arrived_s,
         request.queue_s, duration_s, cpu_s, request.cancelled, request.error, segments,
     )  # fmt: skip
     # A task that outlives the request keeps its context, and with it this object: let it be a small one.
     request.segments = []
-    request.sums = None
+    request.sums = request.prepared = None
+    if final:
+        _hand_over(row)
+    else:
+        request.row = row
 
 
 def _with_sums(
@@ -303,6 +346,10 @@ def emit(request: Request) -> None:
     request.row = None
     if request.error is not None and row[9] is None:
         row = (*row[:9], request.error, row[10])
+    _hand_over(row)
+
+
+def _hand_over(row: tuple[Any, ...]) -> None:
     held = 1 + len(row[10])
     if state.held + held > HELD_MAX:
         state.dropped += 1

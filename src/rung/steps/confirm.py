@@ -8,20 +8,20 @@ only where the traffic is alike.
 
 In        the Profile before, the Profile after, the quote that was taken (if one was)
 Out       a Verdict with the ratio and its interval, predicted beside measured
-Not here  sending traffic (adapters/traffic.py), undoing (adapters/hands.py)
+Not here  sending traffic (adapters/traffic), undoing (adapters/hands.py)
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
 from rung.steps.find import route_numbers
 from rung.steps.find.finding import Goal, Interval, requests_min
-from rung.steps.measure import Floats, Profile, percentile
+from rung.steps.find.resample import Resamples, counted
+from rung.steps.measure import Floats, Integers, Profile, percentile
 from rung.steps.price.quote import Quote
 from rung.units import show_count, show_seconds, show_share
 
@@ -105,9 +105,10 @@ def confirm(before: Profile, after: Profile, goal: Goal, quote: Quote | None) ->
     sides = (_side(before, route, percent), _side(after, route, percent))
     promised = quote.ratio if quote is not None else None
     paired = are_pairs(before, after)
+    alike = paired or _alike(before, after, route)
     shortage_s = _shortage_s(before, after, sides, requests_min(percent))
     ratio, verdict, needed_s = None, TOO_LITTLE, shortage_s
-    if shortage_s is None and (paired or _alike(before, after, route)):
+    if shortage_s is None and alike:
         ratio = _ratio(before, after, route, percent, paired=paired)
         verdict, needed_s = _judged(ratio, promised, before.lasted_s)
     if _fails_more(sides, goal):
@@ -128,9 +129,9 @@ def confirm(before: Profile, after: Profile, goal: Goal, quote: Quote | None) ->
             f"Worse: {show_share(sides[1].errors_share)} of the requests fail, before it was "
             f"{show_share(sides[0].errors_share)}."
             if _fails_more(sides, goal)
-            else _words(verdict, ratio, sides, needed_s, alike=paired or _alike(before, after, route))
+            else _words(verdict, ratio, sides, needed_s, alike=alike)
         ),
-        side_effects=_side_effects(before, after, goal, route, sides),
+        side_effects=_side_effects(before, after, goal, route, sides, paired=paired),
         needed_s=needed_s,
     )
 
@@ -144,8 +145,12 @@ def are_pairs(before: Profile, after: Profile) -> bool:
     counts = [len(profile.requests) for profile in (before, after)]
     if not before.queue_known or not after.queue_known:
         return False
-    common = _arrivals(before, 0.0) & _arrivals(after, _offset_s(before, after))
-    return common.total() >= PAIRED_SHARE_MIN * max(counts)
+    routes = sorted({*before.routes, *after.routes})
+    ours, ours_count = np.unique(_arrivals(before, 0.0, routes), return_counts=True)
+    theirs, theirs_count = np.unique(_arrivals(after, _offset_s(before, after), routes), return_counts=True)
+    _, here, there = np.intersect1d(ours, theirs, assume_unique=True, return_indices=True)
+    common = int(np.minimum(ours_count[here], theirs_count[there]).sum())
+    return common >= PAIRED_SHARE_MIN * max(counts)
 
 
 def _offset_s(before: Profile, after: Profile) -> float:
@@ -169,13 +174,14 @@ def _near(moments_s: Floats, others_s: Floats) -> Floats:
     return moments_s[distance_s < ARRIVAL_GRID_S / 10]
 
 
-def _arrivals(profile: Profile, offset_s: float) -> Counter[tuple[int, str]]:
+def _arrivals(profile: Profile, offset_s: float, routes: list[str]) -> Integers:
     """
-    Return how many requests of each route are due at each moment of a grid.
+    Return a number for each request, the same for two of the same route that are due at the same moment of a grid.
     """
     moments = np.rint((profile.requests.due_s + offset_s) / ARRIVAL_GRID_S).astype(np.int64)
-    routes = [profile.routes[route] for route in profile.requests.route]
-    return Counter(zip(moments.tolist(), routes, strict=True))
+    place = np.array([routes.index(route) for route in profile.routes])
+    numbers: Integers = moments * len(routes) + place[profile.requests.route]
+    return numbers
 
 
 def _side(profile: Profile, route: str, percent: int) -> Side:
@@ -233,27 +239,25 @@ def _ratio(before: Profile, after: Profile, route: str, percent: int, *, paired:
 
     The spread of the logarithm over resampled blocks, times Student's t for that many blocks.
     """
-    generator = np.random.Generator(np.random.PCG64(2))
-    cut = [_blocks(*_latency(profile, route), profile.lasted_s) for profile in (before, after)]
-    logs = []
-    for _ in range(RESAMPLES):
-        picks = generator.integers(0, BLOCKS, BLOCKS)
-        others = picks if paired else generator.integers(0, BLOCKS, BLOCKS)
-        old, new = (
-            np.concatenate([side[pick] for pick in chosen]) for side, chosen in zip(cut, (picks, others), strict=True)
-        )
-        if len(old) and len(new):
-            logs.append(math.log(percentile(new, percent) / percentile(old, percent)))
-    middle = math.log(percentile(np.concatenate(cut[1]), percent) / percentile(np.concatenate(cut[0]), percent))
+    # Two draws a resample, one for each side; pairs use the first for both.
+    picks = np.random.Generator(np.random.PCG64(2)).integers(0, BLOCKS, (RESAMPLES, 1 if paired else 2, BLOCKS))
+    numbers_s, whole_s = [], []
+    for profile, chosen in ((before, picks[:, 0]), (after, picks[:, -1])):
+        due_s, latency_s = _latency(profile, route)
+        resamples = Resamples(_blocks(due_s, profile.lasted_s), counted(chosen))
+        numbers_s.append(resamples.percentiles(latency_s, percent))
+        whole_s.append(percentile(latency_s, percent))
+    # A resample of blocks in which nobody asked for the route on one side is none.
+    logs = np.log(numbers_s[1] / numbers_s[0])
+    middle = math.log(whole_s[1] / whole_s[0])
     # A bootstrap over n blocks is too narrow by (n - 1) / n in its variance.
-    spread = float(np.std(logs)) * math.sqrt(BLOCKS / (BLOCKS - 1)) * STUDENT_T
+    spread = float(np.nanstd(logs)) * math.sqrt(BLOCKS / (BLOCKS - 1)) * STUDENT_T
     return Interval(math.exp(middle), math.exp(middle - spread), math.exp(middle + spread))
 
 
-def _blocks(due_s: Floats, latency_s: Floats, lasted_s: float) -> list[Floats]:
+def _blocks(due_s: Floats, lasted_s: float) -> Integers:
     edges = np.linspace(0, lasted_s, BLOCKS + 1)[1:-1]
-    block = np.searchsorted(edges, due_s, side="right")
-    return [latency_s[block == number] for number in range(BLOCKS)]
+    return np.searchsorted(edges, due_s, side="right")
 
 
 def _judged(ratio: Interval, promised: Interval | None, lasted_s: float) -> tuple[str, float | None]:
@@ -304,13 +308,14 @@ def _words(
     return f"{told}; two runs one after the other differ by that much on their own."
 
 
-def _side_effects(before: Profile, after: Profile, goal: Goal, route: str, sides: tuple[Side, Side]) -> tuple[str, ...]:
+def _side_effects(
+    before: Profile, after: Profile, goal: Goal, route: str, sides: tuple[Side, Side], *, paired: bool
+) -> tuple[str, ...]:
     """
     Return what else got worse: other judged routes by more than chance, and errors.
     """
     told = []
     old = {number.route: number for number in route_numbers(before, goal) if number.judged}
-    paired = are_pairs(before, after)
     for number in route_numbers(after, goal):
         if number.route == route or not number.judged or number.route not in old:
             continue

@@ -76,9 +76,9 @@ def taken(entries: list[Entry], finding: Finding, quote: Quote, *, now: str) -> 
 
 def confirmed(entry: Entry, verdict: Verdict) -> Entry:
     """
-    Return *entry* with what became of it.
+    Return *entry* with what became of it; one that was taken back stays so.
     """
-    return replace(entry, verdict=verdict, state=verdict.verdict)
+    return replace(entry, verdict=verdict, state=UNDONE if entry.state == UNDONE else verdict.verdict)
 
 
 def undone(entry: Entry) -> Entry:

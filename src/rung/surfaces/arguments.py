@@ -91,13 +91,17 @@ def _json_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON (docs/reference/json.md)")
 
 
+def _question_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--database", metavar="DSN", help="the app's database; default: rung.toml, DATABASE_URL, PG*")
+    parser.add_argument("--percentile", metavar="P", help="the goal's percentile (95)")
+    parser.add_argument("--latency", metavar="TIME", help="the goal's latency (300ms)")
+
+
 def _look_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recording", nargs="?", help="name, beginning of a name, or path; default: the newest sealed one"
     )
-    parser.add_argument("--database", metavar="DSN", help="the app's database; default: rung.toml, DATABASE_URL, PG*")
-    parser.add_argument("--percentile", metavar="P", help="the goal's percentile (95)")
-    parser.add_argument("--latency", metavar="TIME", help="the goal's latency (300ms)")
+    _question_flags(parser)
     parser.add_argument("--fresh", action="store_true", help="ask the database anew instead of using the kept answers")
 
 
@@ -150,9 +154,7 @@ def _take(commands: Commands) -> None:
         "move", nargs="?", help="any unambiguous beginning of its name; default: the one that `rung find` offers"
     )
     parser.add_argument("--recording", help="the recording to take it from; default: the newest sealed one")
-    parser.add_argument("--database", metavar="DSN", help="the app's database; default: rung.toml, DATABASE_URL, PG*")
-    parser.add_argument("--percentile", metavar="P", help="the goal's percentile (95)")
-    parser.add_argument("--latency", metavar="TIME", help="the goal's latency (300ms)")
+    _question_flags(parser)
     parser.add_argument("--apply", action="store_true", help="run it against the database now")
     parser.add_argument(
         "--wait", action="store_true", help="with --apply: wait for old transactions instead of refusing"

@@ -11,9 +11,11 @@ Whatever a command needs is imported when it runs, so that --help answers at onc
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import json
 import math
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from rung.loop import Look, Loop
     from rung.steps.price.quote import Quote
 
-EXIT_ANSWERED, EXIT_CHECK_FAILED, EXIT_NO_ANSWER, EXIT_INTERRUPTED = 0, 1, 2, 130
+EXIT_ANSWERED, EXIT_CHECK_FAILED, EXIT_NO_ANSWER, EXIT_NOT_SET_UP, EXIT_INTERRUPTED = 0, 1, 2, 125, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,7 +66,8 @@ def _tell_unwritten(problem: OSError, typed: list[str]) -> int:
         why="The answer was worked out, but where it was sent takes no more.",
         steps=(("Print it here", f"rung {typed[0] if typed else '--help'}"),),
     )
-    print(error_text(told), file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # it may be on the same disk
+        print(error_text(told), file=sys.stderr, flush=True)
     terminal.fall_silent()
     return told.exit_status
 
@@ -75,6 +78,8 @@ def _answer(typed: list[str]) -> int:
     except RungError as problem:
         return _tell(problem, typed)
     except KeyboardInterrupt:
+        # An impatient second one would find nothing left to stop, and print a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("\nrung: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
 
@@ -122,7 +127,8 @@ def _tell(problem: RungError, typed: list[str]) -> int:
         from rung.surfaces.errors_text import error_text
 
         print(error_text(problem), file=sys.stderr)
-    return problem.exit_status
+    # As with env: a status of our own must not be taken for one of the command's.
+    return EXIT_NOT_SET_UP if command == "record" and problem.exit_status == EXIT_NO_ANSWER else problem.exit_status
 
 
 def print_json(tree: Mapping[str, Any]) -> None:

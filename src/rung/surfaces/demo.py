@@ -114,7 +114,10 @@ def _clear(folder: Path) -> None:
     """
     Take away what the last demo left, but for the database server's files, which make the next one quick.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    from rung.adapters.launcher import make_private
+
+    make_private(folder.parent)
+    folder.mkdir(exist_ok=True)
     for left in ("recordings", "answers", "rung"):
         shutil.rmtree(folder / left, ignore_errors=True)
     (folder / "shop.log").unlink(missing_ok=True)

@@ -84,7 +84,7 @@ class Writer:
             return self._copy(columns(table, ()), f"{table}.parquet")
         parts = sorted(self._folder.glob(f"{table}-*.parquet"))
         done = self._put(
-            f"{table}.parquet", lambda database: database.read_parquet([_without_globs(part) for part in parts])
+            f"{table}.parquet", lambda database: database.read_parquet([without_globs(part) for part in parts])
         )
         if done:
             for part in parts:
@@ -164,6 +164,8 @@ class Writer:
             self._failed(MANIFEST, error)
 
 
-def _without_globs(path: Path) -> str:
-    # A folder may hold characters that DuckDB would read as a pattern.
+def without_globs(path: Path) -> str:
+    """
+    Return *path* as DuckDB takes it for itself: a folder may hold characters that it would read as a pattern.
+    """
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))

@@ -188,11 +188,8 @@ class Report:
         not_sent: Requests that were due and that the sender could not send; never part of *overall*.
         lasted_s: From the start to the last answer, at least the plan's duration unless ended early.
         ended_early: Somebody ended the run; the numbers cover what was sent until then.
-        late_s_p95: 95 % of the starts came no later than this after they were due: what the sender may have added.
-        late_s_max: The latest start, seconds after it was due.
         void: The sender was the bottleneck: the numbers say nothing about the app.
         void_reason: Why, in words; empty when not void.
-        cpu_s: Processor time that sending took.
         problems: How often each problem occurred.
         served: One row for each request sent, in order of finishing.
     """
@@ -203,11 +200,8 @@ class Report:
     not_sent: int
     lasted_s: float
     ended_early: bool
-    late_s_p95: float
-    late_s_max: float
     void: bool
     void_reason: str
-    cpu_s: float
     problems: dict[str, int]
     served: Answers = field(repr=False, compare=False)
 
@@ -238,7 +232,6 @@ class Ending:
     ended_early: bool = False
     not_sent: int = 0
     not_sent_reason: str = ""
-    cpu_s: float = 0.0
 
 
 def report_of(answers: Answers, route_names: Sequence[str], ending: Ending) -> Report:
@@ -258,11 +251,8 @@ def report_of(answers: Answers, route_names: Sequence[str], ending: Ending) -> R
         not_sent=ending.not_sent,
         lasted_s=ending.lasted_s,
         ended_early=ending.ended_early,
-        late_s_p95=percentile(lateness_s, 95) or 0.0,
-        late_s_max=float(lateness_s.max(initial=0.0)),
         void=bool(reason),
         void_reason=reason,
-        cpu_s=ending.cpu_s,
         problems=answers.problems(),
         served=answers,
     )

@@ -104,7 +104,6 @@ class _Sender:
 
     async def run(self, progress: Callable[[Progress], None] | None) -> Report:
         await self._reach()
-        cpu_before_s = _cpu_s()
         async with self._session() as session:
             with _quiet_garbage():
                 self.start_s, self.start_epoch_s = clock.monotonic_s() + _LEAD_S, clock.now_s() + _LEAD_S
@@ -128,7 +127,6 @@ class _Sender:
             ended_early=self.ended_early,
             not_sent=self.not_sent,
             not_sent_reason=self.not_sent_reason,
-            cpu_s=_cpu_s() - cpu_before_s,
         )
         return report_of(self.answers, [route.name for route in self.plan.routes], ending)
 
@@ -310,11 +308,6 @@ def _uncancel() -> None:
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
-
-
-def _cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def _words(error: Exception) -> str:

@@ -12,21 +12,9 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from rung.probe.wrapping import Arguments, Describe, Described, around_coroutine, query
-
-_labels: dict[tuple[Any, Any], str] = {}
-
-
-def _database(connection: Any) -> str:
-    key = (connection._addr, connection._params.database)
-    label = _labels.get(key)
-    if label is None:
-        if len(_labels) > 1_000:
-            _labels.clear()
-        address = key[0]
-        place = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
-        label = _labels[key] = f"{place}/{key[1]}"
-    return label
+from rung.probe import statements
+from rung.probe.statements import Tell, Told, label
+from rung.probe.wrapping import Arguments, Described, around_coroutine
 
 
 def _many(result: Any) -> int | None:
@@ -47,27 +35,33 @@ def _unknown(_result: Any) -> int | None:
     return None
 
 
-def _of_connection(rows: Callable[[Any], int | None]) -> Describe:
-    def describe(args: Arguments, kwargs: Mapping[str, Any], result: Any) -> Described:
+def _of_connection(rows: Callable[[Any], int | None]) -> Tell:
+    def tell(args: Arguments, kwargs: Mapping[str, Any], result: Any) -> Told:
+        connection = args[0]
         text = args[1] if len(args) > 1 else kwargs.get("query", kwargs.get("command", ""))
-        return query(text, _database(args[0]), percent=False, rows=rows(result))
+        return text, (connection._addr, connection._params.database), rows(result)
 
-    return describe
+    return tell
 
 
-def _of_resource(rows: Callable[[Any], int | None]) -> Describe:
-    def describe(args: Arguments, _kwargs: Mapping[str, Any], result: Any) -> Described:
-        return query(args[0]._query, _database(args[0]._connection), percent=False, rows=rows(result))
+def _of_resource(rows: Callable[[Any], int | None]) -> Tell:
+    def tell(args: Arguments, _kwargs: Mapping[str, Any], result: Any) -> Told:
+        connection = args[0]._connection
+        return args[0]._query, (connection._addr, connection._params.database), rows(result)
 
-    return describe
+    return tell
+
+
+def _database(connection: Any) -> str | None:
+    return label((connection._addr, connection._params.database)) if connection is not None else None
 
 
 def _of_new(_args: Arguments, _kwargs: Mapping[str, Any], result: Any) -> Described:
-    return ("asyncpg", _database(result) if result is not None else None, None, None)
+    return ("asyncpg", _database(result))
 
 
 def _of_pool(_args: Arguments, _kwargs: Mapping[str, Any], result: Any) -> Described:
-    return ("asyncpg", _database(result._con) if result is not None else None, None, None)
+    return ("asyncpg", _database(result._con) if result is not None else None)
 
 
 _METHODS = {
@@ -78,17 +72,19 @@ _METHODS = {
 
 def _connection(module: ModuleType) -> None:
     for name, rows in _METHODS.items():
-        around_coroutine(module.Connection, name, "query", _of_connection(rows))
+        statements.around_coroutine(
+            module.Connection, name, _of_connection(rows), percent=False, prepares=name == "prepare"
+        )
 
 
 def _prepared(module: ModuleType) -> None:
     for name in ("executemany", "fetch", "fetchmany", "fetchrow", "fetchval"):
-        around_coroutine(module.PreparedStatement, name, "query", _of_resource(_METHODS[name]))
+        statements.around_coroutine(module.PreparedStatement, name, _of_resource(_METHODS[name]), percent=False)
 
 
 def _cursor(module: ModuleType) -> None:
     for name, rows in (("_bind_exec", _many), ("_bind", _unknown), ("_exec", _many)):
-        around_coroutine(module.BaseCursor, name, "query", _of_resource(rows))
+        statements.around_coroutine(module.BaseCursor, name, _of_resource(rows), percent=False)
 
 
 def _connect(module: ModuleType) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from rung.probe.wrapping import Arguments, Described, around_call, around_coroutine, query
-
-Around = Callable[[Any, str, str, Callable[..., Described]], None]
+from rung.probe import statements, wrapping
+from rung.probe.statements import Told
+from rung.probe.wrapping import Arguments, Described
 
 
 def database(connection: Any) -> str:
@@ -28,13 +28,13 @@ def database(connection: Any) -> str:
     return label
 
 
-def _executed(args: Arguments, kwargs: Mapping[str, Any], result: Any) -> Described:
+def _executed(args: Arguments, kwargs: Mapping[str, Any], result: Any) -> Told:
     cursor = args[0]
     asked = args[1] if len(args) > 1 else kwargs.get("query", "")
     # A composed statement is put together by psycopg itself; its literals go the way of all others.
     text = _text(asked) if not hasattr(asked, "as_string") else asked.as_string(cursor)
     rows = cursor.rowcount if result is cursor else -1
-    return query(text, database(cursor._conn), percent=True, rows=rows if rows >= 0 else None)
+    return text, database(cursor._conn), rows if rows >= 0 else None
 
 
 def _text(asked: Any) -> str:
@@ -44,53 +44,64 @@ def _text(asked: Any) -> str:
 
 
 def _opened(_args: Arguments, _kwargs: Mapping[str, Any], result: Any) -> Described:
-    return ("psycopg", database(result) if result is not None else None, None, None)
+    return ("psycopg", database(result) if result is not None else None)
 
 
-def _committed(args: Arguments, _kwargs: Mapping[str, Any], _result: Any) -> Described:
-    return query("COMMIT", database(args[0]), percent=False)
+def _committed(args: Arguments, _kwargs: Mapping[str, Any], _result: Any) -> Told:
+    return "COMMIT", database(args[0]), None
 
 
-def _rolled_back(args: Arguments, _kwargs: Mapping[str, Any], _result: Any) -> Described:
-    return query("ROLLBACK", database(args[0]), percent=False)
+def _rolled_back(args: Arguments, _kwargs: Mapping[str, Any], _result: Any) -> Told:
+    return "ROLLBACK", database(args[0]), None
 
 
-def _left(args: Arguments, kwargs: Mapping[str, Any], _result: Any) -> Described:
+def _left(args: Arguments, kwargs: Mapping[str, Any], _result: Any) -> Told:
     kind = args[1] if len(args) > 1 else kwargs.get("exc_type")
     transaction = args[0]
     savepoint = bool(transaction.savepoint_name)
     text = ("RELEASE" if savepoint else "COMMIT") if kind is None else "ROLLBACK"
-    return query(text, database(transaction.connection), percent=False)
+    return text, database(transaction.connection), None
 
 
-def _begun(args: Arguments, _kwargs: Mapping[str, Any], _result: Any) -> Described:
-    return query("BEGIN", database(args[0].connection), percent=False)
+def _begun(args: Arguments, _kwargs: Mapping[str, Any], _result: Any) -> Told:
+    return "BEGIN", database(args[0].connection), None
 
 
-def _connection(owner: Any, around: Around) -> None:
-    around(owner, "connect", "connect", _opened)
-    around(owner, "commit", "query", _committed)
-    around(owner, "rollback", "query", _rolled_back)
+def _connection(owner: Any) -> None:
+    wrapping.around_call(owner, "connect", "connect", _opened)
+    statements.around_call(owner, "commit", _committed, percent=False)
+    statements.around_call(owner, "rollback", _rolled_back, percent=False)
 
 
-def _cursor(owner: Any, around: Around) -> None:
-    around(owner, "execute", "query", _executed)
-    around(owner, "executemany", "query", _executed)
+def _async_connection(owner: Any) -> None:
+    wrapping.around_coroutine(owner, "connect", "connect", _opened)
+    statements.around_coroutine(owner, "commit", _committed, percent=False)
+    statements.around_coroutine(owner, "rollback", _rolled_back, percent=False)
+
+
+def _cursor(owner: Any) -> None:
+    statements.around_call(owner, "execute", _executed, percent=True)
+    statements.around_call(owner, "executemany", _executed, percent=True)
+
+
+def _async_cursor(owner: Any) -> None:
+    statements.around_coroutine(owner, "execute", _executed, percent=True)
+    statements.around_coroutine(owner, "executemany", _executed, percent=True)
 
 
 def _transactions(module: ModuleType) -> None:
-    around_call(module.Transaction, "__enter__", "query", _begun)
-    around_call(module.Transaction, "__exit__", "query", _left)
-    around_coroutine(module.AsyncTransaction, "__aenter__", "query", _begun)
-    around_coroutine(module.AsyncTransaction, "__aexit__", "query", _left)
+    statements.around_call(module.Transaction, "__enter__", _begun, percent=False)
+    statements.around_call(module.Transaction, "__exit__", _left, percent=False)
+    statements.around_coroutine(module.AsyncTransaction, "__aenter__", _begun, percent=False)
+    statements.around_coroutine(module.AsyncTransaction, "__aexit__", _left, percent=False)
 
 
 MODULES: Mapping[str, Callable[[ModuleType], None]] = {
-    "psycopg.connection": lambda module: _connection(module.Connection, around_call),
-    "psycopg.connection_async": lambda module: _connection(module.AsyncConnection, around_coroutine),
-    "psycopg.cursor": lambda module: _cursor(module.Cursor, around_call),
-    "psycopg.cursor_async": lambda module: _cursor(module.AsyncCursor, around_coroutine),
-    "psycopg._server_cursor": lambda module: _cursor(module.ServerCursor, around_call),
-    "psycopg._server_cursor_async": lambda module: _cursor(module.AsyncServerCursor, around_coroutine),
+    "psycopg.connection": lambda module: _connection(module.Connection),
+    "psycopg.connection_async": lambda module: _async_connection(module.AsyncConnection),
+    "psycopg.cursor": lambda module: _cursor(module.Cursor),
+    "psycopg.cursor_async": lambda module: _async_cursor(module.AsyncCursor),
+    "psycopg._server_cursor": lambda module: _cursor(module.ServerCursor),
+    "psycopg._server_cursor_async": lambda module: _async_cursor(module.AsyncServerCursor),
     "psycopg.transaction": _transactions,
 }

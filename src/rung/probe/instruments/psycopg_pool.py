@@ -17,7 +17,7 @@ from rung.probe.wrapping import Arguments, Described, around_call, around_corout
 
 
 def _taken(_args: Arguments, _kwargs: Mapping[str, Any], result: Any) -> Described:
-    return ("psycopg_pool", database(result) if result is not None else None, None, None)
+    return ("psycopg_pool", database(result) if result is not None else None)
 
 
 MODULES: Mapping[str, Callable[[ModuleType], None]] = {

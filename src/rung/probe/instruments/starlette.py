@@ -9,7 +9,8 @@ Not here  websockets and lifespan (passed through), what runs after the last byt
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+import types
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from time import perf_counter
 from types import ModuleType
 from typing import Any
@@ -17,65 +18,36 @@ from typing import Any
 from rung.probe import arrival, core, lines, sender
 
 
-class Driven:
+@types.coroutine
+def driven(coroutine: Any, clock: core.Clock) -> Generator[Any, Any, Any]:
     """
-    Drives a coroutine and adds each step, from resumption to suspension, to a clock.
+    Drive a coroutine and add each step, from resumption to suspension, to a clock.
     """
-
-    __slots__ = ("_clock", "_coroutine")
-
-    def __init__(self, coroutine: Any, clock: core.Clock) -> None:
-        self._coroutine = coroutine
-        self._clock = clock
-
-    def __await__(self) -> Driven:
-        return self
-
-    def __iter__(self) -> Driven:
-        return self
-
-    def __next__(self) -> Any:
-        return self.send(None)
-
-    def send(self, value: Any) -> Any:
-        """
-        Resume the coroutine and time the step.
-        """
-        clock = self._clock
+    resume, value = coroutine.send, None
+    while True:
         clock.stepping = True
-        if clock.depth == 0:
-            clock.mark = perf_counter()
+        clock.mark = perf_counter()
         try:
-            return self._coroutine.send(value)
+            waiting = resume(value)
+        except StopIteration as stop:
+            return stop.value
         finally:
             if clock.depth == 0:
                 clock.busy_s += perf_counter() - clock.mark
             clock.stepping = False
-
-    def throw(self, *error: Any) -> Any:
-        """
-        Raise inside the coroutine and time the step.
-        """
-        clock = self._clock
-        clock.stepping = True
-        if clock.depth == 0:
-            clock.mark = perf_counter()
         try:
-            return self._coroutine.throw(*error)
-        finally:
-            if clock.depth == 0:
-                clock.busy_s += perf_counter() - clock.mark
-            clock.stepping = False
-
-    def close(self) -> None:
-        """
-        Close the coroutine.
-        """
-        self._coroutine.close()
+            value = yield waiting
+            resume = coroutine.send
+        except GeneratorExit:
+            coroutine.close()
+            raise
+        except BaseException as error:
+            resume, value = coroutine.throw, error
 
 
 def _applications(module: ModuleType) -> None:
     original = module.Starlette.__call__
+    state = core.state
 
     @functools.wraps(original)
     async def recorded(self: Any, scope: Any, receive: Any, send: Any) -> None:
@@ -88,24 +60,25 @@ def _applications(module: ModuleType) -> None:
                 if kind == "lifespan":
                     sender.flush()
             return
-        begun = _begin(scope)
-        if begun is None:
+        request = _begun(scope) if state.recording else None
+        if request is None:
+            if not state.recording and "app" not in scope:  # a mounted application has its outer one there
+                state.dropped += 1
             await original(self, scope, receive, send)
             return
-        request, outer = begun
         try:
-            receive, send = _watched(request, receive, send)
-            await Driven(original(self, scope, receive, send), outer.clock)
+            watch = Watch(request, receive, send)
+            await driven(original(self, scope, watch.receive, watch.send), request)
         except BaseException as error:
-            _end(request, outer, error)
+            _end(request, error)
             raise
-        _end(request, outer, None)
+        _end(request, None)
 
     module.Starlette.__call__ = recorded
     core.framework_seen()
 
 
-def _begin(asgi: Any) -> tuple[core.Request, core.Scope] | None:
+def _begun(asgi: Any) -> core.Request | None:
     outer = core.current.get()
     # A mounted application is part of the request it is mounted in.  A server may begin a pipelined request in the
     # context of the one that it just ended.
@@ -116,50 +89,58 @@ def _begin(asgi: Any) -> tuple[core.Request, core.Scope] | None:
         for name, value in asgi["headers"]:
             if name == b"x-request-start":
                 request.queue_s = arrival.queue_s(value, request.arrived_s)
-        clock = core.Clock()
-        request.clocks.append(clock)
-        scope = core.Scope(request, clock)
-        scope.token = core.current.set(scope)
+        request.token = core.current.set(core.Scope(request, request))
     except Exception:
         core.failed()
         return None
-    return request, scope
+    return request
 
 
-def _watched(request: core.Request, receive: Any, send: Any) -> tuple[Any, Any]:
-    async def watched_receive() -> Any:
-        message = await receive()
-        if message["type"] == "http.disconnect" and not request.ending:
-            request.cancelled = True
+class Watch:
+    """
+    What a request's app is given in place of the server's receive and send.
+    """
+
+    __slots__ = ("_receive", "_request", "_send")
+
+    def __init__(self, request: core.Request, receive: Any, send: Any) -> None:
+        self._request = request
+        self._receive = receive
+        self._send = send
+
+    async def receive(self) -> Any:
+        """
+        Receive, and note a client that left.
+        """
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self._request.ending:
+            self._request.cancelled = True
         return message
 
-    async def watched_send(message: Any) -> None:
+    def send(self, message: Any) -> Any:
+        """
+        Send, and note the status and the last byte.
+        """
         kind = message["type"]
         if kind == "http.response.start":
-            request.status = message["status"]
+            self._request.status = message["status"]
         elif kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body", False)):
-            request.ending = True
-            await send(message)
-            _last_byte(request)
-            return
-        await send(message)
+            self._request.ending = True
+            return self._last(message)
+        return self._send(message)
 
-    return watched_receive, watched_send
-
-
-def _last_byte(request: core.Request) -> None:
-    try:
-        if request.ended:
-            return
-        core.freeze(request)
-        # What went wrong is known only when the exception leaves the app.
-        if request.status < 500:
-            core.emit(request)
-    except Exception:
-        core.failed()
+    async def _last(self, message: Any) -> None:
+        await self._send(message)
+        request = self._request
+        try:
+            if not request.ended:
+                # What went wrong is known only when the exception leaves the app.
+                core.freeze(request, final=request.status < 500)
+        except Exception:
+            core.failed()
 
 
-def _end(request: core.Request, scope: core.Scope, error: BaseException | None) -> None:
+def _end(request: core.Request, error: BaseException | None) -> None:
     try:
         if not request.ended:
             _note_unfinished(request, error)
@@ -168,7 +149,8 @@ def _end(request: core.Request, scope: core.Scope, error: BaseException | None) 
             if request.status >= 500 and isinstance(error, Exception):
                 request.error = core.describe_error(error, lines.line_of_error(error.__traceback__))
             core.emit(request)
-        core.close(scope)
+        if request.token is not None:
+            core.current.reset(request.token)
     except Exception:
         core.failed()
 
@@ -184,42 +166,64 @@ def _note_unfinished(request: core.Request, error: BaseException | None) -> None
 
 
 def _routing(module: ModuleType) -> None:
-    _note_before(module.Route, "handle", _leaf)
-    _note_before(module.Mount, "handle", _mounted)
+    _note_leaf(module.Route)
+    _note_mount(module.Mount)
     _in_own_task(module.Router)
 
 
-def _note_before(owner: Any, name: str, note: Callable[[core.Request, Any, Any], None]) -> None:
-    original = vars(owner)[name]
+def _note_leaf(owner: Any) -> None:
+    original, current = owner.handle, core.current.get
+
+    @functools.wraps(original)
+    def noted(self: Any, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        outer = current()
+        if outer is not None and scope["type"] == "http":
+            try:
+                request = outer.request
+                request.route = request.prefix + self.path_format
+            except Exception:
+                core.failed()
+        return original(self, scope, receive, send)  # type: ignore[no-any-return]
+
+    owner.handle = noted
+
+
+def _note_included(owner: Any) -> None:
+    original, current = owner.handle, core.current.get
+
+    @functools.wraps(original)
+    def noted(self: Any, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        # Newer FastAPI keeps the prefixes of included routers beside the route; otherwise Route.handle comes next.
+        beside = scope.get("fastapi")
+        if beside is not None:
+            try:
+                outer, context = current(), beside.get("effective_route_context")
+                if outer is not None and context is not None and context.original_route is self:
+                    outer.request.route = outer.request.prefix + context.path_format
+            except Exception:
+                core.failed()
+        return original(self, scope, receive, send)  # type: ignore[no-any-return]
+
+    owner.handle = noted
+
+
+def _note_mount(owner: Any) -> None:
+    original = owner.handle
 
     @functools.wraps(original)
     def noted(self: Any, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
         outer = core.current.get()
         if outer is not None and scope["type"] == "http":
             try:
-                note(outer.request, self, scope)
+                _mounted(outer.request, self)
             except Exception:
                 core.failed()
         return original(self, scope, receive, send)  # type: ignore[no-any-return]
 
-    setattr(owner, name, noted)
+    owner.handle = noted
 
 
-def _leaf(request: core.Request, route: Any, _scope: Any) -> None:
-    request.route = request.prefix + route.path_format
-
-
-def _api_leaf(request: core.Request, route: Any, scope: Any) -> None:
-    # Newer FastAPI keeps the prefixes of included routers beside the route; older ones copy the route.
-    beside = scope.get("fastapi")
-    context = beside.get("effective_route_context") if isinstance(beside, dict) else None
-    if context is not None and context.original_route is route:
-        request.route = request.prefix + context.path_format
-    else:
-        request.route = request.prefix + route.path_format
-
-
-def _mounted(request: core.Request, mount: Any, _scope: Any) -> None:
+def _mounted(request: core.Request, mount: Any) -> None:
     template = mount.path_format
     # What has no routes of its own (files) is told by the mount alone.
     request.route = None if mount.routes else request.prefix + template
@@ -227,12 +231,12 @@ def _mounted(request: core.Request, mount: Any, _scope: Any) -> None:
 
 
 def _in_own_task(router: Any) -> None:
-    original = vars(router)["__call__"]
+    original, current = router.__call__, core.current.get
 
     @functools.wraps(original)
     # A coroutine function, for that is how a server tells what kind of app a router is.
     async def routed(self: Any, scope: Any, receive: Any, send: Any) -> None:
-        outer = core.current.get()
+        outer = current()
         if outer is None or outer.clock.stepping or outer.request.ended or scope["type"] != "http":
             await original(self, scope, receive, send)
         else:
@@ -243,23 +247,20 @@ def _in_own_task(router: Any) -> None:
 
 
 async def _timed(outer: core.Scope, coroutine: Any) -> None:
-    request = outer.request
-    clock = core.Clock()
-    request.clocks.append(clock)
-    scope = core.Scope(request, clock, outer.serial)
-    scope.token = core.current.set(scope)
+    clock = outer.request.further(core.Clock())
+    token = core.current.set(core.Scope(outer.request, clock, outer.serial))
     try:
-        await Driven(coroutine, clock)
+        await driven(coroutine, clock)
     finally:
         try:
-            core.close(scope)
+            core.current.reset(token)
         except Exception:
             core.failed()
 
 
 def _fastapi_routing(module: ModuleType) -> None:
     if "handle" in vars(module.APIRoute):
-        _note_before(module.APIRoute, "handle", _api_leaf)
+        _note_included(module.APIRoute)
 
 
 MODULES: Mapping[str, Callable[[ModuleType], None]] = {

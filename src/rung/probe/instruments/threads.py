@@ -24,30 +24,15 @@ def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
         outer = core.current.get()
         if outer is None or outer.leaf or outer.request.ended:
             return await original(func, *args, **kwargs)
-        paused = _pause(outer.clock)
+        # What the task itself does on the way to the thread and back is the price of the thread, not the app's work.
+        paused = outer.clock.pause()
         try:
             return await original(_started(func, outer), *args, **kwargs)
         finally:
             if paused:
-                _resume(outer.clock)
+                outer.clock.resume()
 
     return in_thread
-
-
-def _pause(clock: core.Clock) -> bool:
-    # What the task itself does on the way to the thread and back is the price of the thread, not the app's work.
-    if not clock.stepping:
-        return False
-    if clock.depth == 0:
-        clock.busy_s += clock.read() - clock.mark
-    clock.depth += 1
-    return True
-
-
-def _resume(clock: core.Clock) -> None:
-    clock.depth -= 1
-    if clock.depth == 0 and clock.stepping:
-        clock.mark = clock.read()
 
 
 def _started(func: Callable[..., Any], outer: core.Scope) -> Callable[..., Any]:
@@ -79,12 +64,12 @@ def _enter_thread(outer: core.Scope, called: float, code: str | None) -> core.Sc
         where = ("threads", "", None, code, None)
         core.keep(request, serial, outer.serial, where, start=called, duration_s=perf_counter() - called)
         outer.used = True
-        clock = core.Clock(thread_time)
+        clock = core.ThreadClock()
         scope = core.Scope(request, clock, outer.serial)
         scope.token = core.current.set(scope)
         clock.stepping = True
         clock.mark = thread_time()
-        request.clocks.append(clock)
+        request.further(clock)
     except Exception:
         core.failed()
         return None
@@ -96,7 +81,7 @@ def _leave_thread(scope: core.Scope) -> None:
         clock = scope.clock
         clock.busy_s = clock.so_far_s()
         clock.stepping = False
-        core.close(scope)
+        core.current.reset(scope.token)
     except Exception:
         core.failed()
 

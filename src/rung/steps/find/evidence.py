@@ -166,7 +166,7 @@ def notes_on(profile: Profile, goal: Goal, routes: tuple[RouteNumber, ...]) -> t
     if facts.failures:
         notes.append(f"{show_count(facts.failures)} errors inside the recorder; the app was not touched by them.")
     if not facts.sealed:
-        notes.append("It is not sealed: still running, or its recorder was killed. What was written until now is read.")
+        notes.append("Not sealed: still running, recorder killed, or disk full. What was written until now is read.")
     failed = float((profile.requests.status >= 500).mean())
     if failed > goal.errors_share:
         notes.append(f"{show_share(failed)} of the requests failed; the goal allows {show_share(goal.errors_share)}.")

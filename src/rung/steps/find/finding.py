@@ -137,7 +137,6 @@ class Finding:
         overall_s: The same percentile over all requests, to be shown beside it.
         errors_share: Share of requests that failed.
         server: The database's version, "" where none was reached.
-        trivial_s: The fastest tenth of all statements: the round trip.
     """
 
     verdict: str

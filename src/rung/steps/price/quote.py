@@ -72,7 +72,6 @@ class Quote:
         percentile: Of which latency.
         now: The recorded number.
         predicted: None where no number can be given; `verdict` and `reason` then say why.
-        ratio: Predicted latency after as a share of before.
         plan: Exactly what would be run; None for doing nothing.
     """
 

@@ -1,0 +1,184 @@
+"""
+Replace a function that executes a statement by a closure that records it and is otherwise the function itself.
+
+A driver executes a statement without calling another function recorded here, so nothing has to be known inside of it,
+and one look-up by the text as the app wrote it gives all that is the same each time.
+
+In        an owner (class), the name of its function, and how to tell text, database and rows of a finished call
+Out       the owner with that attribute replaced; segments query and commit; `state.statements`
+Not here  which functions (instruments/), taking values out of a text (statement.py), other calls (wrapping.py)
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+from rung.probe import core, lines, statement
+from rung.probe.wrapping import Arguments, taken
+
+# The label of a database ("host:port/name"), or address and name from which `label` makes one.
+Database = str | tuple[Any, str]
+
+# text, database, rows
+Told = tuple[str, Database, int | None]
+
+# (positional arguments, keyword arguments, result or None where the call raised) -> what was executed
+Tell = Callable[[Arguments, Mapping[str, Any], Any], Told]
+
+_ASKED_MAX = 10_000
+_KNOWN_MAX = 10_000
+
+
+def label(database: Database) -> str:
+    """
+    Return host, port and name of a database as recordings have them.
+
+    >>> label((("localhost", 5432), "shop"))
+    'localhost:5432/shop'
+    """
+    if isinstance(database, str):
+        return database
+    address, name = database
+    place = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
+    return f"{place}/{name}"
+
+
+def around_coroutine(owner: Any, attribute: str, tell: Tell, *, percent: bool, prepares: bool = False) -> None:
+    """
+    Record a coroutine function that executes a statement; *percent* where the driver takes `%s` for a parameter.
+
+    One that *prepares* is one call together with the execution that follows.
+    """
+    original, put = taken(owner, attribute)
+    if original is None:
+        return
+    current, keep = core.current.get, _keeping(tell, percent=percent, prepares=prepares)
+
+    @functools.wraps(original)
+    async def recorded(*args: Any, **kwargs: Any) -> Any:
+        scope = current()
+        if scope is None or scope.leaf:
+            return await original(*args, **kwargs)
+        clock = scope.clock
+        # Clock.pause, written out
+        stepping = clock.stepping
+        if stepping:
+            if clock.depth == 0:
+                clock.busy_s += clock.read() - clock.mark
+            clock.depth += 1
+        start = perf_counter()
+        try:
+            result = await original(*args, **kwargs)
+        except BaseException:
+            keep(scope, start, stepping, args, kwargs, None)
+            raise
+        keep(scope, start, stepping, args, kwargs, result)
+        return result
+
+    put(recorded)
+
+
+def around_call(owner: Any, attribute: str, tell: Tell, *, percent: bool) -> None:
+    """
+    Record a plain function that executes a statement; *percent* where the driver takes `%s` for a parameter.
+    """
+    original, put = taken(owner, attribute)
+    if original is None:
+        return
+    current, keep = core.current.get, _keeping(tell, percent=percent, prepares=False)
+
+    @functools.wraps(original)
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        scope = current()
+        if scope is None or scope.leaf:
+            return original(*args, **kwargs)
+        stepping = scope.clock.pause()
+        start = perf_counter()
+        try:
+            result = original(*args, **kwargs)
+        except BaseException:
+            keep(scope, start, stepping, args, kwargs, None)
+            raise
+        keep(scope, start, stepping, args, kwargs, result)
+        return result
+
+    put(recorded)
+
+
+def _keeping(tell: Tell, *, percent: bool, prepares: bool) -> Callable[..., None]:
+    state = core.state
+
+    def keep(
+        scope: core.Scope, start: float, stepping: object, args: Arguments, kwargs: Mapping[str, Any], result: Any
+    ) -> None:
+        duration_s = perf_counter() - start
+        try:
+            if stepping:  # Clock.resume, written out
+                clock = scope.clock
+                clock.depth -= 1
+                if clock.depth == 0 and clock.stepping:
+                    clock.mark = clock.read()
+            request = scope.request
+            if request.ended:
+                return
+            text, database, rows = tell(args, kwargs, result)
+            asked = state.asked.get((text, database, request.route))
+            if asked is None:
+                asked = _noted(text, database, request.route, percent=percent)
+            seam, name, place, code = asked
+            scope.used = True
+            segments = request.segments
+            if request.prepared is not None:
+                start, duration_s = _with_preparing(request, name, start, duration_s)
+            if len(segments) >= core.SEGMENTS_MAX:
+                where = (seam, name, place, code, rows)
+                core.keep(request, next(request.serials), scope.serial, where, start=start, duration_s=duration_s)
+                return
+            segment = (
+                next(request.serials), scope.serial, seam, name, start - request.start, duration_s, 1,
+                place, code, rows,
+            )  # fmt: skip
+            segments.append(segment)
+            if prepares:
+                request.prepared = segment
+        except Exception:
+            core.failed()
+
+    return keep
+
+
+def _with_preparing(request: core.Request, name: str, start: float, duration_s: float) -> tuple[float, float]:
+    # The computing between the two was counted by the clock, so their sum ends a little before the execution did.
+    prepared, request.prepared = request.prepared, None
+    segments = request.segments
+    if prepared is None or not segments or segments[-1] is not prepared or prepared[3] != name:
+        return start, duration_s
+    segments.pop()
+    return request.start + prepared[4], prepared[5] + duration_s
+
+
+def _noted(
+    text: str, database: Database, route: str | None, *, percent: bool
+) -> tuple[str, str, str | None, str | None]:
+    """
+    Name a statement, note its text once per process, and look for the line that asks; a COMMIT has its own seam.
+    """
+    state = core.state
+    known = statement.normalised(text, percent=percent)
+    place = label(database)
+    seam, name = ("commit", "commit") if known.text == "COMMIT" else ("query", known.fingerprint)
+    key = (place, name)
+    if seam == "query" and key not in state.statements_known:
+        if len(state.statements_known) >= _KNOWN_MAX:
+            state.statements_known.clear()
+        state.statements_known.add(key)
+        state.statements.append((*key, known.text, known.kind))
+    asked = (seam, name, place, lines.line_of_call(name, route))
+    if len(text) <= statement.TEXT_MAX:
+        if len(state.asked) >= _ASKED_MAX:
+            state.asked.clear()
+        state.asked[text, database, route] = asked
+    return asked
