@@ -26,8 +26,8 @@ from rung.adapters import cluster
 from rung.units import show_seconds
 
 STATEMENTS = (0, 1, 5)
-FULL = {"in process": Plan(21, 10, 25, None), "uvicorn": Plan(9, 5, 60, 200.0)}
-QUICK = {"in process": Plan(5, 5, 20, None), "uvicorn": Plan(3, 2, 40, 200.0)}
+FULL = {"in process": Plan(15, 10, 25, None), "uvicorn": Plan(9, 4, 50, 200.0)}
+QUICK = {"in process": Plan(5, 5, 20, None), "uvicorn": Plan(3, 1, 60, 200.0)}
 PEERS = (
     "opentelemetry-sdk",
     "opentelemetry-instrumentation-fastapi",

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from rung.adapters.recordings import EMPTY, ParquetRecording, find_recording, folder_of, names
-from rung.errors import RecordingBroken, RecordingMissing, RecordingTooNew
+from rung.errors import RecordingBroken, RecordingMissing, RecordingTooNew, UsageError
 from rung.frames import FORMAT
 from rung.ports import Manifest, RecordingFacts, Rows
 
@@ -135,7 +135,10 @@ def test_a_recording_is_found_by_name_beginning_end_or_path(tmp_path: Path, monk
         _folder(tmp_path / "recordings" / name, sealed=True)
 
     assert OLD == find_recording(tmp_path, OLD)
-    assert longer == find_recording(tmp_path, "2026-11-22")
+    assert longer == find_recording(tmp_path, longer[:-1] + "2")
+    assert NEW == find_recording(tmp_path, NEW[:-2])
+    with pytest.raises(UsageError, match="any of 2 recordings"):
+        find_recording(tmp_path, "2026-11-22")
     assert OLD == find_recording(tmp_path, "app")
     assert NEW == find_recording(tmp_path, "app2")
     path = tmp_path / "recordings" / OLD

@@ -235,6 +235,37 @@ async def _parts() -> Any:
         await asyncio.sleep(0.001)
 
 
+def test_without_a_collector_nothing_is_kept_and_every_request_is_counted() -> None:
+    said = python(
+        """
+        import asyncio
+        import rung.probe; rung.probe.start()
+        from rung.probe import core
+        from starlette.applications import Starlette
+        from starlette.responses import PlainTextResponse
+        from starlette.routing import Mount, Route
+
+        async def hello(request):
+            return PlainTextResponse(str(core.current.get()))
+
+        app = Starlette(routes=[Mount("/inner", app=Starlette(routes=[Route("/hello", hello)]))])
+        core.state.on_finished = None
+        core.state.recording = False
+        async def ask():
+            async def receive(): return {"type": "http.request", "body": b"", "more_body": False}
+            async def send(message): said.append(message.get("body"))
+            said = []
+            asgi = {"type": "http", "method": "GET", "path": "/inner/hello", "headers": [], "query_string": b"",
+                    "root_path": ""}
+            await app(asgi, receive, send)
+            return said[-1]
+        print(asyncio.run(ask()), len(core.state.finished), core.state.dropped, core.state.failures)
+        """,
+        RUNG_SOCKET="/nowhere",
+    )
+    assert "b'None' 0 1 0" == said
+
+
 @pytest.mark.parametrize("how", ["cancelled", "disconnected"])
 def test_a_request_that_nobody_waits_for_is_cancelled(how: str) -> None:
     done = subprocess.run([sys.executable, __file__, how], capture_output=True, text=True, timeout=60, check=True)

@@ -176,6 +176,14 @@ def test_a_transaction_of_asyncpg(seen: Seen) -> None:
     assert 1 == len(seen.parts(request, "commit"))
 
 
+def test_a_statement_prepared_and_executed_is_one_call(seen: Seen) -> None:
+    (written,) = seen.of("/asyncpg/write")
+    assert 1 == seen.texts(written).count("SELECT item FROM basket WHERE item > $1")
+    # SQLAlchemy prepares what a connection has not seen yet, and executes it by a second call of the driver.
+    cold = min(seen.of("/orders/{customer_id}"), key=lambda request: request["request"])
+    assert 1 == len([text for text in seen.texts(cold) if "generate_series" in text])
+
+
 def test_psycopg_async(seen: Seen) -> None:
     (request,) = seen.of("/psycopg/async")
     (query,) = [part for part in seen.parts(request, "query") if part["code"] == line_of("psycopg")]

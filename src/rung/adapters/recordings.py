@@ -19,7 +19,7 @@ import duckdb
 import numpy as np
 
 from rung.adapters.collector.writer import MANIFEST, without_globs
-from rung.errors import RecordingBroken, RecordingMissing, RecordingTooNew
+from rung.errors import RecordingBroken, RecordingMissing, RecordingTooNew, UsageError
 from rung.ports import Column, Manifest, RecordingFacts, Rows
 from rung.steps.record import FORMAT, TABLES
 
@@ -44,6 +44,7 @@ def find_recording(folder: Path, asked: str | None) -> str:
 
     Raises:
         RecordingMissing: there is none of that name, or none at all.
+        UsageError: several begin like that.
         RecordingBroken: a path was given that holds no recording.
     """
     if asked is not None and (Path(asked) / MANIFEST).is_file():
@@ -54,7 +55,16 @@ def find_recording(folder: Path, asked: str | None) -> str:
         return _newest(folder, known)
     if asked in known:
         return asked
-    matching = [name for name in known if name.startswith(asked) or name.endswith(f"-{asked}")] if asked else []
+    # Runs of the same name follow one another; a beginning that several share could mean any of them.
+    matching = [name for name in known if name.endswith(f"-{asked}")] if asked else []
+    begun = [name for name in known if name.startswith(asked)] if asked and not matching else []
+    if len(begun) > 1:
+        raise UsageError(
+            f"{asked!r} could be any of {len(begun)} recordings, from {begun[0]} to {begun[-1]}",
+            why="Nothing was read: a finding about another recording would look like an answer.",
+            steps=(("Name it", f"rung find {begun[-1]}"),),
+        )
+    matching += begun
     if not matching:
         if asked and Path(asked).is_dir():
             raise RecordingBroken(asked, f"the folder has no {MANIFEST}")

@@ -155,19 +155,10 @@ class Request(Clock):
         self.segments: list[tuple[Any, ...]] = []
         self.serials = itertools.count()
         self.sums: dict[tuple[str, str, str | None], list[Any]] | None = None
-        self.clocks: list[Clock] | None = None  # of its further tasks and threads
+        self.clocks: list[Clock] = []  # of its further tasks and threads
         self.prepared: tuple[Any, ...] | None = None  # the segment of a statement prepared and not yet executed
         self.row: tuple[Any, ...] | None = None
         self.token: Token[Scope | None] | None = None
-
-    def further(self, clock: Clock) -> Clock:
-        """
-        Count with *clock* as well, and return it.
-        """
-        if self.clocks is None:
-            self.clocks = []
-        self.clocks.append(clock)
-        return clock
 
 
 class Scope:
@@ -310,8 +301,8 @@ def freeze(request: Request, *, final: bool = False) -> None:
     cpu_s = request.busy_s
     if request.stepping and request.depth == 0:
         cpu_s += perf_counter() - request.mark
-    if request.clocks is not None:
-        cpu_s += sum([clock.so_far_s() for clock in request.clocks])
+    for clock in request.clocks:
+        cpu_s += clock.so_far_s()
     segments = request.segments
     if request.sums:
         segments = _with_sums(segments, request.sums)

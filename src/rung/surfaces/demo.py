@@ -236,7 +236,12 @@ def _left(folder: Path) -> dict[str, str]:
         "migrations": folder / "rung" / "migrations",
         "database": folder / "postgres",
     }
-    return {name: _short(path) for name, path in places.items() if path.exists()}
+    left = {name: _short(path) for name, path in places.items() if path.exists()}
+    data = places["database"] / "data"
+    if data.is_symlink():
+        # The server's user could not reach this folder, so its files lie in a private one.
+        left["database"] += f" (its files: {data.resolve().parent})"
+    return left
 
 
 def _short(path: Path) -> str:

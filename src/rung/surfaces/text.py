@@ -111,7 +111,9 @@ def _head(finding: Finding) -> str:
     lines.append(
         labelled(
             "Goal",
-            f"p{goal.percentile} ≤ {show_seconds(goal.target_s)} on each route; the slowest is",
+            f"p{goal.percentile} ≤ {show_seconds(goal.target_s)} on each route"
+            + ("" if goal.given else " (rung's default; yours goes into rung.toml)")
+            + "; the slowest is",
             f"{finding.route} with {number} (all requests together: {show_seconds(finding.overall_s)})",
         )
     )
@@ -311,7 +313,7 @@ def change_text(change: Change, applied: Applied | None) -> str:
     """
     lines = [
         labelled("Taken", change.move),
-        labelled("Written", *(file.path for file in change.files)),
+        labelled("Files", *(file.path for file in change.files)),
         labelled("Statement", change.statement.sql),
         labelled("Undo", change.undo.sql),
         "",
@@ -402,7 +404,7 @@ def ledger_text(entries: Sequence[Entry], folder: str) -> str:
                 entry.state.replace("_", " ")
                 + (
                     f" ({1 / verdict.ratio.value:.1f}× faster)"
-                    if verdict is not None and verdict.ratio is not None and verdict.verdict == MOVED
+                    if verdict is not None and verdict.ratio is not None and entry.state == MOVED
                     else ""
                 ),
             )

@@ -247,7 +247,8 @@ def _in_own_task(router: Any) -> None:
 
 
 async def _timed(outer: core.Scope, coroutine: Any) -> None:
-    clock = outer.request.further(core.Clock())
+    clock = core.Clock()
+    outer.request.clocks.append(clock)
     token = core.current.set(core.Scope(outer.request, clock, outer.serial))
     try:
         await driven(coroutine, clock)

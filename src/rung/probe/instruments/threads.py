@@ -69,7 +69,7 @@ def _enter_thread(outer: core.Scope, called: float, code: str | None) -> core.Sc
         scope.token = core.current.set(scope)
         clock.stepping = True
         clock.mark = thread_time()
-        request.further(clock)
+        request.clocks.append(clock)
     except Exception:
         core.failed()
         return None

@@ -21,12 +21,17 @@ from rung.steps.measure import Part
 class Goal:
     """
     What the user wants of each route: a percentile of latency, and a share of errors.
+
+    Attributes:
+        headroom: By how much traffic may grow before it breaks.
+        given: Whether the user said any of it; else all of it is rung's default.
     """
 
     percentile: int
     target_s: float
     headroom: float
     errors_share: float
+    given: bool = False
 
 
 def goal_of(settings: Settings) -> Goal:
@@ -38,6 +43,7 @@ def goal_of(settings: Settings) -> Goal:
         target_s=settings.goal_latency_s,
         headroom=settings.goal_headroom,
         errors_share=settings.goal_errors_share,
+        given=any(name.startswith("goal.") for name in settings.sources),
     )
 
 
