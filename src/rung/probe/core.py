@@ -4,7 +4,8 @@ What a request and a segment are while they happen, and where finished ones wait
 The context variable `current` holds the Scope in which code runs: which request, within which segment, and whose
 clock counts its computing.  A call opens a segment with `enter` and closes it with `leave`, a statement with `pause`
 and `resume` (statements.py); they swallow and count their own errors, so that an instrument needs no care of its own.
-What runs for every request or segment is written out rather than called: in an app each call costs half a microsecond.
+What runs for every request or segment is written out rather than called: between the steps of an app it costs three
+times what it costs in a loop of its own (docs/benchmarks/overhead.md).
 
 In        calls of the instruments
 Out       `state.finished`, tuples in the order of frames.Request; counts of what was dropped or failed

@@ -61,7 +61,7 @@ class Sender(threading.Thread):
             self.flushed.set()
             if self.stopping:
                 return
-            self.wake.wait(EVERY_S)
+            self.wake.wait(EVERY_S if state.recording else RETRY_S)
             self.wake.clear()
 
     def _turn(self) -> None:
