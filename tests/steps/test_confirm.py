@@ -104,6 +104,24 @@ def test_an_open_verdict_asks_for_more_than_there_was() -> None:
         assert verdict.needed_s is not None and verdict.needed_s > 36.0
 
 
+def test_a_loss_that_cannot_be_excluded_is_not_called_not_moved() -> None:
+    """
+    An interval that reaches far above 1 leaves a loss open as much as one far below leaves a gain.
+    """
+    verdicts = []
+    for seed in range(6):
+        after = [
+            replace(row, duration_s=row.duration_s * (20 if place % 21 == seed else 1))
+            for place, row in enumerate(traffic(rate_per_s=3.0, seed=seed + 90))
+        ]
+        verdicts.append(compared(traffic(rate_per_s=3.0, seed=seed), after))
+
+    assert any(verdict.ratio is not None and verdict.ratio.high > 2 for verdict in verdicts)
+    for verdict in verdicts:
+        assert verdict.ratio is not None
+        assert NOT_MOVED != verdict.verdict or verdict.ratio.high < 2
+
+
 def test_pairs_are_recognised_when_some_requests_are_missing() -> None:
     """
     Two percent missing from one side, the first request among them, leave the recordings pairs.

@@ -268,15 +268,14 @@ def _judged(ratio: Interval, promised: Interval | None, lasted_s: float) -> tupl
         return MOVED, None
     if ratio.low > 1 and ratio.value >= 1 / (1 - EFFECT_MIN):
         return WORSE, None
-    # The interval holds 1, or nearly.  If it also holds what was promised (or a change that would matter), the
-    # recordings cannot tell the two apart, and "not moved" would be a guess.
+    # The interval holds 1, or nearly.  If it also holds what was promised (or a change that would matter), or as
+    # much of a loss, the recordings cannot tell them apart, and "not moved" would be a guess.
     wanted = min(promised.value, 1 - EFFECT_MIN) if promised is not None else 1 - EFFECT_OF_INTEREST
-    if ratio.low > wanted:
+    if wanted < ratio.low and ratio.high < 1 / wanted:
         return NOT_MOVED, None
-    # The interval must get narrow enough to leave out 1, or what was promised, whichever is farther away.
-    width = math.log(ratio.high / ratio.value)
-    farther = max(-math.log(ratio.value), math.log(ratio.value / wanted))
-    return TOO_LITTLE, lasted_s * (width / farther) ** 2 * 1.2
+    # It must get narrow enough to leave out 1, or both of the others, whichever takes less.
+    width, moved_by, room = math.log(ratio.high / ratio.value), abs(math.log(ratio.value)), -math.log(wanted)
+    return TOO_LITTLE, lasted_s * (width / max(moved_by, room - moved_by)) ** 2 * 1.2
 
 
 def _words(
