@@ -124,6 +124,7 @@ def test_a_port_in_use_is_named_before_anything_is_started(tmp_path: Path) -> No
     assert 2 == refused.returncode
     assert f"port {port}" in said[1]
     assert "rung demo --port 0" in said[1]
+    assert not (tmp_path / ".rung" / "demo" / "postgres").exists()
 
 
 def test_a_server_that_refuses_is_named(tmp_path: Path) -> None:

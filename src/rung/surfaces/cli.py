@@ -13,31 +13,34 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
-import json
-import math
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rung import wire
 from rung.errors import NothingToTake, RungError, UnknownName, UsageError
+from rung.surfaces import terminal
 from rung.surfaces.arguments import NAMES, build_parser, flags_of
+from rung.surfaces.terminal import (
+    EXIT_ANSWERED,
+    EXIT_CHECK_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_NO_ANSWER,
+    EXIT_NOT_SET_UP,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from rung.loop import Look, Loop
     from rung.steps.price.quote import Quote
-
-EXIT_ANSWERED, EXIT_CHECK_FAILED, EXIT_NO_ANSWER, EXIT_NOT_SET_UP, EXIT_INTERRUPTED = 0, 1, 2, 125, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """
     Run one command and return its exit status.
     """
-    from rung.surfaces import terminal
-
     typed = list(sys.argv[1:] if argv is None else argv)
     terminal.make_printable()
     try:
@@ -129,23 +132,6 @@ def _tell(problem: RungError, typed: list[str]) -> int:
         print(error_text(problem), file=sys.stderr)
     # As with env: a status of our own must not be taken for one of the command's.
     return EXIT_NOT_SET_UP if command == "record" and problem.exit_status == EXIT_NO_ANSWER else problem.exit_status
-
-
-def print_json(tree: Mapping[str, Any]) -> None:
-    """
-    Print one JSON document; a figure that does not exist is null.
-    """
-    from rung.surfaces.terminal import shows_all
-
-    print(json.dumps(_finite(tree), indent=2, ensure_ascii=not shows_all(), allow_nan=False))
-
-
-def _finite(tree: Any) -> Any:
-    if isinstance(tree, Mapping):
-        return {key: _finite(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [_finite(value) for value in tree]
-    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
 
 
 def run_record(arguments: argparse.Namespace) -> int:

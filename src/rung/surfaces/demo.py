@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from rung import wire
 from rung.errors import BadValue
-from rung.surfaces.cli import EXIT_ANSWERED, print_json
 from rung.surfaces.load import ProgressLine
+from rung.surfaces.terminal import EXIT_ANSWERED, print_json
 from rung.units import show_seconds
 
 if TYPE_CHECKING:
@@ -128,8 +128,9 @@ def _shop(
     folder: Path, arguments: argparse.Namespace, duration_s: float, port: int, story: Story
 ) -> Iterator[SampleShop]:
     from rung.adapters.cluster import start
-    from rung.adapters.sample import SampleShop
+    from rung.adapters.sample import SampleShop, checked_port
 
+    port = checked_port(port)
     with ExitStack() as stack:
         story.chapter("A shop, as a team has it after its first year")
         if arguments.database:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rung import wire
 from rung.errors import BadValue
-from rung.surfaces.cli import EXIT_ANSWERED, EXIT_CHECK_FAILED, EXIT_INTERRUPTED, print_json
-from rung.surfaces.terminal import width
+from rung.surfaces.terminal import EXIT_ANSWERED, EXIT_CHECK_FAILED, EXIT_INTERRUPTED, print_json, width
 from rung.units import show_count, show_seconds, show_share
 
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
 """
-Let what is printed arrive, whatever reads it: a terminal without UTF-8, a pipe that is closed, a disk that is full.
+Let an answer arrive, whatever reads it: a terminal without UTF-8, a pipe that is closed, a program that wants JSON.
 
 In        standard output and standard error as Python opened them
 Out       streams that never raise on a letter; letters that a stream cannot show, by their look
@@ -10,10 +10,15 @@ from __future__ import annotations
 
 import codecs
 import io
+import json
+import math
 import os
 import shutil
 import sys
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+EXIT_ANSWERED, EXIT_CHECK_FAILED, EXIT_NO_ANSWER, EXIT_NOT_SET_UP, EXIT_INTERRUPTED = 0, 1, 2, 125, 130
 
 HANDLER = "rung.plain"
 # Everything that rung prints beyond ASCII, by what it looks like.
@@ -77,3 +82,18 @@ def fall_silent() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             os.dup2(nowhere, stream.fileno())
+
+
+def print_json(tree: Mapping[str, Any]) -> None:
+    """
+    Print one JSON document; a figure that does not exist is null.
+    """
+    print(json.dumps(_finite(tree), indent=2, ensure_ascii=not shows_all(), allow_nan=False))
+
+
+def _finite(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {key: _finite(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_finite(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree

@@ -28,7 +28,15 @@ def main() -> int:
     parser.add_argument("--hello-within", type=float, default=10.0, help="seconds before the first process is missed")
     parser.add_argument("--detach", action="store_true", help="go on as nobody's child")
     asked = parser.parse_args()
-    server = listener.listening(asked.socket)
+    collector = listener.Listener(
+        listener.listening(asked.socket),
+        socket_path=Path(asked.socket),
+        folder=asked.folder,
+        lifeline=asked.lifeline,
+        name=asked.name,
+        hello_within_s=asked.hello_within,
+    )
+    collector.heed_signals()
     sys.stdout.write("listening\n")
     sys.stdout.flush()
     if asked.detach and os.fork() != 0:
@@ -36,14 +44,7 @@ def main() -> int:
         os._exit(0)
     _let_go_of_stdout()
     os.nice(5)
-    return listener.Listener(
-        server,
-        socket_path=Path(asked.socket),
-        folder=asked.folder,
-        lifeline=asked.lifeline,
-        name=asked.name,
-        hello_within_s=asked.hello_within,
-    ).run()
+    return collector.run()
 
 
 def _let_go_of_stdout() -> None:

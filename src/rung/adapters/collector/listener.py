@@ -86,17 +86,24 @@ class Listener:
         self._selector.register(server, selectors.EVENT_READ)
         self._selector.register(lifeline, selectors.EVENT_READ)
 
+    def heed_signals(self) -> None:
+        """
+        Take SIGTERM for "seal now".  To be called before anybody learns that the collector is there: one that is
+        told to end in between would end without sealing.
+        """
+        for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(ignored, signal.SIG_IGN)
+        wakened, waker = socket.socketpair()
+        waker.settimeout(0)
+        wakened.settimeout(0)
+        self._selector.register(wakened, selectors.EVENT_READ)
+        signal.set_wakeup_fd(waker.detach())
+        signal.signal(signal.SIGTERM, self._asked_to_end)
+
     def run(self) -> int:
         """
         Record until the command has ended, then seal.
         """
-        for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-            signal.signal(ignored, signal.SIG_IGN)
-        waker, wakened = socket.socketpair()
-        waker.settimeout(0)
-        signal.set_wakeup_fd(waker.fileno())
-        signal.signal(signal.SIGTERM, self._asked_to_end)
-        self._selector.register(wakened, selectors.EVENT_READ)
         try:
             self._record()
         finally:
