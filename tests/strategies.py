@@ -42,8 +42,9 @@ from rung.steps.find.finding import Finding, Goal, Interval
 from rung.steps.ledger import OPEN, Entry
 from rung.steps.measure import Profile, profile_of
 from rung.steps.price.quote import MISSED, NOT_ENOUGH, NOT_YET, REACHES, BuildIndex, Quote
-from rung.steps.record import TABLES
+from rung.steps.record import FORMAT, TABLES
 from rung.steps.record import columns as columns_of
+from tests import tables
 
 SLOW, FAST = "5105105105105105", "fa57fa57fa57fa57"
 TEXTS = {
@@ -132,16 +133,30 @@ def keep_recording(folder: Path, rows: Sequence[Row]) -> None:
     Write *rows* as a sealed recording into *folder*, as the collector does.
     """
     folder.mkdir(parents=True)
-    kept: dict[str, list[tuple[Any, ...]]] = {
-        "requests": [],
-        "segments": [],
-        "statements": [("h:1/shop", statement, *text) for statement, text in TEXTS.items()],
-        "processes": [(*WHO, 0.0, "3.11", "{}", len(rows), 0, 0)],
-    }
+    who = dict(zip(("host", "instance", "worker"), WHO, strict=True))
+    counted = {"started_s": 0.0, "python": "3.11", "libraries": "{}", "dropped": 0, "failures": 0}
+    kept: dict[str, list[tuple[Any, ...]]] = {table: [] for table in TABLES}
+    kept["statements"] = [("h:1/shop", statement, *text) for statement, text in TEXTS.items()]
+    kept["processes"] = [tables.row("processes", **who, **counted, requests=len(rows))]
     for number, row in enumerate(rows):
         method, _, path = row.route.partition(" ")
-        times_s = (1e9 + row.due_s + row.queue_s, row.queue_s, row.duration_s, row.cpu_s)
-        kept["requests"].append((*WHO, number, path, method, row.status, *times_s, False, None))
+        kept["requests"].append(
+            tables.row(
+                "requests",
+                **who,
+                request=number,
+                kind="request",
+                route=path,
+                method=method,
+                status=row.status,
+                arrived_s=1e9 + row.due_s + row.queue_s,
+                queue_s=row.queue_s,
+                duration_s=row.duration_s,
+                cpu_s=row.cpu_s,
+                cancelled=False,
+                exemplar=False,
+            )
+        )
         for place, part in enumerate(row.segments):
             kept["segments"].append((
                 *WHO, number, place, part.parent if part.parent >= 0 else None, part.seam, part.name, part.start_s,
@@ -153,7 +168,7 @@ def keep_recording(folder: Path, rows: Sequence[Row]) -> None:
             connection.register("kept", columns_of(table, kept[table]).columns)
             chosen = ", ".join(f'CAST("{name}" AS {kind}) AS "{name}"' for name, kind in described)
             connection.view("kept").project(chosen).write_parquet(str(folder / f"{table}.parquet"))
-    (folder / "recording.json").write_text(json.dumps({"format": 1, "rung": "0.1.0", "sealed": True}), "utf-8")
+    (folder / "recording.json").write_text(json.dumps({"format": FORMAT, "rung": "0.1.0", "sealed": True}), "utf-8")
 
 
 ORDERS, HOME = "GET /orders", "GET /home"

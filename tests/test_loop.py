@@ -12,7 +12,8 @@ import pytest
 
 from rung.adapters.answers import AnswerFile
 from rung.adapters.ledger import LedgerFolder
-from rung.adapters.recordings import ParquetRecording, folder_of
+from rung.adapters.recordings import ParquetRecording
+from rung.adapters.shelf import folder_of
 from rung.config import Settings
 from rung.loop import Look, Loop, Ports
 from rung.moves.index import IndexMove

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 
 from rung.errors import BadFile, BadValue, UnknownName
-from rung.units import UnitError, seconds, share
+from rung.units import UnitError, seconds, share, size_bytes
 
 FILE_NAME = "rung.toml"
 
@@ -50,6 +50,13 @@ def _number(text: str, kind: Callable[[str], float], least: float, most: float) 
 
 def _positive_seconds(text: str) -> float:
     value = seconds(text)
+    if value <= 0:
+        raise UnitError(f"{text!r} is not more than zero")
+    return value
+
+
+def _positive_bytes(text: str) -> int:
+    value = size_bytes(text)
     if value <= 0:
         raise UnitError(f"{text!r} is not more than zero")
     return value
@@ -148,6 +155,34 @@ class Settings:
         _positive_seconds,
         expected="a time such as '10s'",
         help="A transaction open for longer is named before an index build, which would have to wait for it.",
+    )
+    record_raw_bytes_max: int = _setting(
+        "record.raw_bytes_max",
+        "1 GB",
+        _positive_bytes,
+        expected="a size such as '1 GB'",
+        help="What `rung record --raw` may write in one folder; what comes after is dropped and counted.",
+    )
+    record_rotate_s: float = _setting(
+        "record.rotate",
+        "1h",
+        _positive_seconds,
+        expected="a time such as '1h'",
+        help="How long a recording of `rung collect` gets before it is sealed and the next one begins.",
+    )
+    retain_age_s: float = _setting(
+        "retain.age",
+        "14d",
+        _positive_seconds,
+        expected="a time such as '14d'",
+        help="How long recordings stay. Older ones are removed when a new one is sealed, but not those in the ledger.",
+    )
+    retain_bytes: int = _setting(
+        "retain.bytes",
+        "2 GB",
+        _positive_bytes,
+        expected="a size such as '2 GB'",
+        help="What all recordings may take together. The oldest are removed first, but not those in the ledger.",
     )
     load_duration_s: float = _setting(
         "load.duration",

@@ -6,7 +6,7 @@ Every error that rung tells a person, as one tree.
     │   ├── UnknownName             a command, setting or move that does not exist; did you mean
     │   ├── BadValue                a setting or flag with a value of the wrong kind or unit
     │   ├── BadFile                 a file that the person wrote and that cannot be read
-    │   ├── FileUnwritable          a file for the person's repository that cannot be written
+    │   ├── FileUnwritable          a file for the person that cannot be written
     │   └── ExtraMissing            a part that is not installed, with the pip line
     ├── RecordingError              a recording that cannot be read
     │   ├── RecordingMissing        there is none
@@ -14,11 +14,13 @@ Every error that rung tells a person, as one tree.
     │   ├── RecordingTooShort       too few requests to read a percentile from
     │   ├── RecordingBroken         truncated, or not a recording
     │   ├── RecordingTooNew         written by a newer rung
+    │   ├── PackRefused             a file to carry that is none, or holds what it should not
     │   └── AnswersUnwritable       what the database answered about it cannot be kept beside it
     ├── CommandError                the user's own command
     │   ├── CommandNotFound         no such program (status 127)
     │   ├── CommandNotExecutable    not a program (status 126)
-    │   └── CommandNotStarted       the recorder could not be set up around it (status 125)
+    │   ├── CommandNotStarted       the recorder could not be set up around it (status 125)
+    │   └── SocketRefused           a collector cannot listen where it should
     ├── DatabaseError               a PostgreSQL server
     │   ├── DatabaseNotGiven        none was named
     │   ├── DatabaseRefused         it cannot be reached, or does not let us in
@@ -131,17 +133,17 @@ class BadFile(UsageError):
 
 class FileUnwritable(UsageError):
     """
-    A file for the person's repository cannot be written.
+    A file for the person's repository, or to carry a recording, cannot be written.
     """
 
     code = "file-unwritable"
 
-    def __init__(self, path: str, problem: str) -> None:
+    def __init__(self, path: str, problem: str, *, see: str = "rung ledger") -> None:
         self.path, self.problem = path, problem
         super().__init__(
             f"cannot write {path}: {problem}",
             why="Nothing of it was left behind; what was there before is as it was.",
-            steps=(("Make room or give leave, then look again", "rung ledger"),),
+            steps=(("Make room or give leave, then look again", see),),
         )
 
 
@@ -152,12 +154,12 @@ class ExtraMissing(UsageError):
 
     code = "extra-missing"
 
-    def __init__(self, module: str, *, extra: str = "tool") -> None:
+    def __init__(self, module: str, *, extra: str = "tool", instead: NextStep | None = None) -> None:
         self.module, self.extra = module, extra
         super().__init__(
             f"this command needs {module}, which is not installed here",
             why="`pip install rung` brings the recorder alone, so that an app's image stays small.",
-            steps=(("Install the whole tool", f"pip install 'rung[{extra}]'"),),
+            steps=(("Install the whole tool", f"pip install 'rung[{extra}]'"), *((instead,) if instead else ())),
         )
 
 
@@ -267,6 +269,22 @@ class RecordingTooNew(RecordingError):
         )
 
 
+class PackRefused(RecordingError):
+    """
+    A file to carry is not one, or holds what no recording holds.
+    """
+
+    code = "pack-refused"
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(
+            f"{path} was not unpacked: {problem}",
+            why="Such a file may have been cut short on its way, or made to write elsewhere; nothing of it was kept.",
+            steps=(("Pack the recording again where it was made, and carry it over", "rung pack"),),
+        )
+
+
 class AnswersUnwritable(RecordingError):
     """
     What the database answered about a recording cannot be kept beside it.
@@ -338,7 +356,32 @@ class CommandNotStarted(CommandError):
         super().__init__(
             f"the recorder could not be set up: {problem}",
             why="The command was not started, so that nobody takes an unrecorded run for a recorded one.",
-            steps=(("Run it unrecorded", "RUNG=off rung record -- uvicorn yourapp:app"),),
+            steps=(
+                ("Run it unrecorded", "RUNG=off rung record -- uvicorn yourapp:app"),
+                (
+                    "Or record to a folder that can be written",
+                    "RUNG_FOLDER=/tmp/rung rung record -- uvicorn yourapp:app",
+                ),
+            ),
+        )
+
+
+class SocketRefused(CommandError):
+    """
+    A collector cannot listen at the path that was named.
+    """
+
+    code = "socket-refused"
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(
+            f"cannot listen at {path}: {problem}",
+            why="Apps send what they record to this path; until somebody listens there it is dropped and counted.",
+            steps=(
+                ("Listen somewhere short that is yours", "rung collect --socket /tmp/rung.socket"),
+                ("Or write frames without a collector", "rung record --raw -- uvicorn yourapp:app"),
+            ),
         )
 
 

@@ -2,7 +2,7 @@
 The format between the probe inside an app and the collector beside it, with its version.
 
 A frame is four bytes of length (big endian) and a msgpack array whose first element names its kind.  The first
-frame of a connection is a Hello, which carries the format; a reader refuses a newer one, for it could not know
+frame of a connection is a Hello, which carries the format; a reader refuses another one, for it could not know
 what it misses.  The probe encodes plain tuples in the order of the fields below, so that a request in flight costs
 no more than a tuple a segment.
 
@@ -13,12 +13,12 @@ Not here  sockets (probe/sender.py, adapters/collector), what a plausible frame 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-FORMAT = 1
+FORMAT = 2
 FRAME_BYTES_MAX = 64 * 1024 * 1024
 _LENGTH_BYTES = 4
 
@@ -61,22 +61,91 @@ class Segment(msgspec.Struct, array_like=True, frozen=True):
     rows: int | None
 
 
+class Read(msgspec.Struct, array_like=True, frozen=True):
+    """
+    What one statement, or the response as a whole (without a segment), was asked and gave: digests, never values.
+
+    A key of `depth` n is in each sample of 1/2 to the power of 0 to n of all keys; `result` is None where it was not
+    read whole by one call, or is too large to digest.
+    """
+
+    segment: int | None
+    key: int
+    depth: int
+    result: int | None
+    cells: int | None
+
+
 class Request(msgspec.Struct, array_like=True, frozen=True):
     """
-    One finished request with its segments.
+    One finished request or other unit of work, with its segments.
+
+    `first_byte_s` is of streamed responses; `follows` is the request that this background work comes after; an
+    `exemplar` was kept outside of a window because it was slow or failed.
     """
 
     request: int
+    kind: str
     route: str
     method: str
     status: int
     arrived_s: float
     queue_s: float | None
+    first_byte_s: float | None
     duration_s: float
     cpu_s: float
     cancelled: bool
     error: str | None
+    session: int | None
+    follows: int | None
+    exemplar: bool
     segments: list[Segment]
+    reads: list[Read]
+
+
+class InFlight(msgspec.Struct, array_like=True, frozen=True):
+    """
+    A request that has not ended for long, as it was seen: the user's line that it waits at, and what was called there.
+    """
+
+    request: int
+    kind: str
+    route: str
+    method: str
+    arrived_s: float
+    seen_s: float
+    segments: int
+    code: str | None
+    function: str | None
+
+
+class Sample(msgspec.Struct, array_like=True, frozen=True):
+    """
+    One look at a thread that computed for a request (None: for none): the user's innermost function, and the innermost.
+    """
+
+    at_s: float
+    lasted_s: float
+    request: int | None
+    route: str | None
+    code: str | None
+    function: str
+
+
+class Total(msgspec.Struct, array_like=True, frozen=True):
+    """
+    Requests of one minute that were counted and not kept; `bins` are durations with how many
+    there were of each, within 1 % (probe/sketch.py).
+    """
+
+    from_s: float
+    route: str
+    method: str
+    status: int
+    requests: int
+    duration_s: float
+    cpu_s: float
+    bins: list[tuple[float, int]]
 
 
 class Statement(msgspec.Struct, array_like=True, frozen=True):
@@ -92,13 +161,16 @@ class Statement(msgspec.Struct, array_like=True, frozen=True):
 
 class Batch(msgspec.Struct, array_like=True, frozen=True, tag="batch"):
     """
-    What finished since the last one; `dropped` and `failures` count since the process started.
+    What finished since the last one; `counts` are since the process started, `failed_at` says where instruments failed.
     """
 
     requests: list[Request]
     statements: list[Statement]
-    dropped: int
-    failures: int
+    in_flight: list[InFlight]
+    samples: list[Sample]
+    totals: list[Total]
+    counts: dict[str, int]
+    failed_at: dict[str, int]
 
 
 def encode_hello(hello: Hello) -> bytes:
@@ -109,12 +181,21 @@ def encode_hello(hello: Hello) -> bytes:
 
 
 def encode_batch(
-    requests: Sequence[tuple[Any, ...]], statements: Sequence[tuple[Any, ...]], *, dropped: int, failures: int
+    requests: Sequence[tuple[Any, ...]] = (),
+    statements: Sequence[tuple[Any, ...]] = (),
+    *,
+    in_flight: Sequence[tuple[Any, ...]] = (),
+    samples: Sequence[tuple[Any, ...]] = (),
+    totals: Sequence[tuple[Any, ...]] = (),
+    counts: Mapping[str, int],
+    failed_at: Mapping[str, int],
 ) -> bytes:
     """
-    Return one frame; the tuples are in the order of the fields of Request, Segment and Statement.
+    Return one frame; the tuples are in the order of the fields above.
     """
-    return _framed(msgspec.msgpack.encode(("batch", requests, statements, dropped, failures)))
+    return _framed(
+        msgspec.msgpack.encode(("batch", requests, statements, in_flight, samples, totals, counts, failed_at))
+    )
 
 
 def _framed(body: bytes) -> bytes:
@@ -153,7 +234,7 @@ class Reader:
     def _decoded(self, body: bytes) -> Hello | Batch:
         try:
             if not self._greeted:
-                _refuse_newer(body)
+                _refuse_other(body)
             frame: Hello | Batch = self._decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise FrameRefused(f"not a frame of format {FORMAT}: {error}") from error
@@ -163,11 +244,11 @@ class Reader:
         return frame
 
 
-def _refuse_newer(body: bytes) -> None:
+def _refuse_other(body: bytes) -> None:
     # Read loosely first: a newer Hello may have fields that the strict decoder stumbles over.
     head = msgspec.msgpack.decode(body)
     if not isinstance(head, list) or len(head) < 2 or head[0] != "hello" or not isinstance(head[1], int):
         raise FrameRefused("the first frame does not say who sends")
-    if head[1] > FORMAT:
-        version = head[2] if len(head) > 2 and isinstance(head[2], str) else "a newer version"
-        raise FrameRefused(f"format {head[1]} of rung {version[:40]}; this collector reads up to {FORMAT}")
+    if head[1] != FORMAT:
+        version = head[2] if len(head) > 2 and isinstance(head[2], str) else "of another version"
+        raise FrameRefused(f"format {head[1]} of rung {version[:40]}; this collector reads format {FORMAT}")

@@ -90,11 +90,13 @@ class Workplace:
 
     def recording(self, asked: str | None) -> str:
         """
-        Return the name of the recording that *asked* means, the newest sealed one for None.
+        Return the name of the recording that *asked* means, the newest sealed one for None; a packed file or a folder
+        of raw frames becomes one first.
         """
-        from rung.adapters.recordings import find_recording
+        from rung.adapters.packing import brought
+        from rung.adapters.shelf import find_recording
 
-        return find_recording(self.data, asked)
+        return find_recording(self.data, brought(self.data, asked))
 
     def reach_database(self, command: str) -> None:
         """
@@ -111,7 +113,7 @@ class Workplace:
         """
         Return the recordings before and after the newest change in the ledger (or that of *move*).
         """
-        from rung.adapters.recordings import find_recording, folder_of, manifest_of, names
+        from rung.adapters.shelf import find_recording, folder_of, manifest_of, names
         from rung.steps import ledger
 
         entry = ledger.newest(loop.entries(), move)
@@ -146,7 +148,8 @@ class Workplace:
         from rung.adapters.hands import RepositoryHands
         from rung.adapters.ledger import LedgerFolder
         from rung.adapters.planner import DatabasePlanner
-        from rung.adapters.recordings import ParquetRecording, folder_of
+        from rung.adapters.recordings import ParquetRecording
+        from rung.adapters.shelf import folder_of
         from rung.loop import Loop, Ports
         from rung.moves.index import IndexMove
 

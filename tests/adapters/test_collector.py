@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from rung import frames
+from tests.probe import rows
 from tests.probe.serving import PATIENCE_S, table
 
 
@@ -74,17 +75,17 @@ def connected(path: str) -> socket.socket:
 
 
 def hello(worker: int = 7, **changed: object) -> frames.Hello:
-    values = {"format": 1, "rung": "0.1.0", "host": "h", "instance": "i", "python": "3.11", "libraries": {"a": "1"}}
-    return frames.Hello(**{**values, "worker": worker, "started_s": 1.0, **changed})
+    values = {"format": frames.FORMAT, "rung": "0.1.0", "host": "h", "instance": "i", "python": "3.11"}
+    return frames.Hello(**{**values, "libraries": {"a": "1"}, "worker": worker, "started_s": 1.0, **changed})
 
 
 def request(number: int, segments: int = 1) -> tuple[object, ...]:
-    parts = [(n, None, "query", f"{n:016x}", 0.0, 0.5, 1, "h:1/d", None, None) for n in range(segments)]
-    return (number, "/", "GET", 200, 1.0, None, 1.0, 0.1, False, None, parts)
+    return rows.request(number, segments=[rows.segment(n, name=f"{n:016x}") for n in range(segments)])
 
 
 def batch(*requests: tuple[object, ...]) -> bytes:
-    return frames.encode_batch(requests, [("h:1/d", "0" * 16, "select $1", "read")], dropped=2, failures=1)
+    texts, counts = [("h:1/d", "0" * 16, "select $1", "read")], {"dropped": 2, "failures": 1}
+    return frames.encode_batch(requests, texts, counts=counts, failed_at={})
 
 
 def manifest(recording: Path) -> dict[str, object]:
@@ -125,7 +126,7 @@ def test_nobody_reporting_is_said_and_an_empty_recording_is_whole(tmp_path: Path
 def test_a_newer_format_and_garbage_are_refused_and_others_go_on(tmp_path: Path) -> None:
     body = msgspec.msgpack.encode(["hello", 99, "7.0.0", {"new": "shape"}])
     newer = len(body).to_bytes(4, "big") + body
-    mad = frames.encode_batch([(1, "/", "GET", 200, 1.0, None, -5.0, 0.0, False, None, [])], [], dropped=0, failures=0)
+    mad = frames.encode_batch([rows.request(duration_s=-5.0)], counts={}, failed_at={})
     with collecting(tmp_path) as (path, recording), connected(path) as good:
         good.sendall(frames.encode_hello(hello()) + batch(request(1)))
         for bad in (newer, b"GET / HTTP/1.1\r\n\r\n", batch(request(1)), frames.encode_hello(hello(9)) + mad):

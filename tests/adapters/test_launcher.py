@@ -20,6 +20,7 @@ import pytest
 from rung import clock
 from rung.adapters import launcher
 from rung.errors import CommandNotExecutable, CommandNotFound, CommandNotStarted
+from rung.steps.record import TABLES
 from tests.probe.serving import HERE, PATIENCE_S, ask, free_port, serving, table, uvicorn, wait_listening
 
 RECORD = textwrap.dedent("""
@@ -111,9 +112,7 @@ def test_the_status_is_the_commands_own(tmp_path: Path, terminal: bool, status: 
     assert "*\n" == (folder / ".gitignore").read_text("utf-8")
     assert 0o700 == the_recording(folder).stat().st_mode & 0o777
     assert [] == table(the_recording(folder), "requests")
-    assert {"requests", "segments", "statements", "processes"} == {
-        path.stem for path in the_recording(folder).glob("*.parquet")
-    }
+    assert set(TABLES) == {path.stem for path in the_recording(folder).glob("*.parquet")}
 
 
 @pytest.mark.parametrize("terminal", [True, False])

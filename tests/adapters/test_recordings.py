@@ -13,10 +13,12 @@ import duckdb
 import numpy as np
 import pytest
 
-from rung.adapters.recordings import EMPTY, ParquetRecording, find_recording, folder_of, names
+from rung.adapters.recordings import EMPTY, ParquetRecording
+from rung.adapters.shelf import find_recording, folder_of, names
 from rung.errors import RecordingBroken, RecordingMissing, RecordingTooNew, UsageError
 from rung.frames import FORMAT
 from rung.ports import Manifest, RecordingFacts, Rows
+from tests import tables
 
 OLDEST, OLD, NEW = "2026-11-21T10-00-00Z-app", "2026-11-22T10-00-00Z-app", "2026-11-23T10-00-00Z-app2"
 
@@ -28,6 +30,21 @@ def test_a_sealed_recording_is_read(tmp_path: Path) -> None:
     assert [1, 2, 3] == rows["request"].tolist()
     assert ["/orders"] * 3 == rows["route"].tolist()
     assert RecordingFacts(name=OLD, sealed=True, processes=1, dropped=2, failures=0) == recording.manifest(Manifest())
+
+
+def test_what_an_older_rung_wrote_has_nothing_in_the_columns_that_came_later(tmp_path: Path) -> None:
+    path = _sealed(tmp_path / OLD, requests=3, format=1)
+    old = "host, instance, worker, request, route, method, status, arrived_s, queue_s, duration_s, cpu_s, cancelled"
+    with duckdb.connect(":memory:") as connection:
+        kept = connection.read_parquet(str(path / "requests.parquet")).project(f"{old}, error")
+        kept.write_parquet(str(path / "older.parquet"))
+    (path / "older.parquet").replace(path / "requests.parquet")
+    for table in set(EMPTY) - {"requests", "segments", "statements", "processes"}:
+        (path / f"{table}.parquet").unlink()
+
+    recording = ParquetRecording(path)
+    assert 3 == len(recording.rows(Rows("select kind from requests where kind is null"))["kind"])
+    assert [0] == recording.rows(Rows("select count(*) as n from reads"))["n"].tolist()
 
 
 def test_null_is_nan_or_nothing(tmp_path: Path) -> None:
@@ -184,7 +201,10 @@ def test_nothing_outside_the_recording_can_be_reached(tmp_path: Path, statement:
 
 
 def _request(number: int, error: str | None = None) -> tuple[Any, ...]:
-    return ("h", "i", 1, number, "/orders", "GET", 200, number, None, 0.25, None, False, error)
+    return tables.row(
+        "requests", host="h", instance="i", worker=1, request=number, kind="request", route="/orders", method="GET",
+        status=200, arrived_s=number, duration_s=0.25, cancelled=False, error=error, exemplar=False,
+    )  # fmt: skip
 
 
 def _folder(path: Path, *, sealed: bool, format: int = FORMAT) -> Path:
@@ -198,9 +218,14 @@ def _sealed(path: Path, *, requests: int, format: int = FORMAT) -> Path:
     _folder(path, sealed=True, format=format)
     rows = [_request(number, "timeout" if number == 2 else None) for number in range(1, requests + 1)]
     _write(path / "requests.parquet", "requests", rows)
-    _write(path / "segments.parquet", "segments", [])
-    _write(path / "statements.parquet", "statements", [])
-    _write(path / "processes.parquet", "processes", [("h", "i", 1, 0, "3.11", "{}", 3, 2, 0)])
+    for table in set(EMPTY) - {"requests", "processes"}:
+        _write(path / f"{table}.parquet", table, [])
+    process = {"host": "h", "instance": "i", "worker": 1, "started_s": 0, "python": "3.11", "libraries": "{}"}
+    _write(
+        path / "processes.parquet",
+        "processes",
+        [tables.row("processes", **process, requests=3, dropped=2, failures=0)],
+    )
     return path
 
 

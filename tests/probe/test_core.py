@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rung.probe import core
-from rung.probe.instruments.starlette import driven
+from rung.probe.asgi import driven
 from rung.probe.wrapping import around_call, around_coroutine, named
 
 
@@ -137,7 +137,7 @@ def test_many_segments_are_summed(scope: core.Scope) -> None:
         core.leave(opened, f"{number % 2}", code="a.py:1", rows=2)
     core.freeze(scope.request)
     assert scope.request.row is not None
-    segments = scope.request.row[10]
+    segments = scope.request.row[core.SEGMENTS]
     assert core.SEGMENTS_MAX + 2 == len(segments)
     assert core.SEGMENTS_MAX + 500 == sum(segment[6] for segment in segments)
     assert [(250, 500), (250, 500)] == [(segment[6], segment[9]) for segment in segments[-2:]]
@@ -158,7 +158,7 @@ def test_a_segment_that_outlives_its_request_is_left_out(scope: core.Scope) -> N
     core.leave(opened, "late")
     assert core.enter("query") is None
     assert scope.request.row is not None
-    assert [] == scope.request.row[10]
+    assert [] == scope.request.row[core.SEGMENTS]
 
 
 def test_driving_a_coroutine_changes_nothing_about_it() -> None:
@@ -172,7 +172,7 @@ def test_driving_a_coroutine_changes_nothing_about_it() -> None:
 
     async def run() -> str:
         async def outer() -> str:
-            result: str = await driven(app("result"), core.Clock())
+            result: str = await driven(app("result"), core.Clock(), core.Request("GET"))
             return result
 
         task = asyncio.create_task(outer())
@@ -200,7 +200,7 @@ def test_a_fork_begins_anew() -> None:
         """,
         RUNG_SOCKET="/nowhere",
     )
-    assert ["0 None ['MainThread']", "['MainThread', 'rung']"] == said.splitlines()
+    assert ["0 None ['MainThread']", "['MainThread', 'rung', 'rung-sampler']"] == said.splitlines()
 
 
 async def _answered(how: str) -> Any:
@@ -279,4 +279,4 @@ if __name__ == "__main__":
     probe.start()
     core.state.on_framework = core.state.on_finished = None
     asyncio.run(_answered(sys.argv[1]))
-    print([(row[1], row[8]) for row in core.state.finished], core.state.failures)
+    print([(row[core.ROUTE], row[core.CANCELLED]) for row in core.state.finished], core.state.failures)

@@ -12,10 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rung.frames import FORMAT, FRAME_BYTES_MAX, Batch, FrameRefused, Hello, Reader, encode_batch, encode_hello
+from tests.probe import rows
 
 HELLO = Hello(FORMAT, "0.1.0", "h", "i", 7, "3.11.7", {"asyncpg": "0.32"}, 1.5)
-ROW = (1, "/a", "GET", 200, 1.0, None, 0.5, 0.1, False, None, [(0, None, "query", "f", 0.0, 0.1, 1, "d", None, 3)])
-STREAM = encode_hello(HELLO) + encode_batch([ROW], [("d", "f", "select 1", "read")], dropped=1, failures=2)
+ROW = rows.request(segments=[rows.segment(rows=3)], reads=[(0, 77, 2, None, None)])
+STREAM = encode_hello(HELLO) + encode_batch(
+    [ROW], [("d", "f", "select 1", "read")], counts={"dropped": 1, "failures": 2}, failed_at={"KeyError at keep:1": 2}
+)
 
 
 @given(st.lists(st.integers(1, 60), max_size=20))
@@ -28,7 +31,7 @@ def test_the_cuts_do_not_matter(cuts: list[int]) -> None:
     hello, batch = read
     assert HELLO == hello
     assert isinstance(batch, Batch)
-    assert (1, 2) == (batch.dropped, batch.failures)
+    assert {"dropped": 1, "failures": 2} == batch.counts
     assert ("query", 3) == (batch.requests[0].segments[0].seam, batch.requests[0].segments[0].rows)
 
 
@@ -38,6 +41,7 @@ def test_the_cuts_do_not_matter(cuts: list[int]) -> None:
         (STREAM[len(encode_hello(HELLO)) :], "who sends"),
         ((FRAME_BYTES_MAX + 1).to_bytes(4, "big"), "largest"),
         (encode_hello(msgspec.structs.replace(HELLO, format=FORMAT + 1)), f"format {FORMAT + 1} of rung 0.1.0"),
+        (encode_hello(msgspec.structs.replace(HELLO, format=FORMAT - 1)), f"reads format {FORMAT}"),
         (b"\x00\x00\x00\x02\xc1\xc1", "not a frame"),
         (encode_hello(HELLO) + b"\x00\x00\x00\x01\x90", "not a frame"),
     ],

@@ -25,7 +25,8 @@ import duckdb
 import numpy as np
 
 from rung.adapters.answers import AnswerFile
-from rung.adapters.recordings import EMPTY, MANIFEST
+from rung.adapters.recordings import EMPTY
+from rung.adapters.shelf import MANIFEST
 from rung.moves.index import candidates
 from rung.moves.lookup import lookup
 from rung.ports import (

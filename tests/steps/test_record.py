@@ -9,32 +9,36 @@ import math
 import numpy as np
 import pytest
 
-from rung.frames import Batch, FrameRefused, Hello, Request, Segment, Statement
+from rung.frames import FORMAT, Batch, FrameRefused, Hello, Read, Request, Segment, Statement
 from rung.steps.record import TABLES, Intake, columns
+from tests.probe import rows
 
-HELLO = Hello(1, "0.1.0", "h", "i", 7, "3.11", {}, 1.0)
+HELLO = Hello(FORMAT, "0.1.0", "h", "i", 7, "3.11", {}, 1.0)
 PART = Segment(0, None, "query", "f", 0.0, 0.5, 1, "h:1/d", "a.py:1", 3)
 
 
 def request(**changed: object) -> Request:
-    values = {
-        "request": 1, "route": "/", "method": "GET", "status": 200, "arrived_s": 1.0, "queue_s": None,
-        "duration_s": 1.0, "cpu_s": 0.1, "cancelled": False, "error": None, "segments": [PART],
-    }  # fmt: skip
-    return Request(**{**values, **changed})
+    return Request(**{**rows.PLAIN, "segments": [PART], **changed})
+
+
+def batch(*requests: Request, statements: tuple[Statement, ...] = ()) -> Batch:
+    return Batch(list(requests), list(statements), [], [], [], {"dropped": 3}, {})
 
 
 def test_rows_become_columns_of_the_tables_types() -> None:
     intake = Intake()
     process = intake.hello(HELLO)
+    read = Read(0, 77, 2, 78, 6)
     known = Statement("h:1/d", "f", "select 1", "read")
-    intake.batch(process, Batch([request(), request(request=2, queue_s=0.25)], [known, known], 0, 0))
+    intake.batch(process, batch(request(), request(request=2, queue_s=0.25, reads=[read]), statements=(known, known)))
     taken = {made.table: made for made in intake.take()}
-    assert {"requests": 2, "segments": 2, "statements": 1} == {name: made.rows for name, made in taken.items()}
+    made_rows = {name: made.rows for name, made in taken.items()}
+    assert {"requests": 2, "segments": 2, "reads": 1, "statements": 1} == made_rows
     for name, made in taken.items():
         assert [column for column, _ in TABLES[name]] == list(made.columns)
     assert [True, False] == list(np.ma.getmaskarray(taken["requests"].columns["queue_s"]))
     assert [] == intake.take()
+    assert 3 == intake.dropped
 
 
 def test_an_empty_table_has_its_columns() -> None:
@@ -51,6 +55,8 @@ def test_an_empty_table_has_its_columns() -> None:
         {"cpu_s": math.nan},
         {"arrived_s": math.inf},
         {"status": 40_000},
+        {"kind": "nonsense"},
+        {"first_byte_s": -1.0},
         {"segments": [Segment(0, None, "nonsense", "f", 0.0, 0.5, 1, None, None, None)]},
         {"segments": [Segment(0, None, "query", "f", 0.0, -0.5, 1, None, None, None)]},
         {"segments": [Segment(0, None, "query", "f", 0.0, 0.5, 0, None, None, None)]},
@@ -60,6 +66,6 @@ def test_what_cannot_be_true_is_refused_whole(changed: dict[str, object]) -> Non
     intake = Intake()
     process = intake.hello(HELLO)
     with pytest.raises(FrameRefused):
-        intake.batch(process, Batch([request(), request(**changed)], [], 0, 0))
+        intake.batch(process, batch(request(), request(**changed)))
     assert [] == intake.take()
     assert 0 == intake.requests_total

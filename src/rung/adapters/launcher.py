@@ -4,9 +4,12 @@ Run a command of the user's, recorded: `rung record -- CMD`.
 On a terminal the launcher stays the parent of the command; elsewhere the command takes its place, so that pid,
 signals and exit status are the command's own, and the collector aside notices the end by a pipe.
 
+Where only the recorder is installed its processes write raw frames into a folder, and no collector is started; where
+a collector runs already (`rung collect`), they are sent there.
+
 In        the command, the folder for recordings
 Out       the command running with the probe in its Python processes; its exit status
-Not here  what is recorded (probe/), writing it (adapters/collector)
+Not here  what is recorded (probe/), writing it (adapters/collector), raw frames made a recording (adapters/packing.py)
 """
 
 from __future__ import annotations
@@ -22,15 +25,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from rung import clock
+from rung.adapters.retention import Retention, prune_raw
+from rung.adapters.shelf import MANIFEST, RAW, RECORDINGS, raw_names, size_bytes
 from rung.errors import CommandNotExecutable, CommandNotFound, CommandNotStarted, ExtraMissing
-from rung.units import show_seconds
+from rung.units import show_bytes, show_seconds
 
 SEAL_S_MAX = 60.0
 LISTEN_S_MAX = 30.0
@@ -50,6 +55,8 @@ class Asked:
     environment: Mapping[str, str]
     detached: bool = False
     quiet: bool = False
+    retention: Retention | None = None
+    database: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +98,25 @@ class Recorded:
         return sealed(self.recording)
 
 
-def record(command: Sequence[str], *, folder: Path, name: str | None, terminal: bool) -> int:
+def record(
+    command: Sequence[str],
+    *,
+    folder: Path,
+    name: str | None,
+    terminal: bool,
+    retention: Retention | None = None,
+    raw_bytes_max: int | None = None,
+    database: str | None = None,
+) -> int:
     """
     Run *command* recorded and return its exit status, or minus the number of the signal that killed it.
 
     Without a terminal it does not return: the command takes the place of this process.
+
+    Args:
+        retention: What of older recordings stays once this one is sealed; None: all.
+        raw_bytes_max: Write raw frames, of so many bytes at most, instead of starting a collector.
+        database: The DSN that the collector samples; the command is not told.
 
     Raises:
         CommandNotFound, CommandNotExecutable, CommandNotStarted: nothing was started and nothing left behind.
@@ -105,9 +126,15 @@ def record(command: Sequence[str], *, folder: Path, name: str | None, terminal: 
     environment = _own_environment()
     if os.environ.get("RUNG") == "off":
         return _become(program, command, environment)
+    called = name or Path(command[0]).name
+    asked = Asked(folder, called, environment, detached=not terminal, retention=retention, database=database)
+    if raw_bytes_max is not None:
+        return _write_raw(program, command, asked, raw_bytes_max)
+    if _has_collector(environment):
+        return _become(program, command, _joined(environment))
     if terminal:
-        return _stay(start(command, folder=folder, name=name, environment=environment))
-    beside = _prepare(Asked(folder, name or Path(command[0]).name, environment, detached=True))
+        return _stay(_start(program, command, asked))
+    beside = _prepare(asked)
     os.set_inheritable(beside.lifeline, True)
     return _become(program, command, beside.environment)
 
@@ -119,14 +146,21 @@ def start(
     name: str | None = None,
     environment: Mapping[str, str] | None = None,
     quiet: bool = False,
+    retention: Retention | None = None,
+    database: str | None = None,
     **options: Any,
 ) -> Recorded:
     """
     Start *command* recorded as a child process; *options* go to subprocess.Popen.
     """
-    program = resolved(command[0])
     given = os.environ if environment is None else environment
-    beside = _prepare(Asked(folder, name or Path(command[0]).name, given, quiet=quiet))
+    called = name or Path(command[0]).name
+    asked = Asked(folder, called, given, quiet=quiet, retention=retention, database=database)
+    return _start(resolved(command[0]), command, asked, **options)
+
+
+def _start(program: str, command: Sequence[str], asked: Asked, **options: Any) -> Recorded:
+    beside = _prepare(asked)
     assert beside.collector is not None
     try:
         process = subprocess.Popen(
@@ -173,7 +207,7 @@ def sealed(recording: Path) -> bool:
     Return whether *recording* is whole.
     """
     try:
-        return json.loads((recording / "recording.json").read_text("utf-8")).get("sealed") is True
+        return json.loads((recording / MANIFEST).read_text("utf-8")).get("sealed") is True
     except (OSError, ValueError):
         return False
 
@@ -185,16 +219,75 @@ def resolved(program: str) -> str:
     found = shutil.which(program)
     if found is not None:
         return found
-    if os.sep in program and Path(program).exists():
+    try:
+        there = os.sep in program and Path(program).exists()
+    except OSError as error:  # a link, or a folder above it, that this user may not follow
+        raise CommandNotExecutable(program, error.strerror or str(error)) from error
+    if there:
         raise CommandNotExecutable(program, "it is a folder" if Path(program).is_dir() else "no permission to execute")
     raise CommandNotFound(program)
+
+
+def _write_raw(program: str, command: Sequence[str], asked: Asked, bytes_max: int) -> int:
+    """
+    Run the command with its processes writing raw frames by themselves.
+    """
+    recording, _ = new_recording(asked.folder, asked.name, shelf=RAW)
+    if asked.retention is not None:
+        sys.stderr.write(prune_raw(asked.folder, asked.retention, newest=recording.name).words())
+    sys.stderr.write(f"rung: recording raw frames to {recording}, {show_bytes(bytes_max)} at most\n")
+    environment = _with_bootstrap(asked.environment) | {
+        "RUNG_RAW": str(recording.resolve()),
+        "RUNG_RAW_BYTES_MAX": str(bytes_max),
+        "RUNG_RECORDING": str(recording.resolve()),
+    }
+    environment.pop("RUNG_SOCKET", None)
+    if asked.detached:
+        return _become(program, command, environment)
+    try:
+        process = subprocess.Popen(list(command), executable=program, env=environment)
+    except OSError as error:
+        shutil.rmtree(recording, ignore_errors=True)
+        raise CommandNotExecutable(command[0], error.strerror or str(error)) from error
+    status = _waited(process, lambda: None)
+    written = f"{show_bytes(size_bytes(recording))} of raw frames are in {recording}"
+    if recording.name not in raw_names(asked.folder):
+        written = f"nothing was recorded to {recording}: no process with a supported web app reported"
+    sys.stderr.write(f"\nrung: {written}\n\n  Next  rung pack {recording}\n")
+    return status
+
+
+def _has_collector(environment: Mapping[str, str]) -> bool:
+    # A command recorded inside a recorded one has the outer one's socket, and both variables.
+    return bool(environment.get("RUNG_SOCKET")) and not environment.get("RUNG_RECORDING")
+
+
+def _joined(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """
+    Return the environment of a command whose processes send to a collector that is already there.
+    """
+    path = environment["RUNG_SOCKET"]
+    if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
+        raise CommandNotStarted(f"RUNG_SOCKET has {len(os.fsencode(path))} bytes, {SOCKET_PATH_BYTES_MAX} are possible")
+    listens = "" if os.path.exists(path) else "; nobody listens there yet: recording begins once somebody does"
+    sys.stderr.write(f"rung: recording through {path}{listens}\n")
+    return _with_bootstrap(environment)
+
+
+def _with_bootstrap(environment: Mapping[str, str]) -> dict[str, str]:
+    inherited = environment.get("PYTHONPATH")
+    return {
+        **environment,
+        "PYTHONPATH": f"{BOOTSTRAP}{os.pathsep}{inherited}" if inherited else str(BOOTSTRAP),
+        "RUNG_INSTANCE": environment.get("RUNG_INSTANCE") or secrets.token_hex(4),
+    }
 
 
 def _prepare(asked: Asked) -> Beside:
     for module in ("duckdb", "numpy"):
         if importlib.util.find_spec(module) is None:
-            raise ExtraMissing(module)
-    recording, called = _new_recording(asked.folder, asked.name)
+            raise ExtraMissing(module, instead=("Or record without it", "rung record --raw -- uvicorn yourapp:app"))
+    recording, called = new_recording(asked.folder, asked.name)
     read_end, write_end = os.pipe()
     socket_path: Path | None = None
     try:
@@ -211,26 +304,29 @@ def _prepare(asked: Asked) -> Beside:
     if not asked.quiet:
         sys.stderr.write(f"rung: recording to {recording}\n")
         sys.stderr.flush()
-    inherited = asked.environment.get("PYTHONPATH")
-    environment = {
-        **asked.environment,
-        "PYTHONPATH": f"{BOOTSTRAP}{os.pathsep}{inherited}" if inherited else str(BOOTSTRAP),
+    environment = _with_bootstrap({**asked.environment, "RUNG_INSTANCE": ""}) | {
         "RUNG_SOCKET": str(socket_path),
-        "RUNG_INSTANCE": secrets.token_hex(4),
         "RUNG_RECORDING": str(recording.resolve()),
     }
+    environment.pop("RUNG_RAW", None)
     return Beside(recording, environment, write_end, collector)
 
 
-def _new_recording(folder: Path, name: str) -> tuple[Path, str]:
+def new_recording(folder: Path, name: str, *, shelf: str = RECORDINGS) -> tuple[Path, str]:
+    """
+    Make the folder of a recording that begins now; return it and what it is called.
+
+    Raises:
+        CommandNotStarted: *folder* cannot hold one.
+    """
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:60] or "app"
     try:
         make_private(folder)
-        (folder / "recordings").mkdir(exist_ok=True, mode=0o700)
+        (folder / shelf).mkdir(exist_ok=True, mode=0o700)
         stamp = clock.stamp(clock.now_s())
         for turn in range(1, 1000):
             called = safe if turn == 1 else f"{safe}-{turn}"
-            recording = folder / "recordings" / f"{stamp}-{called}"
+            recording = folder / shelf / f"{stamp}-{called}"
             with contextlib.suppress(FileExistsError):
                 recording.mkdir(mode=0o700)
                 return recording, called
@@ -267,11 +363,16 @@ def _start_collector(
         sys.executable, "-P", "-m", "rung.adapters.collector", "--folder", str(recording.resolve()),
         "--socket", str(socket_path), "--lifeline", str(lifeline), "--name", called,
     ]  # fmt: skip
+    if asked.retention is not None:
+        arguments += [
+            "--retain-age", str(asked.retention.age_s), "--retain-bytes", str(asked.retention.total_bytes),
+            "--ledger", str(asked.retention.ledger.resolve()),
+        ]  # fmt: skip
     collector = subprocess.Popen(
         [*arguments, "--detach"] if asked.detached else arguments,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        env={key: value for key, value in asked.environment.items() if not key.startswith("RUNG_")},
+        env=_collectors_environment(asked),
         pass_fds=(lifeline,),
         start_new_session=True,
     )
@@ -283,6 +384,12 @@ def _start_collector(
     if not listens:
         raise subprocess.SubprocessError(f"the collector ended with status {collector.returncode}")
     return None if asked.detached else collector
+
+
+def _collectors_environment(asked: Asked) -> dict[str, str]:
+    environment = {key: value for key, value in asked.environment.items() if not key.startswith("RUNG_")}
+    # In no argument, which everybody on the host can read.
+    return environment | ({"RUNG_DATABASE": asked.database} if asked.database else {})
 
 
 def _remove(beside: Beside) -> None:
@@ -305,7 +412,15 @@ def _become(program: str, command: Sequence[str], environment: Mapping[str, str]
 
 
 def _stay(recorded: Recorded) -> int:
-    process = recorded.process
+    status = _waited(recorded.process, recorded.seal)
+    sys.stderr.write(f"\nrung: {summary(recorded.recording)}\n")
+    return status
+
+
+def _waited(process: subprocess.Popen[bytes], afterwards: Callable[[], object]) -> int:
+    """
+    Return the command's status once it has ended and *afterwards* was done; signals reach it meanwhile.
+    """
 
     def forward(number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -317,11 +432,10 @@ def _stay(recorded: Recorded) -> int:
     previous |= {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         status = process.wait()
-        recorded.seal()
+        afterwards()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    sys.stderr.write(f"\nrung: {summary(recorded.recording)}\n")
     return status
 
 
@@ -330,7 +444,7 @@ def summary(recording: Path) -> str:
     Return what became of a recording, and what to type next.
     """
     try:
-        manifest = json.loads((recording / "recording.json").read_text("utf-8"))
+        manifest = json.loads((recording / MANIFEST).read_text("utf-8"))
     except (OSError, ValueError):
         return f"nothing could be recorded to {recording}"
     requests = int(manifest.get("requests", 0))

@@ -26,7 +26,7 @@ from typing import IO, Self
 
 from psycopg import conninfo, sql
 
-from rung.adapters import recordings
+from rung.adapters import shelf
 from rung.adapters.launcher import sealed
 from rung.adapters.postgres import address, connected, first_line, mapped_errors
 from rung.adapters.traffic import Plan, Progress, Report, read_plan, send
@@ -193,7 +193,7 @@ class SampleShop:
         """
         with self.up(record_as=name):
             self.reports.append(send(self.url, self.plan, progress=self.progress))
-        found = [known for known in recordings.names(self.data) if known.endswith(f"Z-{name}")]
+        found = [known for known in shelf.names(self.data) if known.endswith(f"Z-{name}")]
         if not found:
             raise CommandNotStarted(f"the shop was not recorded: {_last_line(self.log)}")
         patient_until_s = monotonic_s() + SEAL_S_MAX

@@ -9,13 +9,14 @@ times what it costs in a loop of its own (docs/benchmarks/overhead.md).
 
 In        calls of the instruments
 Out       `state.finished`, tuples in the order of frames.Request; counts of what was dropped or failed
-Not here  which functions are wrapped (instruments/), sending (sender.py)
+Not here  which functions are wrapped (instruments/), what of the finished is kept (keeping.py), sending (sender.py)
 """
 
 from __future__ import annotations
 
 import itertools
 import sys
+from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar, Token
@@ -23,13 +24,25 @@ from time import perf_counter, thread_time, time
 
 TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
 if TYPE_CHECKING:
+    from types import CodeType
     from typing import Any
+
+# Places in a finished row, which is in the order of frames.Request.
+KIND, ROUTE, METHOD, STATUS, ARRIVED = range(1, 6)
+DURATION, CPU, CANCELLED, ERROR = range(8, 12)
+EXEMPLAR, SEGMENTS, READS = range(14, 17)
 
 SEGMENTS_MAX = 2_000  # of one request kept apart; more are summed by (seam, name, code)
 SUMS_MAX = 2_000  # different sums of one request; what comes after them is dropped
 HELD_MAX = 100_000  # requests and segments waiting to be sent, about 25 MB
+SAMPLES_MAX = 10_000  # looks at the stacks waiting to be sent
+BACKGROUND_S_MIN = 5e-3  # what runs on after the response for less is the framework's own tidying up
+STREAM_S_MIN = 1e-3  # between first and last byte; a middleware may hand over a whole response in two parts
+FAILED_AT_MAX = 20
 POOL_WAIT_S_MIN = 100e-6  # a shorter wait for a connection is the price of the pool, not a wait
 UNMATCHED = "(unmatched)"
+SHED_DIGESTS, SHED_STACKS, SHED_SEGMENTS, SHED_ALL = 1, 2, 3, 4  # levels of guard.py
+NESTING = frozenset({"pool", "cpu"})  # seams within which others are recorded
 
 
 class State:
@@ -38,14 +51,17 @@ class State:
     """
 
     __slots__ = (
-        "asked", "dropped", "failures", "finished", "held", "on_finished", "on_framework",
-        "recording", "serials", "started", "statements", "statements_known",
+        "asked", "depth", "dropped", "failed_at", "failures", "finished", "held", "keep_whole", "level", "live",
+        "looked", "on_finished", "on_framework", "recording", "run", "sampled", "serials", "shed", "started",
+        "statements", "statements_known", "stepped", "websockets",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.started = False
         self.on_framework: Callable[[], None] | None = None
         self.on_finished: Callable[[], None] | None = None
+        # Whether a finished row is kept whole; None keeps all (keeping.py).
+        self.keep_whole: Callable[[tuple[Any, ...]], bool] | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -54,15 +70,27 @@ class State:
         """
         # False once nobody collects: requests are then counted as dropped and nothing of them is kept.
         self.recording = True
+        self.shed = 0  # level of guard.py: what is given up to stay within the probe's means
+        self.level = 0  # of windows.py: how rarely a window opens
+        self.depth = 0  # of the sample of keys whose reads are digested (reads.py)
         self.serials = itertools.count(1)
+        self.live: set[Request] = set()
         self.finished: deque[tuple[Any, ...]] = deque()
         self.held = 0
         self.dropped = 0
         self.failures = 0
+        self.failed_at: dict[str, int] = {}
+        self.websockets = 0
         self.statements: deque[tuple[str, str, str, str]] = deque(maxlen=10_000)
         self.statements_known: set[tuple[str, str]] = set()
-        # (text, database, route) as asked by the app -> seam, name, database, code
-        self.asked: dict[Any, tuple[str, str, str | None, str | None]] = {}
+        # (text, database, route) as asked by the app -> seam, name, database, code, whether it reads
+        self.asked: dict[Any, tuple[str, str, str | None, str | None, bool]] = {}
+        # The run of long steps on the event loop: whose, from when to when; and when the last one ended (asgi.py).
+        self.run: list[tuple[Request, float, float]] = []
+        self.stepped = 0.0
+        # When the sampler last saw somebody hold the loop (of perf_counter), and at which line.
+        self.looked: tuple[float, str | None] = (0.0, None)
+        self.sampled: deque[tuple[Any, ...]] = deque(maxlen=SAMPLES_MAX)
 
     def forget_statements(self) -> None:
         """
@@ -120,46 +148,91 @@ class Clock:
         if self.depth == 0 and self.stepping:
             self.mark = self.read()
 
+    halt = pause
+
 
 class ThreadClock(Clock):
     """
-    Sums the computing of one thread.
+    Sums the computing of one thread, what a driver computes inside its calls included.
+
+    The thread's own clock stands while the thread waits, so that segments need not pause it: reading it is a call of
+    the system's, and costs more than all else that a segment takes.
     """
 
-    __slots__ = ()
+    __slots__ = ("thread",)
 
     read = staticmethod(thread_time)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.thread = get_ident()
+
+    def so_far_s(self) -> float:
+        """
+        Return the computing up to now; as another thread asks, up to the last time that it was summed up.
+        """
+        return Clock.so_far_s(self) if self.thread == get_ident() else self.busy_s
+
+    def pause(self) -> bool:
+        """
+        Go on counting.
+        """
+        return False
+
+    def halt(self) -> bool:
+        """
+        Stop counting until `resume`, for computing that is told apart.
+        """
+        return self.thread == get_ident() and Clock.pause(self)
 
 
 class Request(Clock):
     """
-    One request while it happens, and the clock of the task that it came in.
+    One request (or another unit of work) while it happens, and the clock of the task that it came in.
+
+    Attributes:
+        kind: "request", "job", or "background": what a request goes on with after its response.
+        first_byte: When a streamed response began, of perf_counter.
+        session: Keyed digest of the session's cookie.
+        follows: Of background work, the serial of its request.
+        coroutine: The app's, where it is one, for a look at what a request in flight waits for.
+        thread: Of a request that has a thread to itself, that thread's identity.
+        prepared: The segment of a statement that is prepared and not yet executed.
     """
 
-    __slots__ = (
-        "arrived_s", "cancelled", "clocks", "ended", "ending", "error", "method", "prefix", "prepared", "queue_s",
-        "route", "row", "segments", "serials", "start", "status", "sums", "token",
-    )  # fmt: skip
+    # What most requests never set lies in the class, so that beginning one is cheap.
+    kind = "request"
+    route: str | None = None
+    prefix = ""
+    status = 0
+    queue_s: float | None = None
+    first_byte: float | None = None
+    error: str | None = None
+    session: int | None = None
+    follows: int | None = None
+    coroutine: Any = None
+    thread: int | None = None
+    cancelled = ending = ended = False
+    sums: dict[tuple[str, str, str | None], list[Any]] | None = None
+    prepared: tuple[Any, ...] | None = None
+    row: tuple[Any, ...] | None = None
+    token: Token[Scope | None] | None = None
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, kind: str = "request") -> None:
         self.arrived_s = time()
         self.start = perf_counter()
         self.busy_s = self.mark = 0.0
         self.depth = 0
-        self.stepping = self.cancelled = self.ending = self.ended = False
+        self.stepping = False
         self.method = method
-        self.route: str | None = None
-        self.prefix = ""
-        self.status = 0
-        self.queue_s: float | None = None
-        self.error: str | None = None
-        self.segments: list[tuple[Any, ...]] = []
+        if kind != "request":
+            self.kind = kind
+        self.serial = next(state.serials)
         self.serials = itertools.count()
-        self.sums: dict[tuple[str, str, str | None], list[Any]] | None = None
+        self.segments: list[tuple[Any, ...]] = []
+        self.reads: list[tuple[Any, ...]] = []
         self.clocks: list[Clock] = []  # of its further tasks and threads
-        self.prepared: tuple[Any, ...] | None = None  # the segment of a statement prepared and not yet executed
-        self.row: tuple[Any, ...] | None = None
-        self.token: Token[Scope | None] | None = None
+        state.live.add(self)
 
 
 class Scope:
@@ -194,20 +267,33 @@ class Segment(Scope):
         self.clock = outer.clock
         self.serial = next(outer.request.serials)
         self.seam = seam
-        self.leaf = seam != "pool"
+        self.leaf = seam not in NESTING
         self.used = False
         self.outer = outer
-        self.owned = outer.clock.pause()
+        self.owned = outer.clock.halt() if seam == "cpu" else outer.clock.pause()
 
+
+# The code of closures that stand on the stack while a thread waits in them, for the sampler.
+waiting: set[CodeType] = set()
 
 current: ContextVar[Scope | None] = ContextVar("rung", default=None)
+
+serving: list[Callable[[], None]] = []  # done once, when this process turns out to serve requests
 
 
 def failed() -> None:
     """
-    Count an error inside an instrument; the app never sees it.
+    Count an error inside an instrument, by where it happened; the app never sees it.
     """
     state.failures += 1
+    kind, _, trace = sys.exc_info()
+    if kind is None or trace is None:
+        return
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{kind.__name__} at {trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"
+    if place in state.failed_at or len(state.failed_at) < FAILED_AT_MAX:
+        state.failed_at[place] = state.failed_at.get(place, 0) + 1
 
 
 def enter(seam: str) -> Segment | None:
@@ -247,7 +333,7 @@ def leave(
             segment.clock.resume()
         current.reset(segment.token)
         request, outer = segment.request, segment.outer
-        if request.ended:
+        if request.ended or segment.start < request.start:
             return
         duration_s = end - segment.start
         if segment.seam == "pool" and duration_s < POOL_WAIT_S_MIN and not segment.used:
@@ -275,6 +361,8 @@ def keep(
     """
     seam, name, database, code, rows = where
     start_s = start - request.start
+    if start_s < 0:  # it began before the response was out, and ends in the work that goes on after it
+        return
     if len(request.segments) < SEGMENTS_MAX:
         request.segments.append((serial, parent, seam, name, start_s, duration_s, 1, database, code, rows))
         return
@@ -295,29 +383,77 @@ def keep(
 
 def freeze(request: Request, *, final: bool = False) -> None:
     """
-    End *request* now: what happens later in its context is no part of it.  A *final* one is handed over at once.
+    End *request* now.  A *final* one is handed over at once; another waits for `emit`, which may add an error.
     """
-    duration_s = perf_counter() - request.start
+    end = perf_counter()
     request.ended = True
     cpu_s = request.busy_s
     if request.stepping and request.depth == 0:
-        cpu_s += perf_counter() - request.mark
+        cpu_s += end - request.mark
     for clock in request.clocks:
         cpu_s += clock.so_far_s()
+    cpu_s = max(cpu_s, 0.0)  # a collection of garbage may fall between two looks at a clock
     segments = request.segments
     if request.sums:
         segments = _with_sums(segments, request.sums)
+    first = request.first_byte
     row = (
-        next(state.serials), request.route or UNMATCHED, request.method, request.status, request.arrived_s,
-        request.queue_s, duration_s, cpu_s, request.cancelled, request.error, segments,
+        request.serial, request.kind, request.route or UNMATCHED, request.method, request.status, request.arrived_s,
+        request.queue_s, None if first is None or end - first < STREAM_S_MIN else first - request.start,
+        end - request.start, cpu_s,
+        request.cancelled, request.error, request.session, request.follows, False, segments, request.reads,
     )  # fmt: skip
     # A task that outlives the request keeps its context, and with it this object: let it be a small one.
-    request.segments = []
+    request.segments, request.reads = [], []
     request.sums = request.prepared = None
     if final:
         _hand_over(row)
     else:
         request.row = row
+
+
+def goes_on(request: Request) -> None:
+    """
+    Have *request*, whose response is out, go on as a unit of background work of its own.
+    """
+    now = perf_counter()
+    request.follows = request.serial
+    request.serial = next(state.serials)
+    request.kind = "background"
+    request.arrived_s += now - request.start
+    request.start = now
+    request.queue_s = request.first_byte = request.error = request.row = None
+    request.clocks = [clock for clock in request.clocks if clock.stepping]
+    for clock in (request, *request.clocks):
+        clock.busy_s = 0.0
+        clock.mark = clock.read()
+    request.ended = False
+
+
+def worth_keeping(request: Request) -> bool:
+    """
+    Return whether background work was more than the framework's own tidying up.
+    """
+    waited_s = 0.0
+    for segment in request.segments:
+        if segment[2] != "loop":
+            return True
+        waited_s += segment[5]
+    return perf_counter() - request.start - waited_s > BACKGROUND_S_MIN
+
+
+def emit(request: Request) -> None:
+    """
+    Hand a frozen request over to the sender, with the error that became known since, and forget it.
+    """
+    state.live.discard(request)
+    row = request.row
+    if row is None:
+        return
+    request.row = None
+    if request.error is not None and row[ERROR] is None:
+        row = (*row[:ERROR], request.error, *row[ERROR + 1 :])
+    _hand_over(row)
 
 
 def _with_sums(
@@ -328,23 +464,12 @@ def _with_sums(
     return apart + [tuple(total) for total in sums.values()]
 
 
-def emit(request: Request) -> None:
-    """
-    Hand a frozen request over to the sender, with the error that became known since.
-    """
-    row = request.row
-    if row is None:
-        return
-    request.row = None
-    if request.error is not None and row[9] is None:
-        row = (*row[:9], request.error, row[10])
-    _hand_over(row)
-
-
 def _hand_over(row: tuple[Any, ...]) -> None:
-    held = 1 + len(row[10])
+    held = 1 + len(row[SEGMENTS])
     if state.held + held > HELD_MAX:
         state.dropped += 1
+        return
+    if state.keep_whole is not None and not state.keep_whole(row):
         return
     state.held += held
     state.finished.append(row)
@@ -363,16 +488,7 @@ def framework_seen() -> None:
     """
     Note that this process imported a supported web framework, so that it is worth a connection to the collector.
     """
+    while serving:
+        serving.pop()()
     if state.on_framework is not None:
         state.on_framework()
-
-
-def greenlet_parent_frame() -> Any:
-    """
-    Return the frame that waits for the current greenlet, or None; greenlet is never imported by this.
-    """
-    module = sys.modules.get("greenlet")
-    if module is None:
-        return None
-    parent = module.getcurrent().parent
-    return parent.gr_frame if parent is not None else None

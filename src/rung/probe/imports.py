@@ -21,19 +21,21 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from rung.probe.core import failed
+from rung.probe.core import failed, serving
 
 TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
 if TYPE_CHECKING:
     from typing import Any
 
-# module -> the instrument that has a function for it, named after the module's last part
+# module -> the instruments that have a function for it
 INSTRUMENTS = {
     "starlette.applications": "starlette",
     "starlette.routing": "starlette",
-    "fastapi.routing": "starlette",
+    "fastapi.routing": "starlette serialise",
     "anyio.to_thread": "threads",
+    "asyncio.base_events": "tasks",
     "asyncio.threads": "threads",
+    "uvloop": "tasks",
     "asyncpg.connect_utils": "asyncpg",
     "asyncpg.connection": "asyncpg",
     "asyncpg.cursor": "asyncpg",
@@ -49,8 +51,39 @@ INSTRUMENTS = {
     "psycopg_pool.pool": "psycopg_pool",
     "psycopg_pool.pool_async": "psycopg_pool",
     "sqlalchemy.pool.impl": "sqlalchemy",
+    "psycopg2": "psycopg2",
+    "redis.client": "redis",
+    "redis.cluster": "redis",
+    "redis.asyncio.client": "redis",
+    "redis.asyncio.cluster": "redis",
     "smtplib": "smtplib",
+    "httpx._client": "httpx",
+    "requests.sessions": "urllib3",
+    "urllib3.connectionpool": "urllib3",
+    "urllib.request": "urllib3",
+    "aiohttp.client": "aiohttp",
+    "aiohttp.client_reqrep": "aiohttp",
+    "jinja2.environment": "templates",
+    "django.template.base": "templates",
+    "fastapi._compat.v2": "serialise",
+    "starlette.responses": "serialise",
+    "django.http.response": "serialise",
+    "flask.json.provider": "serialise",
+    "concurrent.futures.thread": "executors",
+    "asgiref.sync": "asgiref",
+    "django.core.handlers.asgi": "django",
+    "django.core.handlers.base": "django",
+    "django.core.handlers.exception": "django",
+    "django.core.handlers.wsgi": "django",
+    "django.core.management.base": "jobs",
+    "flask.app": "flask",
+    "flask.ctx": "flask",
+    "celery.app.base": "jobs",
+    "celery.app.trace": "jobs",
+    "celery.signals": "jobs",
+    "uvicorn.server": "uvicorn",
 }
+_AROUND_REQUESTS = ("files", "garbage")
 
 
 class Finder:
@@ -111,10 +144,21 @@ def instrument(module: ModuleType) -> None:
     """
     try:
         name = module.__name__
-        instruments = importlib.import_module(f"rung.probe.instruments.{INSTRUMENTS[name]}")
-        instruments.MODULES[name](module)
+        for instrument_name in INSTRUMENTS[name].split():
+            importlib.import_module(f"rung.probe.instruments.{instrument_name}").MODULES[name](module)
     except Exception:
         failed()
+
+
+def around_requests() -> None:
+    """
+    Put in place what watches the process itself: only where requests are served is it worth its cost.
+    """
+    for name in _AROUND_REQUESTS:
+        try:
+            importlib.import_module(f"rung.probe.instruments.{name}").install()
+        except Exception:
+            failed()
 
 
 def install() -> None:
@@ -122,6 +166,7 @@ def install() -> None:
     Watch imports from now on, and instrument what was imported before.
     """
     sys.meta_path.insert(0, Finder())
+    serving.append(around_requests)
     for name in INSTRUMENTS:
         module = sys.modules.get(name)
         if module is not None:

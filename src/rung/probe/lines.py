@@ -13,7 +13,7 @@ import sys
 from types import CodeType, TracebackType
 from typing import Any
 
-from rung.probe.core import greenlet_parent_frame
+from rung.probe.core import current
 
 _REMEMBERED_MAX = 10_000
 
@@ -33,8 +33,36 @@ def line_of_call(key: str, route: str | None) -> str | None:
     if found == "":
         if len(_calls) >= _REMEMBERED_MAX:
             _calls.clear()
-        found = _calls[(key, route)] = _search(sys._getframe(1))
+        found = _calls[(key, route)] = _search(sys._getframe(1)) or _handed_over()
     return found
+
+
+def _handed_over() -> str | None:
+    """
+    Return the line that sent the calling thread to work, where its scope knows it.
+    """
+    scope: Any = current.get()
+    while scope is not None:
+        line: str | None = getattr(scope, "line", None)
+        if line is not None:
+            return line
+        scope = getattr(scope, "outer", None)
+    return None
+
+
+def line_here() -> str | None:
+    """
+    Return the innermost line of the user's code on the stack, looked for at each call.
+    """
+    return _search(sys._getframe(1)) or _handed_over()
+
+
+def of_frame(frame: Any) -> str | None:
+    """
+    Return the line that *frame* is at, if it is the user's.
+    """
+    name = _name(frame.f_code)
+    return None if name is None else f"{name}:{frame.f_lineno}"
 
 
 def line_of_error(traceback: TracebackType | None) -> str | None:
@@ -51,7 +79,7 @@ def line_of_error(traceback: TracebackType | None) -> str | None:
 
 
 def _search(frame: Any) -> str | None:
-    waiting = greenlet_parent_frame()
+    waiting = _greenlet_parent_frame()
     while frame is not None:
         # SQLAlchemy runs a driver's coroutine in the parent of the greenlet that asked for it; what asked hangs
         # in a local of the function that drives both.
@@ -67,6 +95,17 @@ def _search(frame: Any) -> str | None:
         if frame is None:
             frame, waiting = waiting, None
     return None
+
+
+def _greenlet_parent_frame() -> Any:
+    """
+    Return the frame that waits for the current greenlet, or None; greenlet is never imported by this.
+    """
+    module = sys.modules.get("greenlet")
+    if module is None:
+        return None
+    parent = module.getcurrent().parent
+    return parent.gr_frame if parent is not None else None
 
 
 def _innermost(frame: Any) -> str | None:

@@ -1,9 +1,10 @@
 """
 Carry finished requests to the collector, from a thread of its own.
 
-In        `core.state.finished`; the socket's path in RUNG_SOCKET
+In        what `core.state` holds; once a second the requests in flight
 Out       frames
-Not here  deciding what is kept (core.py); a collector that is gone is missed silently, its share dropped and counted
+Not here  deciding what is kept (keeping.py), the way out (outlet.py); one that is gone is missed silently, what it
+          does not take is dropped and counted
 """
 
 from __future__ import annotations
@@ -14,22 +15,26 @@ import sys
 import threading
 import time
 
+from rung.probe import core, inflight, outlet, reads, sampler
 from rung.probe.core import failed, state
+from rung.probe.keeping import Keeper
 
 TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
 if TYPE_CHECKING:  # what only the thread needs is imported by the thread
-    import socket
+    from collections import deque
     from typing import Any
 
 EVERY_S = 0.5  # each turn costs about 0.1 ms whatever it carries
+SECOND_S = 1.0
 RETRY_S = 5.0
-SEND_S_MAX = 2.0
 FLUSH_S_MAX = 0.25
+FORK_S_MAX = 0.5
 EXIT_S_MAX = 1.0
 FRAME_REQUESTS_MAX = 500
 FRAME_SEGMENTS_MAX = 20_000
 _LIBRARIES = (
-    "fastapi", "starlette", "uvicorn", "gunicorn", "uvloop", "sqlalchemy", "asyncpg", "psycopg", "psycopg_pool",
+    "fastapi", "starlette", "django", "uvicorn", "gunicorn", "uvloop", "sqlalchemy", "asyncpg", "psycopg",
+    "psycopg_pool", "celery", "psycopg2", "httpx", "requests", "urllib3", "aiohttp", "redis", "jinja2",
 )  # fmt: skip
 
 
@@ -42,38 +47,71 @@ class Sender(threading.Thread):
         super().__init__(name="rung", daemon=True)
         self.wake = threading.Event()
         self.flushed = threading.Event()
+        self.flushes_asked = self.flushes_done = 0
         self.stopping = False
-        self._connection: socket.socket | None = None
+        self._outlet = outlet.chosen(os.environ)
+        self._open = False
         self._retry_at = 0.0
         self._libraries: dict[str, str] | None = None
-        self._told: tuple[int, int] = (0, 0)
+        self._told: dict[str, int] = {}
+        self._noted: dict[str, int] = {}
         self._started_s = time.time()
+        self._keeper = Keeper()
+        self._second_at = time.monotonic() + SECOND_S
 
     def run(self) -> None:
         """
         Send until told to stop.
         """
         while True:
+            # What is asked for during a turn is done by the next one.
+            flushes, stopping = self.flushes_asked, self.stopping
             try:
-                self._turn()
+                with _turning:
+                    self._turn()
             except Exception:
                 failed()
+            self.flushes_done = flushes
             self.flushed.set()
-            if self.stopping:
+            if stopping:
                 return
             self.wake.wait(EVERY_S if state.recording else RETRY_S)
             self.wake.clear()
 
     def _turn(self) -> None:
         self._greet()
-        state.recording = self._connection is not None
+        state.recording = self._open and state.shed < core.SHED_ALL
+        in_flight: list[tuple[Any, ...]] = []
+        if time.monotonic() >= self._second_at or self.stopping:
+            self._second_at = time.monotonic() + SECOND_S
+            in_flight = inflight.rows()
+            self._household()
+        totals = self._keeper.totals()
         while True:
             requests = _taken()
-            statements = [state.statements.popleft() for _ in range(len(state.statements))]
-            counts = (state.dropped, state.failures)
-            if not requests and not statements and (counts == self._told or self._connection is None):
+            statements = _drained(state.statements)
+            samples = _drained(state.sampled)
+            counts = _counts()
+            something = requests or statements or samples or in_flight or totals
+            if not something and (counts == self._told or not self._open):
+                self._note(counts)
                 return
-            self._send(requests, statements, counts)
+            self._keeper.requests += len(requests)
+            self._keeper.segments += sum(len(row[core.SEGMENTS]) for row in requests)
+            self._keeper.reads += sum(len(row[core.READS]) for row in requests)
+            self._send(requests, statements, counts, in_flight=in_flight, samples=samples, totals=totals)
+            in_flight, totals = [], []
+
+    def _household(self) -> None:
+        said = self._keeper.second()
+        if said is not None:
+            state.failed_at[said] = 1
+        if state.shed >= core.SHED_DIGESTS:
+            reads.encode = None
+        elif reads.encode is None and digests_wanted():
+            import msgspec
+
+            reads.encode = msgspec.msgpack.Encoder().encode
 
     def _greet(self) -> None:
         import platform
@@ -82,11 +120,11 @@ class Sender(threading.Thread):
         from rung import __version__, frames
 
         libraries = _libraries()
-        if self._connection is None:
+        if not self._open:
             if time.monotonic() < self._retry_at:
                 return
-            self._connection = _connected()
-            if self._connection is None:
+            self._open = self._outlet.open()
+            if not self._open:
                 self._retry_at = time.monotonic() + RETRY_S
                 return
             # A new reader knows no statement yet.
@@ -106,31 +144,43 @@ class Sender(threading.Thread):
         )
         self._carry(frames.encode_hello(hello))
 
-    def _send(self, requests: list[Any], statements: list[Any], counts: tuple[int, int]) -> None:
+    def _send(
+        self, requests: list[Any], statements: list[Any], counts: dict[str, int], **more: list[tuple[Any, ...]]
+    ) -> None:
         from rung import frames
 
-        dropped, failures = counts
         frame = b""
-        if self._connection is not None:
-            frame = frames.encode_batch(requests, statements, dropped=dropped, failures=failures)
+        if self._open:
+            frame = frames.encode_batch(requests, statements, counts=counts, failed_at=dict(state.failed_at), **more)
         if self._carry(frame):
             self._told = counts
         else:
             state.dropped += len(requests)
-            self._told = (state.dropped, failures)
+            self._told = _counts()
+
+    def _note(self, counts: dict[str, int]) -> None:
+        # A folder that is full is not read before the process has ended: what was dropped must stand there.
+        if self._open or not self._outlet.notes or counts == self._noted:
+            return
+        from rung import frames
+
+        self._outlet.note(frames.encode_batch(counts=counts, failed_at=dict(state.failed_at)))
+        self._noted = counts
 
     def _carry(self, frame: bytes) -> bool:
-        if self._connection is None:
+        if not self._open:
             return False
-        try:
-            self._connection.sendall(frame)
-        except OSError:
-            self._connection.close()
-            self._connection = None
-            state.recording = False
-            self._retry_at = time.monotonic() + RETRY_S
-            return False
-        return True
+        if self._outlet.write(frame):
+            return True
+        self._open = state.recording = False
+        self._retry_at = time.monotonic() + RETRY_S
+        return False
+
+    def let_go(self) -> None:
+        """
+        Close what a forked child has of its parent's way out; the parent keeps it.
+        """
+        self._outlet.close()
 
 
 def _taken() -> list[tuple[Any, ...]]:
@@ -144,21 +194,29 @@ def _taken() -> list[tuple[Any, ...]]:
             state.held = 0
             break
         requests.append(row)
-        segments += len(row[10])
+        segments += len(row[core.SEGMENTS])
     return requests
 
 
-def _connected() -> socket.socket | None:
-    import socket
+def _drained(waiting: deque[Any]) -> list[Any]:
+    return [waiting.popleft() for _ in range(len(waiting))]
 
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(SEND_S_MAX)
-    try:
-        connection.connect(os.environ.get("RUNG_SOCKET", ""))
-    except OSError:
-        connection.close()
-        return None
-    return connection
+
+def _counts() -> dict[str, int]:
+    """
+    Return what is counted since the process started.
+    """
+    return {
+        "dropped": state.dropped, "failures": state.failures, "websockets": state.websockets, "shed": state.shed,
+        "level": state.level, "depth": state.depth,
+    }  # fmt: skip
+
+
+def digests_wanted() -> bool:
+    """
+    Return whether reads are digested: unless RUNG_DIGESTS says off.
+    """
+    return os.environ.get("RUNG_DIGESTS", "") != "off"
 
 
 def _libraries() -> dict[str, str]:
@@ -171,22 +229,42 @@ def _libraries() -> dict[str, str]:
 
 
 _sender: Sender | None = None
+_turning = threading.Lock()
+_forking = threading.local()
+_sampler: sampler.Sampler | None = None
 
 
 def _start() -> None:
-    global _sender
+    global _sampler, _sender
     if _sender is None:
-        _sender = Sender()
+        _sender, _sampler = Sender(), sampler.Sampler()
         _sender.start()
+        _sampler.start()
         state.on_finished = None
+
+
+def _before_fork() -> None:
+    # A module that the sender imports at this moment would stay locked in the child for ever.
+    _forking.holds = _turning.acquire(timeout=FORK_S_MAX)
+
+
+def _after_fork_in_parent() -> None:
+    if _forking.holds:
+        _turning.release()
 
 
 def _after_fork() -> None:
     # The parent's thread does not run here and its socket is the parent's; a child that serves begins its own.
-    global _sender
+    global _sender, _turning
+    parents, _sender = _sender, None
+    _turning = threading.Lock()
     state.reset()
     state.on_finished = _start
-    _sender = None
+    try:
+        if parents is not None:
+            parents.let_go()
+    except Exception:
+        failed()
 
 
 def flush() -> None:
@@ -196,13 +274,20 @@ def flush() -> None:
     sender = _sender
     if sender is None or not sender.is_alive():
         return
-    sender.flushed.clear()
-    sender.wake.set()
-    sender.flushed.wait(FLUSH_S_MAX)
+    sender.flushes_asked += 1
+    asked, until = sender.flushes_asked, time.monotonic() + FLUSH_S_MAX
+    while time.monotonic() < until:
+        sender.flushed.clear()
+        if sender.flushes_done >= asked:
+            return
+        sender.wake.set()
+        sender.flushed.wait(FLUSH_S_MAX)
 
 
 def _at_exit() -> None:
     sender = _sender
+    if _sampler is not None:
+        _sampler.stopping = True
     if sender is not None and sender.is_alive():
         sender.stopping = True
         sender.wake.set()
@@ -215,5 +300,5 @@ def install() -> None:
     """
     state.on_framework = _start
     state.on_finished = _start
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
     atexit.register(_at_exit)

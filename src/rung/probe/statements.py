@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any
 
-from rung.probe import core, lines, statement
+from rung.probe import core, lines, reads, statement
+from rung.probe.reads import Reading
 from rung.probe.wrapping import Arguments, taken
 
 # The label of a database ("host:port/name"), or address and name from which `label` makes one.
@@ -46,16 +47,27 @@ def label(database: Database) -> str:
     return f"{place}/{name}"
 
 
-def around_coroutine(owner: Any, attribute: str, tell: Tell, *, percent: bool, prepares: bool = False) -> None:
+def around_coroutine(
+    owner: Any,
+    attribute: str,
+    tell: Tell,
+    *,
+    percent: bool,
+    prepares: bool = False,
+    reading: Reading | None = None,
+) -> None:
     """
-    Record a coroutine function that executes a statement; *percent* where the driver takes `%s` for a parameter.
+    Record a coroutine function that executes a statement.
 
-    One that *prepares* is one call together with the execution that follows.
+    Args:
+        percent: Whether the driver takes `%s` for a parameter.
+        prepares: Whether the call and the execution that follows are one.
+        reading: Tells parameters and rows of one that reads its result whole.
     """
     original, put = taken(owner, attribute)
     if original is None:
         return
-    current, keep = core.current.get, _keeping(tell, percent=percent, prepares=prepares)
+    current, keep = core.current.get, _keeping(tell, reading, percent=percent, prepares=prepares)
 
     @functools.wraps(original)
     async def recorded(*args: Any, **kwargs: Any) -> Any:
@@ -67,7 +79,7 @@ def around_coroutine(owner: Any, attribute: str, tell: Tell, *, percent: bool, p
         stepping = clock.stepping
         if stepping:
             if clock.depth == 0:
-                clock.busy_s += clock.read() - clock.mark
+                clock.busy_s += perf_counter() - clock.mark
             clock.depth += 1
         start = perf_counter()
         try:
@@ -81,16 +93,15 @@ def around_coroutine(owner: Any, attribute: str, tell: Tell, *, percent: bool, p
     put(recorded)
 
 
-def around_call(owner: Any, attribute: str, tell: Tell, *, percent: bool) -> None:
+def around_call(owner: Any, attribute: str, tell: Tell, *, percent: bool, reading: Reading | None = None) -> None:
     """
-    Record a plain function that executes a statement; *percent* where the driver takes `%s` for a parameter.
+    Record a plain function that executes a statement; the arguments are those of `around_coroutine`.
     """
     original, put = taken(owner, attribute)
     if original is None:
         return
-    current, keep = core.current.get, _keeping(tell, percent=percent, prepares=False)
+    current, keep = core.current.get, _keeping(tell, reading, percent=percent, prepares=False)
 
-    @functools.wraps(original)
     def recorded(*args: Any, **kwargs: Any) -> Any:
         scope = current()
         if scope is None or scope.leaf:
@@ -105,45 +116,116 @@ def around_call(owner: Any, attribute: str, tell: Tell, *, percent: bool) -> Non
         keep(scope, start, stepping, args, kwargs, result)
         return result
 
+    core.waiting.add(recorded.__code__)
+    put(functools.wraps(original)(recorded))
+
+
+def around_block(owner: Any, attribute: str, tell: Tell, *, percent: bool) -> None:
+    """
+    Record a function that returns a context manager, sync or async, whose block is one statement.
+
+    The database is taken up from begin to end, so what the app computes inside of the block is the statement's time.
+    """
+    original, put = taken(owner, attribute)
+    if original is None:
+        return
+    current, keep = core.current.get, _keeping(tell, None, percent=percent, prepares=False)
+
+    @functools.wraps(original)
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        manager, scope = original(*args, **kwargs), current()
+        return manager if scope is None or scope.leaf else _Block(manager, scope, keep, args, kwargs)
+
     put(recorded)
 
 
-def _keeping(tell: Tell, *, percent: bool, prepares: bool) -> Callable[..., None]:
+class _Block:
+    """
+    The context manager in its place; one block, as generators' context managers are.
+    """
+
+    def __init__(
+        self, manager: Any, scope: core.Scope, keep: Callable[..., None], args: Arguments, kwargs: Mapping[str, Any]
+    ) -> None:
+        self._manager, self._scope, self._keep, self._asked = manager, scope, keep, (args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manager, name)
+
+    def _begin(self) -> None:
+        self._stepping = self._scope.clock.pause()
+        self._start = perf_counter()
+
+    def _end(self, error: BaseException | None) -> None:
+        args, kwargs = self._asked
+        self._keep(self._scope, self._start, self._stepping, args, kwargs, args[0] if error is None else None)
+
+    def __enter__(self) -> Any:
+        self._begin()
+        try:
+            return self._manager.__enter__()
+        except BaseException as error:
+            self._end(error)
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> Any:
+        try:
+            return self._manager.__exit__(kind, error, trace)
+        finally:
+            self._end(error)
+
+    async def __aenter__(self) -> Any:
+        self._begin()
+        try:
+            return await self._manager.__aenter__()
+        except BaseException as error:
+            self._end(error)
+            raise
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> Any:
+        try:
+            return await self._manager.__aexit__(kind, error, trace)
+        finally:
+            self._end(error)
+
+
+def _keeping(tell: Tell, reading: Reading | None, *, percent: bool, prepares: bool) -> Callable[..., None]:
     state = core.state
 
     def keep(
         scope: core.Scope, start: float, stepping: object, args: Arguments, kwargs: Mapping[str, Any], result: Any
     ) -> None:
-        duration_s = perf_counter() - start
+        end = perf_counter()
         try:
             if stepping:  # Clock.resume, written out
                 clock = scope.clock
                 clock.depth -= 1
                 if clock.depth == 0 and clock.stepping:
-                    clock.mark = clock.read()
+                    clock.mark = end
             request = scope.request
-            if request.ended:
+            if request.ended or start < request.start:
                 return
             text, database, rows = tell(args, kwargs, result)
             asked = state.asked.get((text, database, request.route))
             if asked is None:
                 asked = _noted(text, database, request.route, percent=percent)
-            seam, name, place, code = asked
+            seam, name, place, code, reads_only = asked
             scope.used = True
             segments = request.segments
+            duration_s = end - start
             if request.prepared is not None:
                 start, duration_s = _with_preparing(request, name, start, duration_s)
+            serial = next(request.serials)
             if len(segments) >= core.SEGMENTS_MAX:
                 where = (seam, name, place, code, rows)
-                core.keep(request, next(request.serials), scope.serial, where, start=start, duration_s=duration_s)
+                core.keep(request, serial, scope.serial, where, start=start, duration_s=duration_s)
                 return
-            segment = (
-                next(request.serials), scope.serial, seam, name, start - request.start, duration_s, 1,
-                place, code, rows,
-            )  # fmt: skip
+            segment = (serial, scope.serial, seam, name, start - request.start, duration_s, 1, place, code, rows)
             segments.append(segment)
             if prepares:
                 request.prepared = segment
+            elif reads_only and reading is not None and state.depth < reads.OFF:
+                reads.of_statement(request, serial, name, reading(args, kwargs, result))
         except Exception:
             core.failed()
 
@@ -162,7 +244,7 @@ def _with_preparing(request: core.Request, name: str, start: float, duration_s: 
 
 def _noted(
     text: str, database: Database, route: str | None, *, percent: bool
-) -> tuple[str, str, str | None, str | None]:
+) -> tuple[str, str, str | None, str | None, bool]:
     """
     Name a statement, note its text once per process, and look for the line that asks; a COMMIT has its own seam.
     """
@@ -176,7 +258,7 @@ def _noted(
             state.statements_known.clear()
         state.statements_known.add(key)
         state.statements.append((*key, known.text, known.kind))
-    asked = (seam, name, place, lines.line_of_call(name, route))
+    asked = (seam, name, place, lines.line_of_call(name, route), known.kind == "read")
     if len(text) <= statement.TEXT_MAX:
         if len(state.asked) >= _ASKED_MAX:
             state.asked.clear()

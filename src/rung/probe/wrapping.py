@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from time import perf_counter
 from typing import Any
 
 from rung.probe import core, lines
@@ -21,6 +22,10 @@ Described = tuple[str, str | None]
 
 # (positional arguments, keyword arguments, result or None where the call raised) -> what to record
 Describe = Callable[[Arguments, Mapping[str, Any], Any], Described]
+
+# Where one of many lines stands for all of a route: a pool has its own reasons to wait.  Other calls of one name are
+# told apart by their lines alone.
+_ALIKE = frozenset({"pool", "connect"})
 
 
 def named(name: str) -> Describe:
@@ -63,7 +68,6 @@ def around_call(owner: Any, attribute: str, seam: str, describe: Describe) -> No
     if original is None:
         return
 
-    @functools.wraps(original)
     def recorded(*args: Any, **kwargs: Any) -> Any:
         segment = core.enter(seam)
         if segment is None:
@@ -76,14 +80,62 @@ def around_call(owner: Any, attribute: str, seam: str, describe: Describe) -> No
         _finish(segment, describe, args, kwargs, result)
         return result
 
+    if seam == "cpu":  # all closures of one place share their code, and equal code is the same to a set
+        recorded.__code__ = recorded.__code__.replace(co_name="computing")
+    else:
+        core.waiting.add(recorded.__code__)
+    put(functools.wraps(original)(recorded))
+
+
+def around_computing(owner: Any, attribute: str, name: str, *, least_s: float) -> None:
+    """
+    Record a plain function that computes, on the seam cpu, where a call takes *least_s* or longer.
+
+    A shorter call stays what it was, a part of the app's own computing, and costs a look at the clock.  A statement
+    inside of a longer one is kept beside it; who reads the recording gives each instant to what began last.
+    """
+    original, put = taken(owner, attribute)
+    if original is None:
+        return
+    current = core.current.get
+
+    @functools.wraps(original)
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        scope = current()
+        if scope is None or scope.leaf or scope.seam == "cpu":
+            return original(*args, **kwargs)
+        computed_s = scope.clock.so_far_s()
+        start = perf_counter()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            duration_s = perf_counter() - start
+            if duration_s >= least_s:
+                _computed(scope, name, start, duration_s, computed_s)
+
     put(recorded)
+
+
+def _computed(scope: core.Scope, name: str, start: float, duration_s: float, computed_s: float) -> None:
+    try:
+        request, clock = scope.request, scope.clock
+        if request.ended or start < request.start:
+            return
+        # What is told apart is no longer the app's own computing.
+        clock.busy_s -= clock.so_far_s() - computed_s
+        scope.used = True
+        where = ("cpu", name, None, lines.line_here(), None)
+        core.keep(request, next(request.serials), scope.serial, where, start=start, duration_s=duration_s)
+    except Exception:
+        core.failed()
 
 
 def _finish(segment: core.Segment, describe: Describe, args: Arguments, kwargs: Mapping[str, Any], result: Any) -> None:
     name, database, code = "", None, None
     try:
         name, database = describe(args, kwargs, result)
-        code = lines.line_of_call(name or segment.seam, segment.request.route)
+        seam = segment.seam
+        code = lines.line_of_call(name or seam, segment.request.route) if seam in _ALIKE else lines.line_here()
     except Exception:
         core.failed()
     core.leave(segment, name, database=database, code=code)

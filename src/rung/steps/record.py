@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from rung.frames import Batch, FrameRefused, Hello, Request, Segment
+from rung.frames import Batch, FrameRefused, Hello, InFlight, Request, Sample, Segment, Total
 
-FORMAT = 1
+FORMAT = 2
 
 # The closed list of where an app waits or works.
 SEAMS = frozenset({
@@ -26,26 +26,95 @@ SEAMS = frozenset({
     "job", "other",
 })  # fmt: skip
 
+# What a unit of work is; all but "request" are outside goals.
+KINDS = frozenset({"request", "background", "job"})
+
 _PROCESS = (("host", "VARCHAR"), ("instance", "VARCHAR"), ("worker", "INTEGER"))
 
 # table -> (column, SQL type) in order; a recording's format is this and nothing else
 TABLES: dict[str, tuple[tuple[str, str], ...]] = {
     "requests": (
-        *_PROCESS, ("request", "BIGINT"), ("route", "VARCHAR"), ("method", "VARCHAR"), ("status", "SMALLINT"),
-        ("arrived_s", "DOUBLE"), ("queue_s", "DOUBLE"), ("duration_s", "DOUBLE"), ("cpu_s", "DOUBLE"),
-        ("cancelled", "BOOLEAN"), ("error", "VARCHAR"),
+        *_PROCESS, ("request", "BIGINT"), ("kind", "VARCHAR"), ("route", "VARCHAR"), ("method", "VARCHAR"),
+        ("status", "SMALLINT"), ("arrived_s", "DOUBLE"), ("queue_s", "DOUBLE"), ("first_byte_s", "DOUBLE"),
+        ("duration_s", "DOUBLE"), ("cpu_s", "DOUBLE"), ("cancelled", "BOOLEAN"), ("error", "VARCHAR"),
+        ("session", "BIGINT"), ("follows", "BIGINT"), ("exemplar", "BOOLEAN"),
     ),
     "segments": (
         *_PROCESS, ("request", "BIGINT"), ("segment", "INTEGER"), ("parent", "INTEGER"), ("seam", "VARCHAR"),
         ("name", "VARCHAR"), ("start_s", "DOUBLE"), ("duration_s", "DOUBLE"), ("calls", "INTEGER"),
         ("database", "VARCHAR"), ("code", "VARCHAR"), ("rows", "BIGINT"),
     ),
+    "reads": (
+        *_PROCESS, ("request", "BIGINT"), ("segment", "INTEGER"), ("key", "BIGINT"), ("depth", "INTEGER"),
+        ("result", "BIGINT"), ("cells", "INTEGER"),
+    ),
+    "in_flight": (
+        *_PROCESS, ("request", "BIGINT"), ("kind", "VARCHAR"), ("route", "VARCHAR"), ("method", "VARCHAR"),
+        ("arrived_s", "DOUBLE"), ("seen_s", "DOUBLE"), ("segments", "INTEGER"), ("code", "VARCHAR"),
+        ("function", "VARCHAR"),
+    ),
+    "samples": (
+        *_PROCESS, ("at_s", "DOUBLE"), ("lasted_s", "DOUBLE"), ("request", "BIGINT"), ("route", "VARCHAR"),
+        ("code", "VARCHAR"), ("function", "VARCHAR"),
+    ),
+    "totals": (
+        *_PROCESS, ("from_s", "DOUBLE"), ("route", "VARCHAR"), ("method", "VARCHAR"), ("status", "SMALLINT"),
+        ("requests", "BIGINT"), ("duration_s", "DOUBLE"), ("cpu_s", "DOUBLE"), ("bins", "VARCHAR"),
+    ),
     "statements": (("database", "VARCHAR"), ("statement", "VARCHAR"), ("text", "VARCHAR"), ("kind", "VARCHAR")),
     "processes": (
         *_PROCESS, ("started_s", "DOUBLE"), ("python", "VARCHAR"), ("libraries", "VARCHAR"),
-        ("requests", "BIGINT"), ("dropped", "BIGINT"), ("failures", "BIGINT"),
+        ("requests", "BIGINT"), ("dropped", "BIGINT"), ("failures", "BIGINT"), ("counts", "VARCHAR"),
+        ("failed_at", "VARCHAR"),
     ),
 }  # fmt: skip
+
+# What the collector samples beside the app.  A recording may lack any of them: no database was named, or an older
+# rung wrote it.  CPU and waits are those of the `lasted_s` before `at_s`; counts and totals go back to when the
+# server began to count, so that the difference of two rows says what happened between them.
+_DATABASE = (("database", "VARCHAR"), ("at_s", "DOUBLE"))
+SAMPLED: dict[str, tuple[tuple[str, str], ...]] = {
+    "hosts": (
+        ("host", "VARCHAR"), ("at_s", "DOUBLE"), ("lasted_s", "DOUBLE"), ("cores", "INTEGER"),
+        ("cores_allowed", "DOUBLE"), ("busy_s", "DOUBLE"), ("iowait_s", "DOUBLE"), ("steal_s", "DOUBLE"),
+        ("pressure_s", "DOUBLE"), ("load", "DOUBLE"), ("running", "INTEGER"), ("memory_bytes", "BIGINT"),
+        ("memory_used_bytes", "BIGINT"),
+    ),
+    "programs": (
+        ("host", "VARCHAR"), ("at_s", "DOUBLE"), ("lasted_s", "DOUBLE"), ("role", "VARCHAR"), ("pid", "INTEGER"),
+        ("processes", "INTEGER"), ("cpu_s", "DOUBLE"), ("rss_bytes", "BIGINT"),
+    ),
+    "databases": (
+        *_DATABASE, ("host", "VARCHAR"), ("clock_offset_s", "DOUBLE"), ("clock_uncertainty_s", "DOUBLE"),
+        ("connections", "INTEGER"), ("connections_max", "INTEGER"), ("commits", "BIGINT"), ("rollbacks", "BIGINT"),
+        ("blocks_read", "BIGINT"), ("blocks_hit", "BIGINT"), ("temporary_bytes", "BIGINT"), ("deadlocks", "BIGINT"),
+    ),
+    "activity": (
+        *_DATABASE, ("pid", "INTEGER"), ("kind", "VARCHAR"), ("state", "VARCHAR"), ("wait_type", "VARCHAR"),
+        ("wait", "VARCHAR"), ("transaction_s", "DOUBLE"), ("query_s", "DOUBLE"), ("query_id", "BIGINT"),
+        ("blocked_by", "VARCHAR"),
+    ),
+    "statement_totals": (
+        *_DATABASE, ("query_id", "BIGINT"), ("statement", "VARCHAR"), ("text", "VARCHAR"), ("kind", "VARCHAR"),
+        ("calls", "BIGINT"), ("total_s", "DOUBLE"), ("rows", "BIGINT"), ("blocks_read", "BIGINT"),
+        ("blocks_hit", "BIGINT"), ("temporary_blocks", "BIGINT"), ("wal_bytes", "BIGINT"),
+    ),
+    "table_totals": (
+        *_DATABASE, ("schema", "VARCHAR"), ("relation", "VARCHAR"), ("rows_live", "BIGINT"), ("rows_dead", "BIGINT"),
+        ("sequential_scans", "BIGINT"), ("sequential_rows", "BIGINT"), ("index_scans", "BIGINT"),
+        ("index_rows", "BIGINT"), ("inserted", "BIGINT"), ("updated", "BIGINT"), ("deleted", "BIGINT"),
+        ("blocks_read", "BIGINT"), ("blocks_hit", "BIGINT"), ("size_bytes", "BIGINT"),
+    ),
+    "index_totals": (
+        *_DATABASE, ("schema", "VARCHAR"), ("relation", "VARCHAR"), ("name", "VARCHAR"), ("scans", "BIGINT"),
+        ("rows_read", "BIGINT"), ("rows_fetched", "BIGINT"), ("blocks_read", "BIGINT"), ("blocks_hit", "BIGINT"),
+        ("size_bytes", "BIGINT"),
+    ),
+}  # fmt: skip
+TABLES |= SAMPLED
+
+# What every recording holds, also one that an older rung wrote.
+NEEDED = frozenset({"requests", "segments", "statements", "processes"})
 
 _NUMBERS: dict[str, Any] = {
     "INTEGER": np.int32, "BIGINT": np.int64, "SMALLINT": np.int16, "DOUBLE": np.float64, "BOOLEAN": np.bool_,
@@ -71,8 +140,15 @@ class Process:
     def __init__(self, hello: Hello) -> None:
         self.hello = hello
         self.requests = 0
-        self.dropped = 0
-        self.failures = 0
+        self.counts: dict[str, int] = {}
+        self.failed_at: dict[str, int] = {}
+
+    @property
+    def who(self) -> tuple[str, str, int]:
+        """
+        Host, instance and worker, as every row names them.
+        """
+        return self.hello.host, self.hello.instance, self.hello.worker
 
 
 def columns(table: str, rows: Sequence[tuple[Any, ...]]) -> Columns:
@@ -90,6 +166,11 @@ def _column(kind: str, values: list[Any]) -> Any:
         column[:] = values
         return column
     dtype = _NUMBERS[kind]
+    if kind == "DOUBLE":
+        # None becomes a NaN, and no NaN is let in.
+        numbers = np.array(values, dtype=dtype)
+        absent = np.isnan(numbers)
+        return np.ma.masked_array(numbers, absent) if absent.any() else numbers
     missing = [value is None for value in values]
     if any(missing):
         return np.ma.masked_array(np.array([0 if value is None else value for value in values], dtype=dtype), missing)
@@ -104,8 +185,11 @@ class Intake:
     def __init__(self) -> None:
         self.processes: dict[tuple[str, str, int], Process] = {}
         self.requests_total = 0
-        self._rows: dict[str, list[tuple[Any, ...]]] = {"requests": [], "segments": [], "statements": []}
+        self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in TABLES if table != "processes"}
         self._statements: set[tuple[str, str]] = set()
+        self.sampled_rows = 0
+        # What the samplers say of themselves, for the manifest.
+        self.sampled: dict[str, Any] = {}
 
     def hello(self, hello: Hello) -> Process:
         """
@@ -126,21 +210,41 @@ class Intake:
         """
         for request in batch.requests:
             _check(request)
-        hello = process.hello
-        who = (hello.host, hello.instance, hello.worker)
-        requests, segments = self._rows["requests"], self._rows["segments"]
+        who = process.who
+        requests, segments, reads = self._rows["requests"], self._rows["segments"], self._rows["reads"]
         for request in batch.requests:
             requests.append((*who, *_fields(request)))
             for part in request.segments:
                 segments.append((*who, request.request, *_parts(part)))
+            for read in request.reads:
+                reads.append((*who, request.request, read.segment, read.key, read.depth, read.result, read.cells))
+        self._rows["in_flight"] += [(*who, *_seen(one)) for one in batch.in_flight]
+        self._rows["samples"] += [(*who, *_looked(one)) for one in batch.samples]
+        self._rows["totals"] += [(*who, *_summed(one)) for one in batch.totals]
         for statement in batch.statements:
             key = (statement.database, statement.statement)
             if key not in self._statements:
                 self._statements.add(key)
                 self._rows["statements"].append((*key, statement.text, statement.kind))
-        process.requests += len(batch.requests)
-        process.dropped, process.failures = batch.dropped, batch.failures
-        self.requests_total += len(batch.requests)
+        requests_count = sum(request.kind == "request" for request in batch.requests)
+        process.requests += requests_count
+        process.counts, process.failed_at = batch.counts, batch.failed_at
+        self.requests_total += requests_count
+
+    def sample(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """
+        Add *rows*, tuples in the order of SAMPLED[table], that were seen beside the app.
+        """
+        assert table in SAMPLED
+        self._rows[table].extend(rows)
+        self.sampled_rows += len(rows)
+
+    @property
+    def held(self) -> int:
+        """
+        Rows gathered since the last `take`.
+        """
+        return sum(len(rows) for rows in self._rows.values())
 
     def take(self) -> list[Columns]:
         """
@@ -162,14 +266,30 @@ class Intake:
         """
         Requests that the processes themselves could not keep.
         """
-        return sum(process.dropped for process in self.processes.values())
+        return sum(process.counts.get("dropped", 0) for process in self.processes.values())
 
 
 def _fields(request: Request) -> tuple[Any, ...]:
     return (
-        request.request, request.route, request.method, request.status, request.arrived_s, request.queue_s,
-        request.duration_s, request.cpu_s, request.cancelled, request.error,
+        request.request, request.kind, request.route, request.method, request.status, request.arrived_s,
+        request.queue_s, request.first_byte_s, request.duration_s, request.cpu_s, request.cancelled, request.error,
+        request.session, request.follows, request.exemplar,
     )  # fmt: skip
+
+
+def _seen(one: InFlight) -> tuple[Any, ...]:
+    return (
+        one.request, one.kind, one.route, one.method, one.arrived_s, one.seen_s, one.segments, one.code, one.function,
+    )  # fmt: skip
+
+
+def _looked(one: Sample) -> tuple[Any, ...]:
+    return one.at_s, one.lasted_s, one.request, one.route, one.code, one.function
+
+
+def _summed(one: Total) -> tuple[Any, ...]:
+    bins = json.dumps(one.bins)
+    return one.from_s, one.route, one.method, one.status, one.requests, one.duration_s, one.cpu_s, bins
 
 
 def _parts(part: Segment) -> tuple[Any, ...]:
@@ -183,14 +303,20 @@ def _process_row(process: Process) -> tuple[Any, ...]:
     hello = process.hello
     return (
         hello.host, hello.instance, hello.worker, hello.started_s, hello.python,
-        json.dumps(hello.libraries, sort_keys=True), process.requests, process.dropped, process.failures,
+        json.dumps(hello.libraries, sort_keys=True), process.requests, process.counts.get("dropped", 0),
+        process.counts.get("failures", 0), json.dumps(process.counts, sort_keys=True),
+        json.dumps(process.failed_at, sort_keys=True),
     )  # fmt: skip
 
 
 def _check(request: Request) -> None:
-    times = (request.arrived_s, request.duration_s, request.cpu_s, request.queue_s or 0.0)
+    times = (
+        request.arrived_s, request.duration_s, request.cpu_s, request.queue_s or 0.0, request.first_byte_s or 0.0,
+    )  # fmt: skip
     if not all(0 <= value < math.inf for value in times):
         raise FrameRefused(f"request {request.request} has a time that cannot be: {times}")
+    if request.kind not in KINDS:
+        raise FrameRefused(f"request {request.request} is of the unknown kind {request.kind[:40]!r}")
     if not 0 <= request.status <= 999:
         raise FrameRefused(f"request {request.request} has the status {request.status}")
     for part in request.segments:

@@ -99,7 +99,9 @@ def _question_flags(parser: argparse.ArgumentParser) -> None:
 
 def _look_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "recording", nargs="?", help="name, beginning of a name, or path; default: the newest sealed one"
+        "recording",
+        nargs="?",
+        help="name, beginning of a name, path, packed file, or folder of raw frames; default: the newest sealed one",
     )
     _question_flags(parser)
     parser.add_argument("--fresh", action="store_true", help="ask the database anew instead of using the kept answers")
@@ -108,9 +110,15 @@ def _look_flags(parser: argparse.ArgumentParser) -> None:
 def _record(commands: Commands) -> None:
     parser = _command(
         commands, "record", "run a server command, recorded",
-        "No change to the app. The command behaves as without rung; RUNG=off switches all of it off.",
+        "No change to the app. The command behaves as without rung; RUNG=off switches all of it off. "
+        "Where RUNG_SOCKET names the socket of `rung collect`, what is recorded goes there.",
     )  # fmt: skip
     parser.add_argument("--name", help="the recording's name; default: the program's")
+    parser.add_argument("--database", metavar="DSN", help="the app's database, to be sampled; default: as for find")
+    parser.add_argument(
+        "--raw", action="store_true",
+        help="write frames without a collector, where only the recorder is installed (docs/production.md)",
+    )  # fmt: skip
     parser.add_argument(
         "argv", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command, e.g. -- uvicorn yourapp:app"
     )
@@ -181,6 +189,42 @@ def _ledger(commands: Commands) -> None:
     _json_flag(parser)
 
 
+def _collect(commands: Commands) -> None:
+    parser = _command(
+        commands, "collect", "collect what apps send to a socket, until SIGTERM or Ctrl-C seals it",
+        "Apps find it by RUNG_SOCKET: RUNG_SOCKET=PATH rung record -- CMD. A recording is cut each record.rotate.",
+    )  # fmt: skip
+    parser.add_argument("--socket", metavar="PATH", required=True, help="the Unix socket to listen at")
+    parser.add_argument("--folder", metavar="DIR", help="where recordings go; default: the setting folder")
+    parser.add_argument("--name", default="app", help="the recordings' name; default: app")
+    parser.add_argument("--rotate", metavar="TIME", help="how long each recording gets (1h)")
+    parser.add_argument("--database", metavar="DSN", help="the app's database, to be sampled; default: as for find")
+    _json_flag(parser)
+
+
+def _pack(commands: Commands) -> None:
+    parser = _command(
+        commands, "pack", "make one file of a recording, to carry; rung find takes it as it is",
+        "Several become one, read together. Raw frames are made a recording first where the tool is installed.",
+    )  # fmt: skip
+    parser.add_argument(
+        "recording", nargs="*", help="names, beginnings of names, or paths; default: the newest sealed one"
+    )
+    parser.add_argument("--output", "-o", metavar="FILE", help="the file, - for standard output; default: NAME.rung")
+    _json_flag(parser)
+
+
+def _doctor(commands: Commands) -> None:
+    parser = _command(
+        commands, "doctor", "say whether a recording would work here, what it would see, and what is missing",
+        "It starts the interpreter once with the recorder in it, and asks the database which permissions its role has.",
+    )  # fmt: skip
+    parser.add_argument("--python", metavar="PATH", help="the interpreter of the app; default: the one that runs rung")
+    parser.add_argument("--database", metavar="DSN", help="the app's database; default: rung.toml, DATABASE_URL, PG*")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a recording would not work")
+    _json_flag(parser)
+
+
 def _demo(commands: Commands) -> None:
     parser = _command(commands, "demo", "the whole loop on a sample shop with a real PostgreSQL, in minutes")
     parser.add_argument(
@@ -194,7 +238,7 @@ def _demo(commands: Commands) -> None:
     _json_flag(parser)
 
 
-COMMANDS = (_record, _load, _find, _price, _take, _confirm, _ledger, _demo)
+COMMANDS = (_record, _load, _find, _price, _take, _confirm, _ledger, _collect, _pack, _doctor, _demo)
 NAMES = tuple(add.__name__.lstrip("_") for add in COMMANDS)
 
 

@@ -33,6 +33,7 @@ from rung.surfaces.terminal import (
 )
 
 if TYPE_CHECKING:
+    from rung.config import Settings
     from rung.loop import Look, Loop
     from rung.steps.price.quote import Quote
 
@@ -146,11 +147,30 @@ def run_record(arguments: argparse.Namespace) -> int:
             steps=(("For example", "rung record -- uvicorn yourapp:app"),),
         )
     from rung.adapters import launcher
+    from rung.surfaces.collect import retention_of
 
     settings = wire.settings_of({}, folder=Path.cwd())
     terminal = sys.stdin.isatty() and sys.stderr.isatty()
     # On a terminal the command's end becomes ours; elsewhere it has taken our place and we never get here.
-    launcher.end_as(launcher.record(command, folder=Path(settings.folder), name=arguments.name, terminal=terminal))
+    status = launcher.record(
+        command,
+        folder=Path(settings.folder),
+        name=arguments.name,
+        terminal=terminal,
+        retention=retention_of(settings),
+        raw_bytes_max=settings.record_raw_bytes_max if arguments.raw else None,
+        database=_sampled(settings, arguments.database),
+    )
+    launcher.end_as(status)
+
+
+def _sampled(settings: Settings, flag: str | None) -> str | None:
+    try:
+        return wire.database_of(settings, flag)
+    except RungError as problem:
+        # An app is to start whatever of its database cannot be seen.
+        print(f"rung: the database is not sampled: {problem.message}", file=sys.stderr)
+        return None
 
 
 def run_load(arguments: argparse.Namespace) -> int:
@@ -341,6 +361,33 @@ def run_ledger(arguments: argparse.Namespace) -> int:
     return EXIT_ANSWERED
 
 
+def run_collect(arguments: argparse.Namespace) -> int:
+    """
+    Collect what apps send to a socket.
+    """
+    from rung.surfaces.collect import collect
+
+    return collect(arguments)
+
+
+def run_pack(arguments: argparse.Namespace) -> int:
+    """
+    Make one file of recordings.
+    """
+    from rung.surfaces.pack import pack
+
+    return pack(arguments)
+
+
+def run_doctor(arguments: argparse.Namespace) -> int:
+    """
+    Print whether a recording would work here.
+    """
+    from rung.surfaces.doctor import doctor
+
+    return doctor(arguments)
+
+
 def run_demo(arguments: argparse.Namespace) -> int:
     """
     Run the whole loop on the sample shop.
@@ -358,6 +405,9 @@ RUNS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "take": run_take,
     "confirm": run_confirm,
     "ledger": run_ledger,
+    "collect": run_collect,
+    "pack": run_pack,
+    "doctor": run_doctor,
     "demo": run_demo,
 }
 

@@ -24,15 +24,9 @@ from rung.steps.ledger import Entry
 from rung.steps.price import best
 from rung.steps.price.quote import Quote
 from rung.steps.take import Change
+from rung.surfaces import shapes
 from rung.surfaces.errors_text import SCHEMA
-
-
-class Document(TypedDict):
-    """What every command's output begins with."""
-
-    rung: str
-    schema: int
-    command: str
+from rung.surfaces.shapes import Document
 
 
 class GoalShape(TypedDict):
@@ -274,11 +268,12 @@ class ErrorDocument(Document):
 
 DOCUMENTS: tuple[type, ...] = (
     FindDocument, PriceDocument, TakeDocument, ConfirmDocument, LedgerDocument, LoadDocument, DemoDocument,
-    ErrorDocument,
+    *shapes.DOCUMENTS, ErrorDocument,
 )  # fmt: skip
 SHAPES: tuple[type, ...] = (
     Document, GoalShape, SuspectShape, RunnerUpShape, PredictedShape, MoveShape, EvidenceShape, QuoteShape, SideShape,
     RatioShape, RecordingShape, RouteShape, AppliedShape, TallyShape, TurnShape, ErrorShape, StepShape,
+    *shapes.SHAPES,
 )  # fmt: skip
 
 

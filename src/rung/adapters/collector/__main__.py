@@ -11,9 +11,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rung.adapters.collector import listener
+from rung.adapters.collector.pieces import Pieces, Place
+from rung.adapters.collector.samplers import database_given
+from rung.adapters.retention import Retention, prune
 
 
 def main() -> int:
@@ -27,13 +31,15 @@ def main() -> int:
     parser.add_argument("--name", required=True)
     parser.add_argument("--hello-within", type=float, default=10.0, help="seconds before the first process is missed")
     parser.add_argument("--detach", action="store_true", help="go on as nobody's child")
+    parser.add_argument("--retain-age", type=float, help="seconds that recordings beside this one are kept for")
+    parser.add_argument("--retain-bytes", type=int, help="bytes that they may take with this one")
+    parser.add_argument("--ledger", type=Path, help="the folder whose entries name recordings to keep")
     asked = parser.parse_args()
     collector = listener.Listener(
         listener.listening(asked.socket),
         socket_path=Path(asked.socket),
-        folder=asked.folder,
+        pieces=Pieces(Place(asked.folder, asked.name), say=listener.say, on_sealed=_retaining(asked)),
         lifeline=asked.lifeline,
-        name=asked.name,
         hello_within_s=asked.hello_within,
     )
     collector.heed_signals()
@@ -44,7 +50,16 @@ def main() -> int:
         os._exit(0)
     _let_go_of_stdout()
     os.nice(5)
-    return collector.run()
+    return collector.run(database_given())
+
+
+def _retaining(asked: argparse.Namespace) -> Callable[[Path], None]:
+    def prune_others(recording: Path) -> None:
+        if asked.retain_age is not None:
+            retention = Retention(asked.retain_age, asked.retain_bytes, asked.ledger)
+            listener.say(prune(recording.parent.parent, retention, newest=recording.name).words())
+
+    return prune_others
 
 
 def _let_go_of_stdout() -> None:

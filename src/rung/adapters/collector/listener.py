@@ -2,13 +2,14 @@
 Read frames of many processes and have them written each second, until the recorded command has ended.
 
 In        a listening socket, the lifeline
-Out       calls of the writer
-Not here  Parquet (writer.py), which frames are plausible (steps/record.py)
+Out       frames given to the recording under way, which is cut when its time has come
+Not here  recordings one after the other (pieces.py), Parquet (writer.py), which frames are plausible (steps/record.py)
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import selectors
 import signal
@@ -18,9 +19,9 @@ from pathlib import Path
 from types import FrameType
 
 from rung import clock
-from rung.adapters.collector.writer import Writer
+from rung.adapters.collector.pieces import Pieces, Sender
+from rung.adapters.collector.samplers import Samplers
 from rung.frames import FrameRefused, Hello, Reader
-from rung.steps.record import Intake, Process
 
 WRITE_EVERY_S = 1.0
 DRAIN_S_MAX = 2.0
@@ -43,7 +44,7 @@ class Connection:
     def __init__(self, stream: socket.socket) -> None:
         self.stream = stream
         self.reader = Reader()
-        self.process: Process | None = None
+        self.sender: Sender | None = None
 
 
 def listening(path: str) -> socket.socket:
@@ -67,29 +68,33 @@ class Listener:
         server: socket.socket,
         *,
         socket_path: Path,
-        folder: Path,
-        lifeline: int,
-        name: str,
-        hello_within_s: float,
+        pieces: Pieces,
+        lifeline: int | None = None,
+        hello_within_s: float = math.inf,
+        drain_s_max: float = DRAIN_S_MAX,
     ) -> None:
+        """
+        Listen on *server* until the other end of *lifeline* is closed; without one, until told by a signal.
+        """
         self._server = server
         self._socket_path = socket_path
-        self._lifeline: int | None = lifeline
-        self._intake = Intake()
-        self._writer = Writer(folder, name=name, started_s=clock.now_s(), say=_say)
+        self._lifeline = lifeline
+        self._ends_alone = lifeline is not None
+        self._pieces = pieces
         self._warn_at: float | None = clock.monotonic_s() + hello_within_s
         self._hello_within_s = hello_within_s
-        self._refused = 0
+        self._drain_s_max = drain_s_max
         self._told_to_end = False
         self._open = 0
         self._selector = selectors.DefaultSelector()
         self._selector.register(server, selectors.EVENT_READ)
-        self._selector.register(lifeline, selectors.EVENT_READ)
+        if lifeline is not None:
+            self._selector.register(lifeline, selectors.EVENT_READ)
 
-    def heed_signals(self) -> None:
+    def heed_signals(self, *, alone: bool = False) -> None:
         """
-        Take SIGTERM for "seal now".  To be called before anybody learns that the collector is there: one that is
-        told to end in between would end without sealing.
+        Take SIGTERM for "seal now", and SIGINT too where the collector runs *alone*.  To be called before anybody
+        learns that the collector is there: one that is told to end in between would end without sealing.
         """
         for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(ignored, signal.SIG_IGN)
@@ -98,52 +103,55 @@ class Listener:
         wakened.settimeout(0)
         self._selector.register(wakened, selectors.EVENT_READ)
         signal.set_wakeup_fd(waker.detach())
-        signal.signal(signal.SIGTERM, self._asked_to_end)
+        for heeded in (signal.SIGTERM, signal.SIGINT) if alone else (signal.SIGTERM,):
+            signal.signal(heeded, self._asked_to_end)
 
-    def run(self) -> int:
+    def run(self, database: str | None = None) -> int:
         """
-        Record until the command has ended, then seal.
+        Record until the command has ended, then seal; *database* is sampled meanwhile, as this host is.
         """
+        self._pieces.sampled_by(Samplers(database, say=say))
         try:
             self._record()
         finally:
             self._server.close()
             with contextlib.suppress(OSError):
                 self._socket_path.unlink()
-                self._socket_path.parent.rmdir()
-        if not self._intake.processes and self._warn_at is not None:
-            _say(NOBODY_REPORTED.format(after=""))
-        self._writer.seal(self._intake, refused=self._refused)
+                if self._ends_alone:
+                    self._socket_path.parent.rmdir()
+        if not self._pieces.processes and self._warn_at is not None and self._ends_alone:
+            say(NOBODY_REPORTED.format(after=""))
+        self._pieces.end()
         return 0
 
     def _asked_to_end(self, _number: int, _frame: FrameType | None) -> None:
         self._told_to_end = True
 
     def _record(self) -> None:
-        self._writer.begin(self._intake)
         write_at = clock.monotonic_s() + WRITE_EVERY_S
         end_at: float | None = None
         while True:
             busy = self._turn(max(0.0, min(WRITE_EVERY_S, write_at - clock.monotonic_s())) if end_at is None else 0.05)
             now_s = clock.monotonic_s()
             if now_s >= write_at:
-                self._writer.write(self._intake, refused=self._refused)
+                self._pieces.write(self._senders())
                 write_at = clock.monotonic_s() + WRITE_EVERY_S
             self._warn(now_s)
             if self._told_to_end and end_at is None:
-                end_at = now_s + DRAIN_S_MAX
+                end_at = now_s + self._drain_s_max
             # A child that outlives the command and still serves is still recorded; only the launcher says stop.
-            if (self._lifeline is None or end_at is not None) and self._open == 0 and not busy:
+            ended = self._ends_alone and self._lifeline is None
+            if (ended or end_at is not None) and self._open == 0 and not busy:
                 return
             if end_at is not None and now_s >= end_at:
                 return
 
     def _warn(self, now_s: float) -> None:
-        if self._intake.processes:
+        if self._pieces.processes:
             self._warn_at = None
         elif self._warn_at is not None and now_s >= self._warn_at:
             self._warn_at = None
-            _say(NOBODY_REPORTED.format(after=f" within {self._hello_within_s:g} s"))
+            say(NOBODY_REPORTED.format(after=f" within {self._hello_within_s:g} s"))
 
     def _turn(self, wait_s: float) -> bool:
         events = self._selector.select(wait_s)
@@ -183,13 +191,17 @@ class Listener:
         try:
             for frame in connection.reader.feed(data):
                 if isinstance(frame, Hello):
-                    connection.process = self._intake.hello(frame)
-                elif connection.process is not None:
-                    self._intake.batch(connection.process, frame)
+                    connection.sender = self._pieces.hello(frame, connection.sender)
+                elif connection.sender is not None:
+                    self._pieces.batch(connection.sender, frame)
         except FrameRefused as refused:
-            self._refused += 1
-            _say(f"rung: refused what a process sent: {refused}\n")
+            self._pieces.refused += 1
+            say(f"rung: refused what a process sent: {refused}\n")
             self._close(connection)
+
+    def _senders(self) -> list[Sender]:
+        connections = [key.data for key in self._selector.get_map().values() if isinstance(key.data, Connection)]
+        return [connection.sender for connection in connections if connection.sender is not None]
 
     def _close(self, connection: Connection) -> None:
         self._selector.unregister(connection.stream)
@@ -197,7 +209,12 @@ class Listener:
         self._open -= 1
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """
+    Say something on standard error, if it is still there.
+    """
+    if not text:
+        return
     # Standard error is the app's as well, and may be gone before the collector is.
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(text)

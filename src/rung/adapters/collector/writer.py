@@ -22,6 +22,12 @@ from rung import __version__, clock
 from rung.steps.record import FORMAT, TABLES, Columns, Intake, columns
 
 MANIFEST = "recording.json"
+# A part costs some milliseconds a table however few rows it has, so a recording that has lasted writes them less
+# often: each time that it has grown by a quarter, or by ten seconds, which is what an end without a seal can lose.
+GROWTH_SHARE = 0.25
+EVERY_S_MAX = 10.0
+IDLE_S = 60.0  # when nothing but samples came
+ROWS_MAX = 100_000  # held in memory
 
 
 class Writer:
@@ -40,6 +46,7 @@ class Writer:
         self._unwritten: dict[str, int] = dict.fromkeys(TABLES, 0)
         self._database: Any = None
         self._counted: tuple[Any, ...] = ()
+        self._begun = self._wrote = clock.monotonic_s()
 
     def begin(self, intake: Intake) -> None:
         """
@@ -49,11 +56,19 @@ class Writer:
 
     def write(self, intake: Intake, *, refused: int) -> None:
         """
-        Write what came since the last call as one part of each table.
+        Write what came since the last time as one part of each table, where that was long enough ago.
         """
+        now = clock.monotonic_s()
+        waited_s = now - self._wrote
         counted = (intake.requests_total, intake.dropped, refused, len(intake.processes))
-        if counted == self._counted:
+        if counted == self._counted and waited_s < IDLE_S:
             return
+        if waited_s < min(GROWTH_SHARE * (now - self._begun), EVERY_S_MAX) and intake.held < ROWS_MAX:
+            return
+        self._write(intake, counted, refused=refused)
+
+    def _write(self, intake: Intake, counted: tuple[Any, ...], *, refused: int) -> None:
+        self._wrote = clock.monotonic_s()
         self._counted = counted
         self._part += 1
         for taken in intake.take():
@@ -68,8 +83,7 @@ class Writer:
         """
         Write the rest, make one file of each table's parts, and mark the recording as whole.
         """
-        self._counted = ()
-        self.write(intake, refused=refused)
+        self._write(intake, (), refused=refused)
         whole = self._copy(intake.processes_now(), "processes.parquet")
         for table in TABLES:
             if table != "processes":
@@ -150,6 +164,7 @@ class Writer:
             "processes": len(hellos),
             "requests": intake.requests_total - self._unwritten["requests"],
             "dropped": {"requests": intake.dropped, "refused_connections": refused, **unwritten},
+            "sampled": intake.sampled,
         }
         partial = self._folder / f".{MANIFEST}.part"
         try:

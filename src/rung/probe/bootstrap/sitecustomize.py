@@ -5,7 +5,7 @@ Python imports a module of this name at its start; the launcher puts this folder
 whatever Python the command uses, so its syntax is plain, and nothing that goes wrong here may keep Python from
 starting.
 
-In        RUNG, RUNG_SOCKET in the environment
+In        RUNG, RUNG_SOCKET or RUNG_RAW in the environment
 Out       the probe running; the environment's own sitecustomize run as if this one were not there
 Not here  PYTHONPATH, which stays as it is so that spawned workers are recorded too
 """
@@ -16,7 +16,7 @@ import sys
 
 
 def _start_probe() -> None:
-    if os.environ.get("RUNG") == "off" or not os.environ.get("RUNG_SOCKET"):
+    if os.environ.get("RUNG") == "off" or not (os.environ.get("RUNG_SOCKET") or os.environ.get("RUNG_RAW")):
         return
     problem = None
     if sys.version_info < (3, 11):

@@ -1,9 +1,9 @@
 """
-asyncpg: opening connections, waiting for its pool, statements.
+asyncpg: opening connections, waiting for its pool, statements, COPY.
 
 In        the modules of asyncpg after their import
 Out       segments connect, pool, query and commit
-Not here  COPY, listeners
+Not here  listeners
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from rung.probe import statements
+from rung.probe.reads import Reading
 from rung.probe.statements import Tell, Told, label
 from rung.probe.wrapping import Arguments, Described, around_coroutine
 
@@ -44,6 +45,11 @@ def _of_connection(rows: Callable[[Any], int | None]) -> Tell:
     return tell
 
 
+def _of_records(args: Arguments, kwargs: Mapping[str, Any], result: Any) -> Told:
+    connection, table = args[0], args[1] if len(args) > 1 else kwargs.get("table_name", "")
+    return f"COPY {table} FROM STDIN", (connection._addr, connection._params.database), _status(result)
+
+
 def _of_resource(rows: Callable[[Any], int | None]) -> Tell:
     def tell(args: Arguments, _kwargs: Mapping[str, Any], result: Any) -> Told:
         connection = args[0]._connection
@@ -70,16 +76,54 @@ _METHODS = {
 }  # fmt: skip
 
 
+def _reading(rows: Callable[[Any], list[tuple[Any, ...]]], parameters_from: int) -> Reading:
+    def read(args: Arguments, _kwargs: Mapping[str, Any], result: Any) -> tuple[Any, list[tuple[Any, ...]] | None]:
+        return args[parameters_from:], rows(result)
+
+    return read
+
+
+def _all_rows(result: Any) -> list[tuple[Any, ...]]:
+    return list(map(tuple, result or ()))
+
+
+def _first_row(result: Any) -> list[tuple[Any, ...]]:
+    return [] if result is None else [tuple(result)]
+
+
+def _first_value(result: Any) -> list[tuple[Any, ...]]:
+    return [(result,)]
+
+
+_ROWS = {"fetch": _all_rows, "fetchrow": _first_row, "fetchval": _first_value}
+
+
 def _connection(module: ModuleType) -> None:
     for name, rows in _METHODS.items():
         statements.around_coroutine(
-            module.Connection, name, _of_connection(rows), percent=False, prepares=name == "prepare"
+            module.Connection,
+            name,
+            _of_connection(rows),
+            percent=False,
+            prepares=name == "prepare",
+            reading=_reading(_ROWS[name], 2) if name in _ROWS else None,
         )
+
+    # All but one of its copy_ functions end here, with the statement that they made.
+    for name in ("_copy_in", "_copy_out"):
+        statements.around_coroutine(module.Connection, name, _of_connection(_status), percent=False)
+    statements.around_coroutine(module.Connection, "copy_records_to_table", _of_records, percent=False)
 
 
 def _prepared(module: ModuleType) -> None:
     for name in ("executemany", "fetch", "fetchmany", "fetchrow", "fetchval"):
-        statements.around_coroutine(module.PreparedStatement, name, _of_resource(_METHODS[name]), percent=False)
+        statements.around_coroutine(
+            module.PreparedStatement,
+            name,
+            _of_resource(_METHODS[name]),
+            percent=False,
+            reading=_reading(_ROWS[name], 1) if name in _ROWS else None,
+        )
 
 
 def _cursor(module: ModuleType) -> None:

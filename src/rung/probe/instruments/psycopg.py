@@ -3,7 +3,8 @@ psycopg 3, sync and async: opening connections, statements, transactions.
 
 In        the modules of psycopg after their import
 Out       segments connect, query and commit
-Not here  psycopg_pool, COPY, pipelines (a statement queued in one returns at once and is recorded as it returns)
+Not here  psycopg_pool; pipelines: a statement queued in one is recorded as it returns, at once, and what the pipeline
+          waits for as it is synchronised, left, or asked for a result is not seen
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from rung.probe import statements, wrapping
+from rung.probe.reads import CELLS_MAX
 from rung.probe.statements import Told
 from rung.probe.wrapping import Arguments, Described
 
@@ -31,8 +33,11 @@ def database(connection: Any) -> str:
 def _executed(args: Arguments, kwargs: Mapping[str, Any], result: Any) -> Told:
     cursor = args[0]
     asked = args[1] if len(args) > 1 else kwargs.get("query", "")
-    # A composed statement is put together by psycopg itself; its literals go the way of all others.
-    text = _text(asked) if not hasattr(asked, "as_string") else asked.as_string(cursor)
+    if asked.__class__ is str:
+        text = asked
+    else:
+        # A composed statement is put together by psycopg itself; its literals go the way of all others.
+        text = _text(asked) if not hasattr(asked, "as_string") else asked.as_string(cursor)
     rows = cursor.rowcount if result is cursor else -1
     return text, database(cursor._conn), rows if rows >= 0 else None
 
@@ -41,6 +46,16 @@ def _text(asked: Any) -> str:
     if isinstance(asked, str):
         return asked
     return bytes(asked).decode("utf-8", "replace") if isinstance(asked, bytes | bytearray) else ""
+
+
+def _read(args: Arguments, kwargs: Mapping[str, Any], result: Any) -> tuple[Any, list[tuple[Any, ...]] | None]:
+    parameters = args[2] if len(args) > 2 else kwargs.get("params")
+    read = getattr(result, "pgresult", None)
+    if read is None or read.ntuples * read.nfields > CELLS_MAX:
+        return parameters, None
+    # As the server sent it: nothing is decoded that the app did not ask for.
+    value, columns = read.get_value, range(read.nfields)
+    return parameters, [tuple([value(row, column) for column in columns]) for row in range(read.ntuples)]
 
 
 def _opened(_args: Arguments, _kwargs: Mapping[str, Any], result: Any) -> Described:
@@ -80,13 +95,15 @@ def _async_connection(owner: Any) -> None:
 
 
 def _cursor(owner: Any) -> None:
-    statements.around_call(owner, "execute", _executed, percent=True)
+    statements.around_call(owner, "execute", _executed, percent=True, reading=_read)
     statements.around_call(owner, "executemany", _executed, percent=True)
+    statements.around_block(owner, "copy", _executed, percent=True)
 
 
 def _async_cursor(owner: Any) -> None:
-    statements.around_coroutine(owner, "execute", _executed, percent=True)
+    statements.around_coroutine(owner, "execute", _executed, percent=True, reading=_read)
     statements.around_coroutine(owner, "executemany", _executed, percent=True)
+    statements.around_block(owner, "copy", _executed, percent=True)
 
 
 def _transactions(module: ModuleType) -> None:

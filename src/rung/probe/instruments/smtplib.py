@@ -15,7 +15,8 @@ from rung.probe.wrapping import around_call, named
 
 
 def _smtp(module: ModuleType) -> None:
-    for name in ("connect", "sendmail", "send_message"):
+    # A connection made by the constructor goes through connect.
+    for name in ("connect", "starttls", "login", "sendmail", "send_message"):
         around_call(module.SMTP, name, "external", named("mail"))
 
 

@@ -1,168 +1,25 @@
 """
-Starlette and FastAPI: requests, their route templates, and the computing of their own task.
+Starlette and FastAPI: requests and their route templates.
 
 In        starlette.applications, starlette.routing and fastapi.routing after their import
 Out       requests
-Not here  websockets and lifespan (passed through), what runs after the last byte was handed over
+Not here  what a request over ASGI is (asgi.py)
 """
 
 from __future__ import annotations
 
 import functools
-import types
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from time import perf_counter
+from collections.abc import Awaitable, Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from rung.probe import arrival, core, lines, sender
-
-
-@types.coroutine
-def driven(coroutine: Any, clock: core.Clock) -> Generator[Any, Any, Any]:
-    """
-    Drive a coroutine and add each step, from resumption to suspension, to a clock.
-    """
-    resume, value = coroutine.send, None
-    while True:
-        clock.stepping = True
-        clock.mark = perf_counter()
-        try:
-            waiting = resume(value)
-        except StopIteration as stop:
-            return stop.value
-        finally:
-            if clock.depth == 0:
-                clock.busy_s += perf_counter() - clock.mark
-            clock.stepping = False
-        try:
-            value = yield waiting
-            resume = coroutine.send
-        except GeneratorExit:
-            coroutine.close()
-            raise
-        except BaseException as error:
-            resume, value = coroutine.throw, error
+from rung.probe import asgi, core
 
 
 def _applications(module: ModuleType) -> None:
     original = module.Starlette.__call__
-    state = core.state
-
-    @functools.wraps(original)
-    async def recorded(self: Any, scope: Any, receive: Any, send: Any) -> None:
-        kind = scope["type"]
-        if kind != "http":
-            try:
-                await original(self, scope, receive, send)
-            finally:
-                # The server may end the process by a signal next, which runs no exit handlers.
-                if kind == "lifespan":
-                    sender.flush()
-            return
-        request = _begun(scope) if state.recording else None
-        if request is None:
-            if not state.recording and "app" not in scope:  # a mounted application has its outer one there
-                state.dropped += 1
-            await original(self, scope, receive, send)
-            return
-        try:
-            watch = Watch(request, receive, send)
-            await driven(original(self, scope, watch.receive, watch.send), request)
-        except BaseException as error:
-            _end(request, error)
-            raise
-        _end(request, None)
-
-    module.Starlette.__call__ = recorded
+    module.Starlette.__call__ = functools.wraps(original)(asgi.around(original))
     core.framework_seen()
-
-
-def _begun(asgi: Any) -> core.Request | None:
-    outer = core.current.get()
-    # A mounted application is part of the request it is mounted in.  A server may begin a pipelined request in the
-    # context of the one that it just ended.
-    if outer is not None and not outer.request.ending and not outer.request.ended:
-        return None
-    try:
-        request = core.Request(asgi["method"])
-        for name, value in asgi["headers"]:
-            if name == b"x-request-start":
-                request.queue_s = arrival.queue_s(value, request.arrived_s)
-        request.token = core.current.set(core.Scope(request, request))
-    except Exception:
-        core.failed()
-        return None
-    return request
-
-
-class Watch:
-    """
-    What a request's app is given in place of the server's receive and send.
-    """
-
-    __slots__ = ("_receive", "_request", "_send")
-
-    def __init__(self, request: core.Request, receive: Any, send: Any) -> None:
-        self._request = request
-        self._receive = receive
-        self._send = send
-
-    async def receive(self) -> Any:
-        """
-        Receive, and note a client that left.
-        """
-        message = await self._receive()
-        if message["type"] == "http.disconnect" and not self._request.ending:
-            self._request.cancelled = True
-        return message
-
-    def send(self, message: Any) -> Any:
-        """
-        Send, and note the status and the last byte.
-        """
-        kind = message["type"]
-        if kind == "http.response.start":
-            self._request.status = message["status"]
-        elif kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body", False)):
-            self._request.ending = True
-            return self._last(message)
-        return self._send(message)
-
-    async def _last(self, message: Any) -> None:
-        await self._send(message)
-        request = self._request
-        try:
-            if not request.ended:
-                # What went wrong is known only when the exception leaves the app.
-                core.freeze(request, final=request.status < 500)
-        except Exception:
-            core.failed()
-
-
-def _end(request: core.Request, error: BaseException | None) -> None:
-    try:
-        if not request.ended:
-            _note_unfinished(request, error)
-            core.freeze(request)
-        if request.row is not None:
-            if request.status >= 500 and isinstance(error, Exception):
-                request.error = core.describe_error(error, lines.line_of_error(error.__traceback__))
-            core.emit(request)
-        if request.token is not None:
-            core.current.reset(request.token)
-    except Exception:
-        core.failed()
-
-
-def _note_unfinished(request: core.Request, error: BaseException | None) -> None:
-    if isinstance(error, Exception):
-        request.status = request.status or 500
-        request.error = core.describe_error(error, lines.line_of_error(error.__traceback__))
-        if isinstance(error, OSError) or type(error).__name__ == "ClientDisconnect":
-            request.cancelled = True
-    else:
-        request.cancelled = True
 
 
 def _routing(module: ModuleType) -> None:
@@ -251,7 +108,7 @@ async def _timed(outer: core.Scope, coroutine: Any) -> None:
     outer.request.clocks.append(clock)
     token = core.current.set(core.Scope(outer.request, clock, outer.serial))
     try:
-        await driven(coroutine, clock)
+        await asgi.driven(coroutine, clock, outer.request)
     finally:
         try:
             core.current.reset(token)

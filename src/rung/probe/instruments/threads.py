@@ -3,7 +3,7 @@ anyio and asyncio: waiting for a worker thread, and the computing done in it.
 
 In        anyio.to_thread and asyncio.threads after their import
 Out       segments threads; the thread's CPU time added to its request
-Not here  executors to which no context is carried (loop.run_in_executor)
+Not here  executors to which no context is carried (executors.py)
 """
 
 from __future__ import annotations
@@ -18,6 +18,16 @@ from typing import Any
 from rung.probe import core, lines
 
 
+class InThread(core.Scope):
+    """
+    Where a function runs in its thread, with the line that sent it there: a stack of its own begins with it.
+    """
+
+    __slots__ = ("line",)
+
+    line: str | None
+
+
 def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def in_thread(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -27,7 +37,7 @@ def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
         # What the task itself does on the way to the thread and back is the price of the thread, not the app's work.
         paused = outer.clock.pause()
         try:
-            return await original(_started(func, outer), *args, **kwargs)
+            return await original(started(func, outer), *args, **kwargs)
         finally:
             if paused:
                 outer.clock.resume()
@@ -35,10 +45,15 @@ def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
     return in_thread
 
 
-def _started(func: Callable[..., Any], outer: core.Scope) -> Callable[..., Any]:
+def started(func: Callable[..., Any], outer: core.Scope, *, each_call: bool = False) -> Callable[..., Any]:
+    """
+    Return *func* as it is to be called in another thread, for the request of *outer*, which waits from now on.
+
+    A framework goes to a thread from no line of the user's, so the line is looked for once, or at each call.
+    """
     called = perf_counter()
     try:
-        code = lines.line_of_call("threads", outer.request.route)
+        code = lines.line_here() if each_call else lines.line_of_call("threads", outer.request.route)
     except Exception:
         core.failed()
         code = None
@@ -55,17 +70,26 @@ def _started(func: Callable[..., Any], outer: core.Scope) -> Callable[..., Any]:
     return run
 
 
+def is_started(func: Any) -> bool:
+    """
+    Whether *func* was made by `started`, so that waiting for its thread is recorded already.
+    """
+    return getattr(func, "__code__", None) is _RUN
+
+
 def _enter_thread(outer: core.Scope, called: float, code: str | None) -> core.Scope | None:
     request = outer.request
     try:
         if request.ended:
             return None
         serial = next(request.serials)
-        where = ("threads", "", None, code, None)
-        core.keep(request, serial, outer.serial, where, start=called, duration_s=perf_counter() - called)
+        if called >= request.start:  # else it was asked for before the response, and this is what goes on after it
+            where = ("threads", "", None, code, None)
+            core.keep(request, serial, outer.serial, where, start=called, duration_s=perf_counter() - called)
         outer.used = True
         clock = core.ThreadClock()
-        scope = core.Scope(request, clock, outer.serial)
+        scope = InThread(request, clock, outer.serial)
+        scope.line = code
         scope.token = core.current.set(scope)
         clock.stepping = True
         clock.mark = thread_time()
@@ -84,6 +108,9 @@ def _leave_thread(scope: core.Scope) -> None:
         core.current.reset(scope.token)
     except Exception:
         core.failed()
+
+
+_RUN = next(one for one in started.__code__.co_consts if getattr(one, "co_name", None) == "run")
 
 
 def _anyio(module: ModuleType) -> None:

@@ -4,7 +4,8 @@ with numbered as (
         host, instance, worker, request,
         row_number() over (order by arrived_s, host, instance, worker, request) - 1 as number
     from requests
-    where lower(trim(route, '/')) not in ('health', 'healthz', 'livez', 'readyz', 'ping', 'up', 'status')
+    where coalesce(kind, 'request') = 'request' and not coalesce(exemplar, false)
+        and lower(trim(route, '/')) not in ('health', 'healthz', 'livez', 'readyz', 'ping', 'up', 'status')
 )
 select
     numbered.number as request,

@@ -1,0 +1,3 @@
+"""
+What the collector costs: `python -m benchmarks.collector`.
+"""

@@ -1,0 +1,113 @@
+"""
+Look at the stacks now and then: which function computes, for which request.
+
+Twenty to fifty times a second, at moments that are drawn so that they fall in step with nothing.  A thread can be
+looked at only where Python lets go of its lock, between steps of the interpreter, so what one call into C takes
+falls on the line after it, or before; docs/limits.md says so.
+
+In        the frames of all threads
+Out       `state.sampled`, in the order of frames.Sample; `state.looked` for what held the event loop
+Not here  CPU seconds (clocks, core.py): a look tells shares, not amounts
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+from time import perf_counter, sleep, time
+
+from rung.probe import asgi, core, lines
+
+TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
+if TYPE_CHECKING:
+    from types import CodeType
+    from typing import Any
+
+EVERY_S_MIN, EVERY_S_MAX = 0.02, 0.05
+REST_S = 1.0  # while nothing is recorded, or stacks are shed
+DEPTH_MAX = 250
+# The frames that run an event loop: what lies outside of them is whoever started it.
+_LOOPS = ("asyncio/base_events.py", "asyncio/runners.py", "uvloop/__init__.py", "asyncio/events.py")
+_IDLE = ("selectors.py", "threading.py", "queue.py", "socket.py", "socketserver.py", "concurrent/futures/thread.py")
+
+# Both hold the clock and the request of a task in locals of these names.
+_DRIVING: frozenset[CodeType] = frozenset({asgi.driven.__code__, asgi.Task._step.__code__})
+
+
+class Sampler(threading.Thread):
+    """
+    Looks until told to stop.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="rung-sampler", daemon=True)
+        self.stopping = False
+
+    def run(self) -> None:
+        """
+        Look, and rest for a time that is drawn.
+        """
+        draw = random.Random().uniform
+        lasted_s = EVERY_S_MAX
+        while not self.stopping:
+            state = core.state
+            if state.recording and state.shed < core.SHED_STACKS:
+                if state.live:
+                    try:
+                        look(lasted_s)
+                    except Exception:
+                        core.failed()
+                lasted_s = draw(EVERY_S_MIN, EVERY_S_MAX)
+            else:
+                lasted_s = REST_S
+            sleep(lasted_s)
+
+
+def look(lasted_s: float) -> None:
+    """
+    Note what each thread computes at this moment; *lasted_s* is the time since the last look.
+    """
+    state = core.state
+    at_s, now, own = time(), perf_counter(), threading.get_ident()
+    threads = {request.thread: request for request in list(state.live) if request.thread is not None}
+    for thread, frame in sys._current_frames().items():
+        if thread == own:
+            continue
+        seen = _seen(frame, threads.get(thread))
+        if seen is None:
+            continue
+        request, code, function = seen
+        if request is None or request.thread is None:
+            state.looked = (now, code)
+        route = None if request is None else request.route or core.UNMATCHED
+        state.sampled.append((at_s, lasted_s, None if request is None else request.serial, route, code, function))
+
+
+def _seen(frame: Any, request: core.Request | None) -> tuple[core.Request | None, str | None, str] | None:
+    """
+    Return for whom a thread computes, the user's innermost line, and the innermost function; None where it waits.
+    """
+    innermost = frame.f_code
+    if innermost.co_filename.endswith(_IDLE) or innermost.co_filename.endswith(_LOOPS):
+        return None
+    function = f"{frame.f_globals.get('__name__', '')}.{innermost.co_qualname}"
+    code = None
+    for _ in range(DEPTH_MAX):
+        if frame is None:
+            break
+        of = frame.f_code
+        if of in core.waiting:
+            return None
+        if of in _DRIVING:
+            clock = frame.f_locals.get("clock")
+            if clock is None or not clock.stepping or clock.depth:
+                return None
+            return frame.f_locals.get("request"), code, function
+        if of.co_filename.endswith(_LOOPS):
+            # A callback of nobody's request, or a library's own task.
+            return None, code, function
+        if code is None:
+            code = lines.of_frame(frame)
+        frame = frame.f_back
+    return (request, code, function) if request is not None and request.stepping else None
