@@ -4,7 +4,7 @@
 # Two stamps, so that the demo does not wait for the tools of those who work on rung.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs clean
+.PHONY: help demo test company pythons check format docs clean
 
 BIN := .venv/bin
 TESTS ?= tests
@@ -19,6 +19,13 @@ demo: .venv/.installed  ## the whole loop on a sample shop with a real PostgreSQ
 
 test: .venv/.installed-dev  ## all tests, against a real PostgreSQL of their own
 	@$(BIN)/python -m pytest $(WORKERS) $(TESTS)
+
+company: .venv/.installed-dev  ## the recorder beside those of Sentry, OpenTelemetry, New Relic and Datadog (10 MB to download once)
+	@$(BIN)/python -m tests.company.peers
+	@COMPANY=yes $(BIN)/python -m pytest -n 4 --dist loadscope tests/company
+
+pythons: .venv/.installed-dev  ## the recorder's tests under each Python from 3.11 on that is here, in .venv-3.12 and so on
+	@$(BIN)/python -m tests.pythons -n logical --maxprocesses 4
 
 check: .venv/.installed-dev  ## what a program can say about the code: lint, types, arrows, docstrings, house rules
 	$(BIN)/ruff check
@@ -36,7 +43,7 @@ docs: .venv/.installed-dev  ## write the generated pages of docs/ again
 	$(BIN)/python -m docs.generate
 
 clean:  ## remove what the targets above made, the environment included
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: pyproject.toml constraints.txt

@@ -128,9 +128,9 @@ def profile(rows: Sequence[Row], *, name: str = "before", queue_known: bool = Tr
     return profile_of(RecordingFacts(name=name, **told), requests, segments, texts)
 
 
-def keep_recording(folder: Path, rows: Sequence[Row]) -> None:
+def keep_recording(folder: Path, rows: Sequence[Row], **beside: Sequence[tuple[Any, ...]]) -> None:
     """
-    Write *rows* as a sealed recording into *folder*, as the collector does.
+    Write *rows* as a sealed recording into *folder*, as the collector does, with rows of other tables *beside* them.
     """
     folder.mkdir(parents=True)
     who = dict(zip(("host", "instance", "worker"), WHO, strict=True))
@@ -138,6 +138,8 @@ def keep_recording(folder: Path, rows: Sequence[Row]) -> None:
     kept: dict[str, list[tuple[Any, ...]]] = {table: [] for table in TABLES}
     kept["statements"] = [("h:1/shop", statement, *text) for statement, text in TEXTS.items()]
     kept["processes"] = [tables.row("processes", **who, **counted, requests=len(rows))]
+    for table, more in beside.items():
+        kept[table] += more
     for number, row in enumerate(rows):
         method, _, path = row.route.partition(" ")
         kept["requests"].append(
@@ -381,7 +383,7 @@ def rows(draw: Callable[[Any], Any]) -> list[Row]:
     for number in range(draw(st.integers(1, 4))):
         parts = [
             Segment(
-                draw(st.sampled_from(["pool", "connect", "query", "external"])),
+                draw(st.sampled_from(["pool", "connect", "query", "external", "loop", "threads", "cpu"])),
                 draw(moments_s),
                 draw(lengths_s),
                 draw(st.sampled_from(["", SLOW, FAST])),

@@ -20,6 +20,11 @@ STATEMENTS = tuple(f"{number:016x}" for number in range(1, 41))
 CODES = tuple(f"shop/pages.py:{line}" for line in range(20, 60))
 DATABASE = "127.0.0.1:5432/shop"
 FORKS = ("query", "query", "query", "cpu", "external")
+PLACES = [
+    (pick, "query", name, DATABASE, code) if FORKS[pick % len(FORKS)] == "query"
+    else (pick, FORKS[pick % len(FORKS)], "http", None, code)
+    for pick, (name, code) in enumerate(zip(STATEMENTS, CODES, strict=True))
+]  # fmt: skip
 
 
 def greeting(worker: int, started_s: float) -> bytes:
@@ -48,9 +53,8 @@ def batch(
     """
     arrived_s = np.sort(generator.uniform(from_s, from_s + lasted_s, requests)).tolist()
     rows = [_request(generator, first + place, at_s, segments) for place, at_s in enumerate(arrived_s)]
-    texts = [_row(frames.Statement, {"database": DATABASE, "statement": s, "text": f"select {s}", "kind": "read"})
-             for s in STATEMENTS]  # fmt: skip
-    return frames.encode_batch(rows, texts if first == 1 else [], counts={}, failed_at={})
+    texts = [(DATABASE, name, f"select {name}", "read") for name in STATEMENTS] if first == 1 else []
+    return frames.encode_batch(rows, texts, places=PLACES if first == 1 else [], counts={}, failed_at={})
 
 
 def _request(generator: np.random.Generator, number: int, arrived_s: float, segments: int) -> tuple[Any, ...]:
@@ -58,31 +62,17 @@ def _request(generator: np.random.Generator, number: int, arrived_s: float, segm
     gaps_s = generator.lognormal(-9.0, 0.5, segments)
     starts_s = np.cumsum(gaps_s) + np.concatenate(([0.0], np.cumsum(durations_s)[:-1]))
     picks = generator.integers(0, 40, segments)
-    parts = [
-        _segment(serial, int(pick), start_s, duration_s)
-        for serial, (pick, start_s, duration_s) in enumerate(
-            zip(picks, starts_s.tolist(), durations_s.tolist(), strict=True)
-        )
-    ]
+    packed = np.zeros(segments, dtype=list(frames.SEGMENT))
+    packed["segment"], packed["parent"], packed["place"] = np.arange(segments), -1, picks
+    packed["start_s"], packed["duration_s"], packed["calls"], packed["rows"] = starts_s, durations_s, 1, picks
     ended_s = float(starts_s[-1] + durations_s[-1]) if segments else 0.001
     known = {
         "request": number, "kind": "request", "exemplar": False, "reads": [],
         "route": ROUTES[number % len(ROUTES)], "method": "GET", "status": 200,
         "arrived_s": arrived_s, "queue_s": float(generator.lognormal(-8.0, 0.5)), "duration_s": ended_s + 0.0003,
-        "cpu_s": ended_s / 3, "cancelled": False, "error": None, "segments": parts,
+        "cpu_s": ended_s / 3, "cancelled": False, "error": None, "segments": packed.tobytes(),
     }  # fmt: skip
     return _row(frames.Request, known)
-
-
-def _segment(serial: int, pick: int, start_s: float, duration_s: float) -> tuple[Any, ...]:
-    seam = FORKS[pick % len(FORKS)]
-    asks = seam == "query"
-    known = {
-        "segment": serial, "parent": None, "seam": seam, "name": STATEMENTS[pick] if asks else "http",
-        "start_s": start_s, "duration_s": duration_s, "calls": 1, "database": DATABASE if asks else None,
-        "code": CODES[pick], "rows": pick if asks else None,
-    }  # fmt: skip
-    return _row(frames.Segment, known)
 
 
 def _row(kind: Any, known: dict[str, Any]) -> tuple[Any, ...]:

@@ -1,9 +1,9 @@
 """
 The command line of the benchmark: `python -m benchmarks.overhead [--json] [--quick]`.
 
-In        --quick for a short round, --json for a document, --only to leave contenders or layouts out
-Out       a table of CPU per request for each layout and number of statements
-Not here  measuring (rounds.py)
+In        --quick for short rounds and fewer contenders, --json for a document, --only and --layout for less
+Out       tables: CPU, capacity and requests/s for each layout; parts of a request; memory and bytes sent
+Not here  what is measured (layouts.py), the tables themselves (report.py)
 """
 
 from __future__ import annotations
@@ -13,28 +13,34 @@ import dataclasses
 import json
 import os
 import platform
-import tempfile
-from collections.abc import Mapping, Sequence
+import sys
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-from benchmarks.overhead import peers
-from benchmarks.overhead.rounds import CONTENDERS, Cost, Plan, loading, measure, side_by_side
+from benchmarks.overhead import layouts, peers, report
+from benchmarks.overhead.layouts import BESIDE, LAYOUTS, Asked, Measured
+from benchmarks.overhead.processes import CONTENDERS
+from benchmarks.overhead.rounds import CONNECTIONS, Plan
 from rung import __version__, clock
-from rung.adapters import cluster
 from rung.units import show_seconds
 
-STATEMENTS = (0, 1, 5)
-FULL = {"in process": Plan(15, 10, 25, None), "uvicorn": Plan(9, 4, 50, 200.0)}
-QUICK = {"in process": Plan(5, 5, 20, None), "uvicorn": Plan(3, 1, 60, 200.0)}
+FULL = Plan(rounds=15, round_s=0.75, warm_s=2.0, burst_s=0.01, saturations=9, saturation_s=0.5, standing_s=4.0)
+QUICK = Plan(rounds=3, round_s=0.5, warm_s=0.2, burst_s=0.01, saturations=2, saturation_s=0.2, standing_s=0.5)
+FULL_PARTS = Plan(rounds=15, round_s=0.3, warm_s=0.3, burst_s=0.02, saturations=0, saturation_s=0.0, standing_s=0.0)
+QUICK_PARTS = Plan(rounds=9, round_s=0.0, warm_s=0.0, burst_s=0.004, saturations=0, saturation_s=0.0, standing_s=0.0)
+SETTLED_S, QUICK_SETTLED_S = 6.0, 0.5  # the sample of digests finds its size a step a second
+
 PEERS = (
     "opentelemetry-sdk",
-    "opentelemetry-instrumentation-fastapi",
     "opentelemetry-instrumentation-asyncpg",
+    "opentelemetry-instrumentation-django",
+    "opentelemetry-instrumentation-fastapi",
+    "opentelemetry-instrumentation-psycopg",
     "sentry-sdk",
 )
-SHOWN = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "asyncpg", "msgspec")
+SHOWN = (
+    "fastapi", "starlette", "uvicorn", "uvloop", "httptools", "asyncpg", "django", "gunicorn", "psycopg", "msgspec",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -42,54 +48,33 @@ def main() -> None:
     Run the command line.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description="What a recorder costs the app.")
-    parser.add_argument("--quick", action="store_true", help="a few short rounds")
+    parser.add_argument("--quick", action="store_true", help="short rounds, fewer contenders and requests")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, help="these contenders, and bare")
-    parser.add_argument("--layout", nargs="+", choices=FULL, default=list(FULL), help="these layouts")
-    asked = parser.parse_args()
-    names = [name for name in CONTENDERS if not asked.only or name in {"bare", *asked.only}]
-    plans = {name: plan for name, plan in (QUICK if asked.quick else FULL).items() if name in asked.layout}
+    parser.add_argument("--layout", nargs="+", choices=[*LAYOUTS, *BESIDE], help="these layouts")
+    given = parser.parse_args()
+    asked = Asked(
+        contenders=tuple(name for name in CONTENDERS if not given.only or name in {"bare", *given.only}),
+        layouts=tuple(given.layout or [*LAYOUTS, *BESIDE]),
+        fewer=given.quick and not given.only,
+        quick=given.quick,
+        plan=QUICK if given.quick else FULL,
+        parts_plan=QUICK_PARTS if given.quick else FULL_PARTS,
+        settled_s=QUICK_SETTLED_S if given.quick else SETTLED_S,
+        memory_statements=0 if given.quick else 5,
+    )
     begun_s = clock.now_s()
-    costs = run(names, plans)
+    measured = layouts.run(asked)
     facts = described(begun_s, clock.now_s() - begun_s)
-    if asked.json:
-        layouts = {
-            layout: {
-                **dataclasses.asdict(plans[layout]),
-                "costs": [dataclasses.asdict(cost) for cost in costs[layout]],
-                "against_otel": against_otel(costs[layout]),
-            }
-            for layout in costs
-        }
-        print(json.dumps({"benchmark": "overhead", **facts, "layouts": layouts}, indent=2))
-        return
-    print(", ".join(f"{name} {value}" for name, value in facts.items() if name != "versions"))
-    print(", ".join(f"{name} {value}" for name, value in facts["versions"].items()))
-    for layout in costs:
-        print("\n" + table(layout, plans[layout], costs[layout]))
-
-
-def run(names: Sequence[str], plans: Mapping[str, Plan]) -> dict[str, list[Cost]]:
-    """
-    Return what each contender costs, in each layout of *plans*.
-    """
-    with tempfile.TemporaryDirectory(prefix="rung-overhead-") as folder, cluster.start_passing() as server:
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("RUNG", "OTEL", "SENTRY"))},
-            "PYTHONPATH": os.pathsep.join([str(Path.cwd()), str(peers.folder())]),
-            "DATABASE_URL": server.dsn(),
-        }
-        costs = {}
-        for layout, plan in plans.items():
-            with side_by_side(names, environment, Path(folder)) as processes:
-                if plan.rate_per_s is None:
-                    costs[layout] = measure(processes, STATEMENTS, plan)
-                    continue
-                for process in processes.values():
-                    process.port = process.ask({"serve": True})["port"]
-                with loading(environment) as load:
-                    costs[layout] = measure(processes, STATEMENTS, plan, load)
-        return costs
+    if given.json:
+        print(json.dumps(document(facts, asked, measured), indent=2))
+    else:
+        print(", ".join(f"{name} {value}" for name, value in facts.items() if name != "versions"))
+        print(", ".join(f"{name} {value}" for name, value in facts["versions"].items()))
+        for text in tables(measured):
+            print("\n" + text)
+    if any(row.requests < row.asked for row in measured.kept):
+        sys.exit("These figures are void: not every request was recorded, and one that is not costs less.")
 
 
 def described(begun_s: float, lasted_s: float) -> dict[str, Any]:
@@ -109,49 +94,35 @@ def described(begun_s: float, lasted_s: float) -> dict[str, Any]:
     }
 
 
-def against_otel(costs: Sequence[Cost]) -> dict[int, float]:
+def document(facts: dict[str, Any], asked: Asked, measured: Measured) -> dict[str, Any]:
     """
-    Return how many times rung's added CPU OpenTelemetry adds, for each number of statements.
+    Return everything, for `--json`.
     """
-    added_s = {(cost.contender, cost.statements): cost.added_s for cost in costs}
+    costs = measured.costs
     return {
-        count: added_s["otel", count] / added_s["rung", count]
-        for count in STATEMENTS
-        if added_s.get(("rung", count), 0.0) > 0 and ("otel", count) in added_s
+        "benchmark": "overhead",
+        **facts,
+        "asked": dataclasses.asdict(asked),
+        **dataclasses.asdict(measured),
+        "against_otel": {layout: report.against_otel(rows) for layout, rows in costs.items()},
+        "memory_added_bytes": measured.memory.added_bytes if measured.memory else None,
     }
 
 
-def table(layout: str, plan: Plan, costs: Sequence[Cost]) -> str:
+def tables(measured: Measured) -> list[str]:
     """
-    Return the costs of one layout as a table.
+    Return everything, for people.
     """
-    rate = f" at {plan.rate_per_s:g} requests/s" if plan.rate_per_s else ""
-    rows = [
-        f"CPU per request, {layout}{rate}, {plan.rounds} rounds of {plan.bursts} × {plan.requests} requests",
-        "",
-        "| contender | statements | CPU | added to bare (quartiles) | ratio to bare | kept per request |",
-        "|---|--:|--:|--:|--:|--:|",
-    ]
-    bare_s = {cost.statements: cost.cpu_s for cost in costs if cost.contender == "bare"}
-    for cost in costs:
-        added = "–"
-        if cost.contender != "bare":
-            added = f"{shown(cost.added_s)} ({shown(cost.added_s_low)} to {shown(cost.added_s_high)})"
-        kept = f"{cost.kept / (plan.rounds * plan.bursts * plan.requests):.1f}" if cost.kept else "–"
-        ratio = (bare_s[cost.statements] + cost.added_s) / bare_s[cost.statements]
-        rows.append(
-            f"| {cost.contender} | {cost.statements} | {show_seconds(cost.cpu_s)} | {added} | {ratio:.2f} | {kept} |"
-        )
-    for count, times in against_otel(costs).items():
-        rows.append(f"\nOpenTelemetry adds {times:.1f} times what rung adds, with {count} statements.")
-    return "\n".join(rows)
-
-
-def shown(value_s: float) -> str:
-    """
-    Return seconds, also less than none.
-    """
-    return f"{'−' if value_s < 0 else ''}{show_seconds(abs(value_s))}"
+    texts = []
+    for layout, rows in measured.costs.items():
+        texts += [report.costs(layout, rows), report.standing(measured.standing[layout])]
+        if measured.throughputs[layout]:
+            texts.append(report.throughputs(layout, CONNECTIONS, measured.throughputs[layout]))
+    if measured.parts:
+        texts.append(report.parts(measured.parts))
+    if measured.memory or measured.sent or measured.kept:
+        texts.append(report.weight(measured.memory, measured.sent, measured.kept))
+    return texts
 
 
 if __name__ == "__main__":

@@ -1,66 +1,120 @@
 """
-Load at a fixed rate from a process of its own: `python -m benchmarks.overhead.load`.
+Requests over HTTP/1.1 to a server on this machine, with as little of their own as can be.
 
-In        one JSON document a line: {"port", "path", "rate_per_s", "requests"}
-Out       one a line, after the last answer: {"answered", "late_s"}
-Not here  measuring the server: it tells its CPU itself
+In        a port; a path and how often, or for how long and over how many connections
+Out       how many were answered; anything but 200 is an error
+Not here  the server's CPU (processes.py)
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import sys
-import time
-from typing import Any
+import selectors
+import socket
 
-CONNECTIONS = 8  # fewer than the app has connections to its database
+from rung import clock
 
-
-async def _one(streams: Any, request: bytes) -> bool:
-    reader, writer = streams
-    writer.write(request)
-    head = await reader.readuntil(b"\r\n\r\n")
-    length_bytes = next(int(row.split(b":")[1]) for row in head.lower().split(b"\r\n") if row.startswith(b"content-le"))
-    await reader.readexactly(length_bytes)
-    return bool(head.startswith(b"HTTP/1.1 200"))
+ANSWER_S_MAX = 30.0
+RECEIVE_BYTES = 65_536
 
 
-async def _load(port: int, path: str, rate_per_s: float, requests: int) -> dict[str, float]:
-    idle: asyncio.Queue[Any] = asyncio.Queue()
-    opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS)]
-    for streams in opened:
-        idle.put_nowait(streams)
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: application/json\r\n\r\n".encode()
-    late_s = 0.0
-    answered = 0
-
-    async def send(streams: Any) -> None:
-        nonlocal answered
-        good = await _one(streams, request)
-        answered += good
-        idle.put_nowait(streams)
-
-    begun = time.monotonic()
-    async with asyncio.TaskGroup() as group:
-        for number in range(requests):
-            due = begun + number / rate_per_s
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            streams = await idle.get()
-            late_s = max(late_s, time.monotonic() - due)
-            group.create_task(send(streams))
-    for _, writer in opened:
-        writer.close()
-    return {"answered": answered, "late_s": late_s}
-
-
-def main() -> None:
+class Client:
     """
-    Send what each line asks for.
+    Asks one server.
     """
-    for line in sys.stdin:
-        print(json.dumps(asyncio.run(_load(**json.loads(line)))), flush=True)
+
+    def __init__(self, port: int, *, keeps_alive: bool) -> None:
+        self._port = port
+        self._keeps_alive = keeps_alive
+        self._idle: list[socket.socket] = []
+
+    def ask(self, path: str, requests: int) -> bytes:
+        """
+        Ask so many times, one after the other, and return the last body.
+        """
+        request, body = self._request(path), b""
+        for _ in range(requests):
+            stream = self._connected()
+            stream.sendall(request)
+            held = b""
+            while (answered := _body(held)) is None:
+                held += _received(stream)
+            body = answered
+            self._done(stream)
+        return body
+
+    def saturate(self, path: str, connections: int, lasts_s: float) -> tuple[int, float]:
+        """
+        Keep so many requests under way for a time; return how many were answered within it, and how long it was.
+        """
+        request, answered = self._request(path), 0
+        with selectors.DefaultSelector() as selector:
+            held: dict[socket.socket, bytes] = {}
+
+            def begin() -> None:
+                stream = self._connected()
+                stream.sendall(request)
+                held[stream] = b""
+                selector.register(stream, selectors.EVENT_READ)
+
+            begun_s = clock.monotonic_s()
+            for _ in range(connections):
+                begin()
+            while held:
+                ready = selector.select(ANSWER_S_MAX)
+                assert ready, "the server does not answer"
+                for key, _ in ready:
+                    stream = key.fileobj
+                    assert isinstance(stream, socket.socket)
+                    held[stream] += _received(stream)
+                    if _body(held[stream]) is None:
+                        continue
+                    selector.unregister(stream)
+                    del held[stream]
+                    self._done(stream)
+                    answered += 1
+                    if clock.monotonic_s() - begun_s < lasts_s:
+                        begin()
+            return answered, clock.monotonic_s() - begun_s
+
+    def close(self) -> None:
+        """
+        Close what is open.
+        """
+        while self._idle:
+            self._idle.pop().close()
+
+    def _request(self, path: str) -> bytes:
+        return (
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nAccept: application/json, text/html\r\n"
+            "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n\r\n"
+        ).encode()
+
+    def _connected(self) -> socket.socket:
+        if self._idle:
+            return self._idle.pop()
+        stream = socket.create_connection(("127.0.0.1", self._port), ANSWER_S_MAX)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return stream
+
+    def _done(self, stream: socket.socket) -> None:
+        if self._keeps_alive:
+            self._idle.append(stream)
+        else:
+            stream.close()
 
 
-if __name__ == "__main__":
-    main()
+def _received(stream: socket.socket) -> bytes:
+    data = stream.recv(RECEIVE_BYTES)
+    if not data:
+        raise RuntimeError("the server closed the connection before its answer was whole")
+    return data
+
+
+def _body(held: bytes) -> bytes | None:
+    head, found, body = held.partition(b"\r\n\r\n")
+    if not found:
+        return None
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise RuntimeError(f"the server answered {head.partition(chr(13).encode())[0]!r}")
+    length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+    return body if len(body) >= int(length) else None

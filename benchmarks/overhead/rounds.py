@@ -1,226 +1,219 @@
 """
-Contenders side by side, asked one after the other: who is asked when, and what comes out.
+Contenders in pairs: who is asked when, and what the difference is.
 
-In        names of contenders, numbers of statements, how many rounds
-Out       Cost: for each contender and number of statements the CPU per request, and the difference to bare
-Not here  the contenders themselves (contender.py), printing (__main__.py)
+A pair is bare and one contender.  They are asked in turn, in short bursts in the order bare, contender, contender,
+bare, so that what else the machine does falls on both; each is under load for half of the time, and has the requests
+per second that are told beside its figures.  What counts is the CPU of the whole process from the beginning of a round
+to its end: what a recorder does in threads of its own, also while the other one is asked, is its cost.
+
+In        processes, paths, a plan
+Out       Cost: CPU per request, what is added to bare and its share of bare's, with quartiles; Throughput
+Not here  the processes (processes.py), parts of a request (parts.py), memory (weight.py)
 """
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import json
-import os
 import statistics
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from rung.adapters import launcher
+from benchmarks.overhead.processes import Process
+from rung import clock
 
-CONTENDERS = {
-    "bare": "the app alone",
-    "rung-idle": "rung's instruments in place, nobody collects: nothing is recorded, requests are counted",
-    "rung": "rung recording, its collector running",
-    "otel": "OpenTelemetry SDK, FastAPI and asyncpg instrumentation, batch processor, exporter that does nothing",
-    "sentry-off": "Sentry SDK without tracing",
-    "sentry-on": "Sentry SDK, every request traced, transport that drops",
-}
-END_S_MAX = 20.0
+BURST_REQUESTS_MIN = 2
+CONNECTIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    How much is measured.
+    How much is measured of each pair.
+
+    Attributes:
+        warm_s: Before the first round; the sample of digests finds its size a step a second.
+        round_s: At least as long as a sender's turn takes to come, where its share is to be in the median.
+        burst_s: The shorter, the more of it is what a process does first after its turn has come.
+        standing_s: How long nothing is asked, for what a recorder's threads take regardless.
+        saturations: Times that the throughput of each contender is measured, each for `saturation_s`.
     """
 
     rounds: int
-    bursts: int  # of each contender in a round, taking turns
-    requests: int  # in a burst
-    rate_per_s: float | None  # None in process, where one request follows the other
+    round_s: float
+    warm_s: float
+    burst_s: float
+    saturations: int
+    saturation_s: float
+    standing_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """
+    A median between its quartiles.
+    """
+
+    middle: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """
+    CPU seconds of two processes in one round, and of the threads of their apps, for so many requests of each.
+    """
+
+    requests: int
+    lasted_s: float
+    bare_s: float
+    mine_s: float
+    bare_thread_s: float
+    mine_thread_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
     """
-    CPU seconds per request; `added_s` is the median of the differences to bare of the same round, with quartiles.
+    What a contender costs: seconds of CPU per request, and `share` of bare's CPU, which is the capacity it takes.
+
+    `thread_s` is what of the added CPU the app's thread has; None behind a server, where it is not told apart.
     """
 
     contender: str
     statements: int
-    cpu_s: float
-    added_s: float
-    added_s_low: float
-    added_s_high: float
-    kept: int
+    rounds: int
+    requests: int  # of each of the two
+    rate_per_s: float
+    bare_s: Spread
+    cpu_s: Spread
+    added_s: Spread
+    thread_s: Spread | None
+    share: Spread
+    kept_per_request: float | None
 
 
-class Process:
+@dataclass(frozen=True, slots=True)
+class Throughput:
     """
-    A contender's process, and how to ask it.
+    Requests per second over several connections, and the change to bare of the same turn.
     """
 
-    def __init__(self, name: str, environment: Mapping[str, str], folder: Path) -> None:
-        command = [sys.executable, "-m", "benchmarks.overhead.contender", name]
-        options: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.recorded: launcher.Recorded | None = None
-        if name == "rung":
-            self.recorded = launcher.start(
-                command, folder=folder, name="overhead", environment=environment, quiet=True, **options
-            )
-            self.process = self.recorded.process
-        else:
-            if name == "rung-idle":
-                environment = {
-                    **environment,
-                    "RUNG_SOCKET": str(folder / "nobody"),
-                    "PYTHONPATH": f"{launcher.BOOTSTRAP}{os.pathsep}{environment['PYTHONPATH']}",
-                }
-            self.process = subprocess.Popen(command, env=environment, **options)
-        self.port = 0
-        self.requests = 0  # asked so far
-
-    def ask(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """
-        Send one line, or none where *document* is empty, and return the next answer.
-        """
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        if document:
-            self.process.stdin.write(json.dumps(document).encode() + b"\n")
-            self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.process.args!r} ended")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def used(self) -> dict[str, Any]:
-        """
-        Return the CPU that the server used so far.
-        """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request("GET", "/cpu")
-            used: dict[str, Any] = json.loads(connection.getresponse().read())
-        finally:
-            connection.close()
-        return used
-
-    def end(self) -> None:
-        """
-        End the process.
-
-        Raises:
-            RuntimeError: it should have recorded, and the recording does not hold every request.
-        """
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            if self.port:
-                self.process.terminate()
-            self.process.wait(END_S_MAX)
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        if self.recorded is not None:
-            self.recorded.seal()
-            told = json.loads((self.recorded.recording / "recording.json").read_text("utf-8"))
-            if told["requests"] < self.requests:
-                raise RuntimeError(f"recorded {told['requests']} of {self.requests} requests: {told['dropped']}")
+    contender: str
+    statements: int
+    per_s: Spread
+    change: Spread
 
 
-@contextlib.contextmanager
-def side_by_side(names: Sequence[str], environment: Mapping[str, str], folder: Path) -> Iterator[dict[str, Process]]:
+def spread(values: Sequence[float]) -> Spread:
     """
-    Yield the processes of all contenders, ready; leaving ends them.
+    Return the median and the quartiles.
     """
-    processes: dict[str, Process] = {}
-    try:
-        for name in names:
-            processes[name] = Process(name, environment, folder)
-        for process in processes.values():
-            process.ask({})
-        yield processes
-    finally:
-        for process in processes.values():
-            process.end()
+    if len(values) == 1:
+        return Spread(values[0], values[0], values[0])
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Spread(middle, low, high)
 
 
-@contextlib.contextmanager
-def loading(environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def pair(bare: Process, mine: Process, path: str, plan: Plan, *, flush: bool = False) -> list[Round]:
     """
-    Yield the process that sends load.
+    Ask the two in turn.
+
+    Args:
+        flush: Whether each burst ends with what is held back sent, so that nothing is dropped however fast it is.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.overhead.load"],
-        env=dict(environment),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+    burst = _burst(bare, mine, path, plan.burst_s)
+    _turns(bare, mine, path, burst, plan.warm_s, flush=flush)
+    rounds = []
+    for number in range(plan.rounds):
+        first, second = (bare, mine) if number % 2 == 0 else (mine, bare)
+        begun_s = clock.monotonic_s()
+        before = (bare.cpu_s(), mine.cpu_s(), bare.thread_s, mine.thread_s)
+        requests = _turns(first, second, path, burst, plan.round_s, flush=flush)
+        after = (bare.cpu_s(), mine.cpu_s(), bare.thread_s, mine.thread_s)
+        used_s = [end - start for start, end in zip(before, after, strict=True)]
+        rounds.append(Round(requests, clock.monotonic_s() - begun_s, *used_s))
+    return rounds
+
+
+def _burst(bare: Process, mine: Process, path: str, burst_s: float) -> int:
+    """
+    Return how many requests take both of them some *burst_s*.
+    """
+    for process in (bare, mine):
+        process.ask(path, BURST_REQUESTS_MIN)  # its first are slow
+    requests = BURST_REQUESTS_MIN
+    while True:
+        begun_s = clock.monotonic_s()
+        for process in (bare, mine):
+            process.ask(path, requests)
+        lasted_s = (clock.monotonic_s() - begun_s) / 2
+        if lasted_s > burst_s / 2:
+            return max(BURST_REQUESTS_MIN, round(requests * burst_s / lasted_s))
+        requests *= 2
+
+
+def _turns(first: Process, second: Process, path: str, burst: int, lasts_s: float, *, flush: bool) -> int:
+    until_s = clock.monotonic_s() + lasts_s
+    requests = 0
+    while requests == 0 or clock.monotonic_s() < until_s:
+        for process in (first, second, second, first):
+            process.ask(path, burst, flush=flush)
+        requests += 2 * burst
+    return requests
+
+
+def cost(bare: Process, mine: Process, statements: int, path: str, plan: Plan) -> Cost:
+    """
+    Return what *mine* costs in comparison with *bare*.
+    """
+    mine.ask(path, 1, flush=True)
+    asked, kept = mine.asked, mine.kept
+    rounds = pair(bare, mine, path, plan)
+    mine.ask(path, 1, flush=True)
+    return Cost(
+        contender=mine.name,
+        statements=statements,
+        rounds=len(rounds),
+        requests=sum(row.requests for row in rounds),
+        rate_per_s=statistics.median(row.requests / row.lasted_s for row in rounds),
+        bare_s=spread([row.bare_s / row.requests for row in rounds]),
+        cpu_s=spread([row.mine_s / row.requests for row in rounds]),
+        added_s=spread([(row.mine_s - row.bare_s) / row.requests for row in rounds]),
+        thread_s=spread([(row.mine_thread_s - row.bare_thread_s) / row.requests for row in rounds])
+        if mine.thread_s
+        else None,
+        share=spread([(row.mine_s - row.bare_s) / row.bare_s for row in rounds]),
+        kept_per_request=None if mine.name.startswith("rung") else (mine.kept - kept) / (mine.asked - asked),
     )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
-def measure(processes: Mapping[str, Process], statements: Sequence[int], plan: Plan, load: Any = None) -> list[Cost]:
+def standing(processes: Mapping[str, Process], standing_s: float) -> dict[str, float]:
     """
-    Ask every contender in every round, each round beginning with another one.
-
-    What counts is the CPU from the end of one round to the end of the next: what a recorder does in the background
-    while others are asked is its own cost, and so is sending what it still holds.
+    Return the CPU that each takes while nobody asks it anything, as a share of one core.
     """
-    names = list(processes)
-    seen: dict[tuple[str, int], list[float]] = {}
-    kept: dict[tuple[str, int], int] = {}
-    for count in statements:
-        before = _round(processes, names, count, plan, load)  # warms up and does not count
-        for number in range(plan.rounds):
-            turn = number % len(names)
-            after = _round(processes, names[turn:] + names[:turn], count, plan, load)
-            for name in names:
-                used_s = after[name]["cpu_s"] - before[name]["cpu_s"]
-                seen.setdefault((name, count), []).append(used_s / (plan.bursts * plan.requests))
-                kept[name, count] = kept.get((name, count), 0) + after[name]["kept"] - before[name]["kept"]
-            before = after
-    return [_cost(name, count, seen, kept[name, count]) for name in names for count in statements]
+    begun_s = clock.monotonic_s()
+    before = {name: process.cpu_s() for name, process in processes.items()}
+    clock.sleep(standing_s)
+    used = {name: process.cpu_s() - before[name] for name, process in processes.items()}
+    lasted_s = clock.monotonic_s() - begun_s
+    return {name: used_s / lasted_s for name, used_s in used.items()}
 
 
-def _round(
-    processes: Mapping[str, Process], names: Sequence[str], statements: int, plan: Plan, load: Any
-) -> dict[str, dict[str, Any]]:
-    told = {}
-    for burst in range(plan.bursts):
-        last = burst == plan.bursts - 1
-        for name in names:
-            process = processes[name]
-            process.requests += plan.requests
-            if plan.rate_per_s is None:
-                order: dict[str, Any] = {"requests": plan.requests, "statements": statements, "flush": last}
-                told[name] = process.ask(order)
-                continue
-            order = {"port": process.port, "path": f"/statements/{statements}", "rate_per_s": plan.rate_per_s}
-            load.stdin.write(json.dumps({**order, "requests": plan.requests}).encode() + b"\n")
-            load.stdin.flush()
-            answered = json.loads(load.stdout.readline())["answered"]
-            if answered != plan.requests:
-                raise RuntimeError(f"{name} answered {answered} of {plan.requests} requests")
-            if last:
-                told[name] = process.used()
-    return told
-
-
-def _cost(name: str, count: int, seen: Mapping[tuple[str, int], list[float]], kept: int) -> Cost:
-    pairs = zip(seen[name, count], seen["bare", count], strict=True)
-    added_s = [mine - bare for mine, bare in pairs]
-    low, middle, high = statistics.quantiles(added_s, n=4, method="inclusive")
-    return Cost(name, count, statistics.median(seen[name, count]), middle, low, high, kept)
+def throughputs(processes: Mapping[str, Process], statements: int, path: str, plan: Plan) -> list[Throughput]:
+    """
+    Return requests per second of each, all of them measured in turn, forth and back.
+    """
+    seen: dict[str, list[float]] = {name: [] for name in processes}
+    for number in range(plan.saturations):
+        names = list(processes)
+        for name in names if number % 2 == 0 else reversed(names):
+            seen[name].append(processes[name].saturate(path, CONNECTIONS, plan.saturation_s))
+    return [
+        Throughput(
+            name,
+            statements,
+            spread(rates),
+            spread([rate / bare - 1.0 for rate, bare in zip(rates, seen["bare"], strict=True)]),
+        )
+        for name, rates in seen.items()
+    ]

@@ -44,21 +44,24 @@ class Hello(msgspec.Struct, array_like=True, frozen=True, tag="hello"):
     started_s: float
 
 
-class Segment(msgspec.Struct, array_like=True, frozen=True):
+# One wait or piece of work of a request, packed little-endian; `start_s` counts from the request's arrival, and -1
+# stands for no parent and for rows that nobody knows.
+SEGMENT = (
+    ("segment", "<i4"), ("parent", "<i4"), ("place", "<u4"), ("start_s", "<f8"), ("duration_s", "<f8"),
+    ("calls", "<u4"), ("rows", "<i8"),
+)  # fmt: skip
+
+
+class Place(msgspec.Struct, array_like=True, frozen=True):
     """
-    One wait or piece of work of a request; `start_s` counts from the request's arrival.
+    What a number in segments stands for; sent once per process.
     """
 
-    segment: int
-    parent: int | None
+    place: int
     seam: str
     name: str
-    start_s: float
-    duration_s: float
-    calls: int
     database: str | None
     code: str | None
-    rows: int | None
 
 
 class Read(msgspec.Struct, array_like=True, frozen=True):
@@ -78,7 +81,7 @@ class Read(msgspec.Struct, array_like=True, frozen=True):
 
 class Request(msgspec.Struct, array_like=True, frozen=True):
     """
-    One finished request or other unit of work, with its segments.
+    One finished request or other unit of work, with its segments (SEGMENT, one after the other).
 
     `first_byte_s` is of streamed responses; `follows` is the request that this background work comes after; an
     `exemplar` was kept outside of a window because it was slow or failed.
@@ -99,7 +102,7 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
     session: int | None
     follows: int | None
     exemplar: bool
-    segments: list[Segment]
+    segments: bytes
     reads: list[Read]
 
 
@@ -166,6 +169,7 @@ class Batch(msgspec.Struct, array_like=True, frozen=True, tag="batch"):
 
     requests: list[Request]
     statements: list[Statement]
+    places: list[Place]
     in_flight: list[InFlight]
     samples: list[Sample]
     totals: list[Total]
@@ -184,6 +188,7 @@ def encode_batch(
     requests: Sequence[tuple[Any, ...]] = (),
     statements: Sequence[tuple[Any, ...]] = (),
     *,
+    places: Sequence[tuple[Any, ...]] = (),
     in_flight: Sequence[tuple[Any, ...]] = (),
     samples: Sequence[tuple[Any, ...]] = (),
     totals: Sequence[tuple[Any, ...]] = (),
@@ -194,7 +199,7 @@ def encode_batch(
     Return one frame; the tuples are in the order of the fields above.
     """
     return _framed(
-        msgspec.msgpack.encode(("batch", requests, statements, in_flight, samples, totals, counts, failed_at))
+        msgspec.msgpack.encode(("batch", requests, statements, places, in_flight, samples, totals, counts, failed_at))
     )
 
 

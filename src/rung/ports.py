@@ -73,8 +73,12 @@ class RecordingFacts:
         name: The name of its folder.
         sealed: False when the collector ended before it could put the recording in order.
         processes: Processes of the app that reported.
-        dropped: Requests that were dropped because a buffer was full.
+        dropped: Requests that were dropped: a buffer was full, or what was sent was not taken.
         failures: Errors inside instruments, each counted and survived.
+        failed_at: Where they happened with how many there, most first.
+        shed: What the recorder says that it gave up so that the app does not notice it.
+        websockets: Connections that were passed on and not recorded.
+        libraries: Names and versions of what the app imported of the libraries that rung looks into.
     """
 
     name: str
@@ -82,6 +86,10 @@ class RecordingFacts:
     processes: int
     dropped: int
     failures: int
+    failed_at: tuple[tuple[str, int], ...] = ()
+    shed: tuple[str, ...] = ()
+    websockets: int = 0
+    libraries: tuple[tuple[str, str], ...] = ()
 
 
 # The database

@@ -25,8 +25,9 @@ def batch(*numbers: int, statements: bool = False, **counts: int) -> bytes:
     """
     Return a frame of requests with one statement each.
     """
-    requests = [rows.request(number, segments=[rows.segment()]) for number in numbers]
-    return frames.encode_batch(requests, [STATEMENT] if statements else [], counts=counts, failed_at={})
+    requests = [rows.request(number, segments=rows.segment()) for number in numbers]
+    texts = [STATEMENT] if statements else []
+    return frames.encode_batch(requests, texts, places=[rows.PLACE], counts=counts, failed_at={})
 
 
 def decoded(frame: bytes) -> frames.Batch:

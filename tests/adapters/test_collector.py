@@ -80,12 +80,12 @@ def hello(worker: int = 7, **changed: object) -> frames.Hello:
 
 
 def request(number: int, segments: int = 1) -> tuple[object, ...]:
-    return rows.request(number, segments=[rows.segment(n, name=f"{n:016x}") for n in range(segments)])
+    return rows.request(number, segments=b"".join(rows.segment(n) for n in range(segments)))
 
 
 def batch(*requests: tuple[object, ...]) -> bytes:
     texts, counts = [("h:1/d", "0" * 16, "select $1", "read")], {"dropped": 2, "failures": 1}
-    return frames.encode_batch(requests, texts, counts=counts, failed_at={})
+    return frames.encode_batch(requests, texts, places=[rows.PLACE], counts=counts, failed_at={})
 
 
 def manifest(recording: Path) -> dict[str, object]:

@@ -81,7 +81,7 @@ def test_a_bare_environment_stays_bare(tmp_path: Path, terminal: bool) -> None:
         check=True,
     )
     names = {line.partition("=")[0] for line in done.stdout.splitlines()}
-    assert {"PATH", "PYTHONPATH", "RUNG_INSTANCE", "RUNG_RECORDING", "RUNG_SOCKET"} == names
+    assert {"PATH", "PYTHONPATH", "RUNG_INSTANCE", "RUNG_KEY", "RUNG_RECORDING", "RUNG_SOCKET"} == names
     assert sealed_in_time(the_recording(tmp_path / ".rung"))
 
 

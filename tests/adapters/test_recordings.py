@@ -47,6 +47,44 @@ def test_what_an_older_rung_wrote_has_nothing_in_the_columns_that_came_later(tmp
     assert [0] == recording.rows(Rows("select count(*) as n from reads"))["n"].tolist()
 
 
+def test_what_the_processes_counted_is_added_up(tmp_path: Path) -> None:
+    """
+    Where instruments failed is told with the most frequent place first, apart from what the recorder gave up.
+    """
+    path = _sealed(tmp_path / OLD, requests=1)
+    said = "rung sheds digests: it takes 0.30 s of CPU a second"
+    processes = [
+        tables.row(
+            "processes", host="h", instance="i", worker=worker, dropped=worker, failures=4,
+            libraries=json.dumps({"flask": f"3.{worker}"}), counts=json.dumps({"websockets": 2, "shed": 1}),
+            failed_at=json.dumps({"A at f:1": 1, "B at g:2": 3, "gone at h:3": 0, **told}),
+        )
+        for worker, told in ((1, {said: 1}), (2, {}))
+    ]  # fmt: skip
+    _write(path / "processes.parquet", "processes", processes)
+
+    facts = ParquetRecording(path).manifest(Manifest())
+    assert (2, 3, 8, 4) == (facts.processes, facts.dropped, facts.failures, facts.websockets)
+    assert (("B at g:2", 6), ("A at f:1", 2)) == facts.failed_at
+    assert ("sheds digests: it takes 0.30 s of CPU a second",) == facts.shed
+    assert (("flask", "3.1"), ("flask", "3.2")) == facts.libraries
+
+
+def test_what_is_still_given_up_is_told_without_its_sentence(tmp_path: Path) -> None:
+    """
+    The sentence is said once, in the recording before; nor is one broken row a reason to read nothing.
+    """
+    path = _sealed(tmp_path / OLD, requests=1)
+    named = {"host": "h", "instance": "i", "dropped": 0, "failures": 0, "libraries": "{"}
+    _write(path / "processes.parquet", "processes", [
+        tables.row("processes", **named, worker=1, counts=json.dumps({"shed": 2}), failed_at="{}"),
+        tables.row("processes", **named, worker=2, counts="[]", failed_at=None),
+    ])  # fmt: skip
+
+    facts = ParquetRecording(path).manifest(Manifest())
+    assert (("sheds stacks",), (), ()) == (facts.shed, facts.failed_at, facts.libraries)
+
+
 def test_null_is_nan_or_nothing(tmp_path: Path) -> None:
     rows = ParquetRecording(_sealed(tmp_path / OLD, requests=2)).rows(
         Rows(

@@ -23,7 +23,7 @@ from tests.house.rules import Offence, Source
 from tests.house.sql_rule import pasted_sql
 
 ROOT = Path(__file__).resolve().parents[2]
-SKIPPED_FOLDERS = {".git", ".venv", ".rung", "dist", "node_modules", "__pycache__"}
+SKIPPED_FOLDERS = {"dist", "node_modules", "__pycache__"}
 TEXTS = {".py", ".sql", ".md", ".toml", ".txt", ".sh", ".html", ".css", ".js", ".json", ".yml", ".yaml", ".cfg", ""}
 
 FUNCTION_LINES_MAX = 60

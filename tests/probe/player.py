@@ -21,7 +21,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0
-FIELDS = ("segment", "parent", "seam", "name", "start_s", "duration_s", "calls", "database", "code", "rows")
 
 
 @dataclass
@@ -73,6 +72,7 @@ def _said(child: subprocess.Popen[str]) -> dict[str, Any]:
 
 def main(name: str, how: str) -> None:
     from rung.probe import core, imports
+    from tests.probe import rows
 
     if how == "recorded":
         imports.install()
@@ -86,7 +86,7 @@ def main(name: str, how: str) -> None:
             saw[scene.__name__] = _played(scene, request)
             core.freeze(request)
             assert request.row is not None
-            segments[scene.__name__] = [dict(zip(FIELDS, one, strict=True)) for one in request.row[core.SEGMENTS]]
+            segments[scene.__name__] = rows.unpacked(request.row)
             cpu_s[scene.__name__] = request.row[core.CPU]
             lasted_s[scene.__name__] = request.row[core.DURATION]
     texts = {one[1]: one[2] for one in core.state.statements}

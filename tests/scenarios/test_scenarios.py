@@ -16,9 +16,11 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rung.clock import now_s, stamp
+from rung.steps.measure import percentile
 from rung.surfaces.cli import main
 from tests.scenarios.make import SCENARIOS, recording_name
 from tests.scenarios.shapes import misfits
@@ -100,6 +102,25 @@ def test_kept_answers_make_a_database_needless(scenario: str, place: Path, capsy
 
 def kept_answers(place: Path) -> dict[str, str]:
     return {path.name: path.read_text("utf-8") for path in (place / ".rung" / "answers").iterdir()}
+
+
+def test_all_traffic_is_told_within_one_percent(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    Windows were open for a quarter of the time; counts are exact all the same, and so, nearly, are percentiles.
+    """
+    model = SCENARIOS["windows"][0]()
+    brought(place, "windows")
+    assert main(["find", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+
+    assert (said["recording"]["requests_all"], said["recording"]["doubts"]) == (len(model.happened), [])
+    assert 0.2 < said["recording"]["kept_share"] < 0.3
+    assert {route["route"] for route in said["routes"]} == {route for route, _, _ in model.happened}
+    for route in said["routes"]:
+        durations_s = np.array([taken_s for name, _, taken_s in model.happened if name == route["route"]])
+        assert route["n"] < len(durations_s) == route["all"]["n"]
+        for percent in (50, 95, 99):
+            assert route["all"][f"p{percent}_s"] == pytest.approx(percentile(durations_s, percent), rel=0.01001)
 
 
 def test_take_writes_a_migration_and_its_undo(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from rung.errors import RecordingTooShort
 from rung.steps.find import route_numbers
-from rung.steps.find.evidence import notes_on
 from rung.steps.find.finding import Goal, requests_min
+from rung.steps.find.notes import notes_on
 from rung.steps.find.trial import Trial, holding_shares
 from rung.steps.measure import Part
 from tests.strategies import FAST, GOAL, HOME, ORDERS, SLOW, Row, Segment, Shelf, found, profile, shop

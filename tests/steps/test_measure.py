@@ -4,11 +4,14 @@ Every second of a request stands on exactly one seam, whatever the segments look
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from rung.adapters.recordings import ParquetRecording
 from rung.errors import RecordingEmpty
@@ -53,6 +56,45 @@ def test_the_parts_of_a_profile_hold_the_whole_latency(recorded: list[Row]) -> N
     parts = [*made.parts, Part("queue", ""), Part("cpu", "app"), Part("other", "")]
 
     np.testing.assert_allclose(made.requests.latency_s, sum(made.seconds_on(part) for part in parts))
+
+
+@st.composite
+def concurrent(draw: Callable[[Any], Any]) -> Row:
+    """
+    A request as an async app has them: tasks that wait at once, computing with a name in threads beside them, waits for
+    the event loop that begin inside of others, and a clock that sums the computing of all tasks and threads.
+    """
+    duration_s = draw(st.floats(0.01, 5.0))
+    parts: list[Segment] = []
+    for seam in draw(st.lists(st.sampled_from(["task", "thread"]), min_size=1, max_size=4)):
+        now_s = draw(st.floats(0.0, 0.5)) * duration_s
+        for _ in range(draw(st.integers(1, 4))):
+            taken_s = draw(st.floats(0.0, 0.5)) * duration_s
+            outer = len(parts)
+            if seam == "thread":
+                parts.append(Segment("threads", now_s, taken_s * 0.1))
+                now_s += taken_s * 0.1
+                parts.append(Segment("cpu", now_s, taken_s, draw(st.sampled_from(["render", "serialise"]))))
+                parts.append(Segment("query", now_s, taken_s * 0.5, FAST, parent=outer + 1))
+                parts.append(Segment("cpu", now_s, taken_s * 0.1, "gc", parent=outer + 1))
+            else:
+                parts.append(Segment(draw(st.sampled_from(["query", "external", "pool"])), now_s, taken_s, SLOW))
+                parts.append(Segment("loop", now_s + taken_s * 0.7, taken_s * 0.4, "/report"))
+            now_s += taken_s
+    return Row(0.0, duration_s, tuple(parts), cpu_s=draw(st.floats(0.0, 3.0)) * duration_s)
+
+
+@given(row=concurrent())
+def test_the_parts_of_a_concurrent_request_add_up_to_its_duration(row: Row) -> None:
+    """
+    Within 1 %, whatever ran at once; and nothing is on more seconds than the request had.
+    """
+    made = profile([row])
+    parts = [*made.parts, *{Part("queue", ""), CPU, OTHER} - set(made.parts)]
+    spent_s = [float(made.seconds_on(part).sum()) for part in parts]
+
+    assert sum(spent_s) == pytest.approx(row.duration_s, rel=0.01)
+    assert all(-1e-9 <= seconds_s <= row.duration_s * 1.01 for seconds_s in spent_s)
 
 
 def test_a_connect_inside_a_pool_wait_counts_once() -> None:

@@ -9,20 +9,20 @@ import math
 import numpy as np
 import pytest
 
-from rung.frames import FORMAT, Batch, FrameRefused, Hello, Read, Request, Segment, Statement
+from rung.frames import FORMAT, Batch, FrameRefused, Hello, Place, Read, Request, Statement
 from rung.steps.record import TABLES, Intake, columns
 from tests.probe import rows
 
 HELLO = Hello(FORMAT, "0.1.0", "h", "i", 7, "3.11", {}, 1.0)
-PART = Segment(0, None, "query", "f", 0.0, 0.5, 1, "h:1/d", "a.py:1", 3)
+PART = rows.segment(duration_s=0.5, rows=3)
 
 
 def request(**changed: object) -> Request:
-    return Request(**{**rows.PLAIN, "segments": [PART], **changed})
+    return Request(**{**rows.PLAIN, "segments": PART, **changed})
 
 
 def batch(*requests: Request, statements: tuple[Statement, ...] = ()) -> Batch:
-    return Batch(list(requests), list(statements), [], [], [], {"dropped": 3}, {})
+    return Batch(list(requests), list(statements), [Place(*rows.PLACE)], [], [], [], {"dropped": 3}, {})
 
 
 def test_rows_become_columns_of_the_tables_types() -> None:
@@ -55,11 +55,13 @@ def test_an_empty_table_has_its_columns() -> None:
         {"cpu_s": math.nan},
         {"arrived_s": math.inf},
         {"status": 40_000},
+        {"segments": PART[:-1]},
+        {"segments": rows.segment(place=7)},
+        {"segments": rows.segment(duration_s=-0.5)},
+        {"segments": rows.segment(start_s=math.nan)},
+        {"segments": rows.segment(calls=0)},
         {"kind": "nonsense"},
         {"first_byte_s": -1.0},
-        {"segments": [Segment(0, None, "nonsense", "f", 0.0, 0.5, 1, None, None, None)]},
-        {"segments": [Segment(0, None, "query", "f", 0.0, -0.5, 1, None, None, None)]},
-        {"segments": [Segment(0, None, "query", "f", 0.0, 0.5, 0, None, None, None)]},
     ],
 )
 def test_what_cannot_be_true_is_refused_whole(changed: dict[str, object]) -> None:

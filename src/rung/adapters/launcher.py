@@ -280,6 +280,8 @@ def _with_bootstrap(environment: Mapping[str, str]) -> dict[str, str]:
         **environment,
         "PYTHONPATH": f"{BOOTSTRAP}{os.pathsep}{inherited}" if inherited else str(BOOTSTRAP),
         "RUNG_INSTANCE": environment.get("RUNG_INSTANCE") or secrets.token_hex(4),
+        # Digests are told apart by it and written without it; the same for all processes of a recording.
+        "RUNG_KEY": environment.get("RUNG_KEY") or secrets.token_hex(16),
     }
 
 

@@ -10,6 +10,8 @@ DuckDB runs in memory, may open nothing outside this one recording, and is not l
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,10 @@ from rung.adapters.shelf import manifest_of
 from rung.errors import RecordingBroken
 from rung.ports import Column, Manifest, RecordingFacts, Rows
 from rung.steps.record import NEEDED, TABLES
+
+# How a recorder that gave something up begins to say so (probe/guard.py), among the places where it failed.
+SHED = "rung sheds "
+SHED_LEVELS = ("digests", "stacks", "segments", "everything")
 
 # What makes a table that has no file yet.
 EMPTY = {
@@ -82,15 +88,29 @@ class ParquetRecording:
         """
         Return what the recording says of itself; the counts are those of its processes.
         """
-        counts = self.rows(
-            Rows("select count(*) as processes, sum(dropped) as dropped, sum(failures) as failures from processes")
-        )
+        told = self.rows(Rows("select dropped, failures, counts, failed_at, libraries from processes"))
+        failed_at: Counter[str] = Counter()
+        for places in map(_object, told["failed_at"]):
+            # What an earlier recording of the same process told has come to nothing since.
+            failed_at.update({str(place): _whole(times) for place, times in places.items() if _whole(times)})
+        counts = [_object(text) for text in told["counts"]]
+        shed = [place for place in failed_at if place.startswith(SHED)]
+        level = max((_whole(each.get("shed")) for each in counts), default=0)
+        if level and not shed:
+            shed = [SHED + SHED_LEVELS[min(level, len(SHED_LEVELS)) - 1]]
+        libraries: set[tuple[str, str]] = set()
+        for versions in map(_object, told["libraries"]):
+            libraries |= {(str(name), str(version)) for name, version in versions.items()}
         return RecordingFacts(
             name=self.path.resolve().name,
             sealed=bool(self._manifest.get("sealed")),
-            processes=int(counts["processes"][0]),
-            dropped=_whole(counts["dropped"][0]),
-            failures=_whole(counts["failures"][0]),
+            processes=len(told["dropped"]),
+            dropped=sum(map(_whole, told["dropped"])),
+            failures=sum(map(_whole, told["failures"])),
+            failed_at=tuple((place, times) for place, times in failed_at.most_common() if place not in shed),
+            shed=tuple(sorted(place.removeprefix("rung ") for place in shed)),
+            websockets=sum(_whole(each.get("websockets")) for each in counts),
+            libraries=tuple(sorted(libraries)),
         )
 
 
@@ -109,4 +129,15 @@ def _without_nulls(column: Any) -> Column:
 
 
 def _whole(value: Any) -> int:
-    return int(value) if value is not None and np.isfinite(float(value)) else 0
+    return int(value) if isinstance(value, (int, float, np.number)) and np.isfinite(float(value)) else 0
+
+
+def _object(text: Any) -> Mapping[str, Any]:
+    """
+    Return what a column of JSON says of one process; an older rung wrote none.
+    """
+    try:
+        told = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

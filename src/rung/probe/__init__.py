@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 
-from rung.probe import core, imports, sender
+from rung.probe import core, imports, sender, successor
 
 __all__ = ["start"]
 
@@ -32,4 +32,5 @@ def start() -> bool:
     core.state.started = True
     imports.install()
     sender.install()
+    successor.install()
     return True

@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine, Generator
 from time import perf_counter
 from typing import Any
 
-from rung.probe import arrival, core, digest, lines, sender
+from rung.probe import arrival, core, digest, lines, reads, sender
 from rung.probe.threaded import nested
 
 LONG_STEP_S = 0.5e-3
@@ -108,8 +108,12 @@ class Task(Coroutine[Any, Any, Any]):
         request, clock = self._scope.request, self._clock
         if request.ended and not clock.depth:
             return resume(*value)
-        begun = perf_counter()
+        begun, creator = perf_counter(), None
         if self._token is None:
+            # An eager task, which there is from 3.12 on, takes its first step within one of its creator's.
+            outer = core.current.get()
+            if outer is not None and outer.clock.pause():
+                creator = outer.clock
             self._token = core.current.set(self._scope)
         elif begun - state.stepped < PAUSE_S and self._left < state.stepped:
             _waited(request, self._left, begun)
@@ -122,6 +126,8 @@ class Task(Coroutine[Any, Any, Any]):
             if clock.depth == 0:
                 clock.busy_s += left - clock.mark
             clock.stepping = False
+            if creator is not None:
+                creator.resume()
             if left - begun > LONG_STEP_S:
                 _held(request, begun, left)
 
@@ -150,7 +156,7 @@ def _waited(request: core.Request, left: float, begun: float) -> None:
         longest = max(others, key=lambda step: step[2] - max(step[1], left))
         looked, line = state.looked
         where = ("loop", longest[0].route or core.UNMATCHED, None, line if looked >= since else None, None)
-        core.keep(request, next(request.serials), None, where, start=since, duration_s=begun - since)
+        core.keep(request, next(request.serials), core.NONE, where, start=since, duration_s=begun - since)
     except Exception:
         core.failed()
 
@@ -179,7 +185,7 @@ def around(original: Callable[..., Any]) -> Callable[..., Any]:
             await original(self, scope, receive, send)
             return
         try:
-            watch = Watch(request, receive, send)
+            watch = Watch(request, scope, receive, send)
             request.coroutine = coroutine = original(self, scope, watch.receive, watch.send)
             await driven(coroutine, request, request)
         except BaseException as error:
@@ -196,8 +202,10 @@ def _begun(asgi: Any) -> core.Request | None:
     # context of the one that it just ended.
     if outer is not None and nested(outer):
         return None
+    request = None
     try:
-        request = core.Request(asgi["method"])
+        method = asgi["method"]
+        request = core.Request(method if method in core.METHODS else core.OTHER_METHOD)
         for name, value in asgi["headers"]:
             if name == b"x-request-start":
                 request.queue_s = arrival.queue_s(value, request.arrived_s)
@@ -209,6 +217,8 @@ def _begun(asgi: Any) -> core.Request | None:
         request.token = core.current.set(scope)
     except Exception:
         core.failed()
+        if request is not None:
+            state.live.discard(request)
         return None
     return request
 
@@ -218,10 +228,12 @@ class Watch:
     What a request's app is given in place of the server's receive and send.
     """
 
-    __slots__ = ("_receive", "_request", "_send")
+    __slots__ = ("_asgi", "_only", "_receive", "_request", "_send")
 
-    def __init__(self, request: core.Request, receive: Any, send: Any) -> None:
+    def __init__(self, request: core.Request, asgi: Any, receive: Any, send: Any) -> None:
         self._request = request
+        self._asgi = asgi
+        self._only: bytes | None = b""  # the body, as long as it came in one piece
         self._receive = receive
         self._send = send
 
@@ -245,8 +257,10 @@ class Watch:
         elif kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body", False)):
             request.ending = True
             return self._last(message)
-        elif kind == "http.response.body" and request.first_byte is None and message.get("body"):
-            request.first_byte = perf_counter()
+        elif kind == "http.response.body" and message.get("body"):
+            self._only = None if self._only or self._only is None else message["body"]
+            if request.first_byte is None:
+                request.first_byte = perf_counter()
         return self._send(message)
 
     async def _last(self, message: Any) -> None:
@@ -254,29 +268,38 @@ class Watch:
         request = self._request
         try:
             if not request.ended:
-                # What went wrong is known only when the exception leaves the app.
-                final = request.status < 500
-                core.freeze(request, final=final)
-                if final:
-                    core.goes_on(request)
+                if request.status < 500:
+                    if reads.encode is not None and request.status == 200 and request.method == "GET":
+                        self._digest(message)
+                    core.respond(request)
+                else:  # what went wrong is known only when the exception leaves the app
+                    core.freeze(request)
         except Exception:
             core.failed()
+
+    def _digest(self, last: Any) -> None:
+        # A middleware hands on a whole response as one piece and an empty one after it.
+        only, body = self._only, last.get("body", b"")
+        if only is not None and (not only or not body) and "body" in last:
+            path = self._asgi.get("raw_path") or self._asgi["path"].encode("utf-8", "surrogatepass")
+            reads.of_response(self._request, path + b"?" + self._asgi.get("query_string", b""), only or body)
 
 
 def _end(request: core.Request, error: BaseException | None) -> None:
     try:
+        if request.token is not None:
+            core.current.reset(request.token)
+        request.coroutine = None
+        if request.follows is not None and not core.worth_keeping(request):
+            core.drop(request)
+            return
         if not request.ended:
             if request.kind == "request":
                 _note_unfinished(request, error)
-            if request.kind == "request" or core.worth_keeping(request):
-                core.freeze(request)
-            request.ended = True
-        if request.row is not None and request.status >= 500 and isinstance(error, Exception):
+            core.freeze(request)
+        if request.status >= 500 and isinstance(error, Exception):
             request.error = core.describe_error(error, lines.line_of_error(error.__traceback__))
         core.emit(request)
-        request.coroutine = None
-        if request.token is not None:
-            core.current.reset(request.token)
     except Exception:
         core.failed()
 

@@ -17,10 +17,12 @@ from __future__ import annotations
 import itertools
 import sys
 from _thread import get_ident
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
+from struct import Struct
 from time import perf_counter, thread_time, time
+
+from rung.probe.state import State
 
 TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
 if TYPE_CHECKING:
@@ -32,72 +34,27 @@ KIND, ROUTE, METHOD, STATUS, ARRIVED = range(1, 6)
 DURATION, CPU, CANCELLED, ERROR = range(8, 12)
 EXEMPLAR, SEGMENTS, READS = range(14, 17)
 
+# A segment is packed as it ends: serial, parent, place, start_s, duration_s, calls, rows (frames.SEGMENT).  Bytes are
+# a third of the memory that a tuple with its numbers takes, nothing that the collection of garbage looks at, and
+# need no encoding.
+SEGMENT = Struct("<iiIddIq")
+pack = SEGMENT.pack
+SEGMENT_BYTES = SEGMENT.size
+NONE = -1  # no parent; rows that nobody knows
+PLACES_MAX = 20_000  # different places; what comes after them is told by its seam alone
 SEGMENTS_MAX = 2_000  # of one request kept apart; more are summed by (seam, name, code)
 SUMS_MAX = 2_000  # different sums of one request; what comes after them is dropped
 HELD_MAX = 100_000  # requests and segments waiting to be sent, about 25 MB
-SAMPLES_MAX = 10_000  # looks at the stacks waiting to be sent
 BACKGROUND_S_MIN = 5e-3  # what runs on after the response for less is the framework's own tidying up
 STREAM_S_MIN = 1e-3  # between first and last byte; a middleware may hand over a whole response in two parts
 FAILED_AT_MAX = 20
 POOL_WAIT_S_MIN = 100e-6  # a shorter wait for a connection is the price of the pool, not a wait
 UNMATCHED = "(unmatched)"
+# A client may send any word as its method; what is none of these may hold anything.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+OTHER_METHOD = "(other)"
 SHED_DIGESTS, SHED_STACKS, SHED_SEGMENTS, SHED_ALL = 1, 2, 3, 4  # levels of guard.py
 NESTING = frozenset({"pool", "cpu"})  # seams within which others are recorded
-
-
-class State:
-    """
-    What one process holds; a forked child begins a new one.
-    """
-
-    __slots__ = (
-        "asked", "depth", "dropped", "failed_at", "failures", "finished", "held", "keep_whole", "level", "live",
-        "looked", "on_finished", "on_framework", "recording", "run", "sampled", "serials", "shed", "started",
-        "statements", "statements_known", "stepped", "websockets",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.started = False
-        self.on_framework: Callable[[], None] | None = None
-        self.on_finished: Callable[[], None] | None = None
-        # Whether a finished row is kept whole; None keeps all (keeping.py).
-        self.keep_whole: Callable[[tuple[Any, ...]], bool] | None = None
-        self.reset()
-
-    def reset(self) -> None:
-        """
-        Forget what belongs to the parent process.
-        """
-        # False once nobody collects: requests are then counted as dropped and nothing of them is kept.
-        self.recording = True
-        self.shed = 0  # level of guard.py: what is given up to stay within the probe's means
-        self.level = 0  # of windows.py: how rarely a window opens
-        self.depth = 0  # of the sample of keys whose reads are digested (reads.py)
-        self.serials = itertools.count(1)
-        self.live: set[Request] = set()
-        self.finished: deque[tuple[Any, ...]] = deque()
-        self.held = 0
-        self.dropped = 0
-        self.failures = 0
-        self.failed_at: dict[str, int] = {}
-        self.websockets = 0
-        self.statements: deque[tuple[str, str, str, str]] = deque(maxlen=10_000)
-        self.statements_known: set[tuple[str, str]] = set()
-        # (text, database, route) as asked by the app -> seam, name, database, code, whether it reads
-        self.asked: dict[Any, tuple[str, str, str | None, str | None, bool]] = {}
-        # The run of long steps on the event loop: whose, from when to when; and when the last one ended (asgi.py).
-        self.run: list[tuple[Request, float, float]] = []
-        self.stepped = 0.0
-        # When the sampler last saw somebody hold the loop (of perf_counter), and at which line.
-        self.looked: tuple[float, str | None] = (0.0, None)
-        self.sampled: deque[tuple[Any, ...]] = deque(maxlen=SAMPLES_MAX)
-
-    def forget_statements(self) -> None:
-        """
-        Have every statement sent again: whoever reads now has not seen them.
-        """
-        self.statements_known.clear()
-        self.asked.clear()
 
 
 state = State()
@@ -197,7 +154,7 @@ class Request(Clock):
         follows: Of background work, the serial of its request.
         coroutine: The app's, where it is one, for a look at what a request in flight waits for.
         thread: Of a request that has a thread to itself, that thread's identity.
-        prepared: The segment of a statement that is prepared and not yet executed.
+        prepared: Of a statement that is prepared and not yet executed: where its segment ends, place, start, seconds.
     """
 
     # What most requests never set lies in the class, so that beginning one is cheap.
@@ -213,8 +170,9 @@ class Request(Clock):
     coroutine: Any = None
     thread: int | None = None
     cancelled = ending = ended = False
-    sums: dict[tuple[str, str, str | None], list[Any]] | None = None
-    prepared: tuple[Any, ...] | None = None
+    sums: dict[int, list[Any]] | None = None
+    reads: Sequence[tuple[Any, ...]] = ()
+    prepared: tuple[int, int, float, float] | None = None
     row: tuple[Any, ...] | None = None
     token: Token[Scope | None] | None = None
 
@@ -229,8 +187,7 @@ class Request(Clock):
             self.kind = kind
         self.serial = next(state.serials)
         self.serials = itertools.count()
-        self.segments: list[tuple[Any, ...]] = []
-        self.reads: list[tuple[Any, ...]] = []
+        self.segments = bytearray()
         self.clocks: list[Clock] = []  # of its further tasks and threads
         state.live.add(self)
 
@@ -244,7 +201,7 @@ class Scope:
 
     token: Token[Scope | None]
 
-    def __init__(self, request: Request, clock: Clock, serial: int | None = None) -> None:
+    def __init__(self, request: Request, clock: Clock, serial: int = NONE) -> None:
         self.request = request
         self.clock = clock
         self.serial = serial
@@ -291,7 +248,9 @@ def failed() -> None:
         return
     while trace.tb_next is not None:
         trace = trace.tb_next
-    place = f"{kind.__name__} at {trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"
+    code = trace.tb_frame.f_code
+    file = code.co_filename.rpartition("/")[2]
+    place = f"{kind.__name__} at {file}:{trace.tb_lineno} ({code.co_name})"
     if place in state.failed_at or len(state.failed_at) < FAILED_AT_MAX:
         state.failed_at[place] = state.failed_at.get(place, 0) + 1
 
@@ -345,17 +304,32 @@ def leave(
         failed()
 
 
+def place_of(seam: str, name: str, database: str | None, code: str | None) -> int:
+    """
+    Return the number that stands for a place in segments, and have the place sent once.
+    """
+    key = (seam, name, database, code)
+    number = state.places.get(key)
+    if number is None:
+        if len(state.places) >= PLACES_MAX:
+            key = (seam, "", None, None)
+        number = state.places.setdefault(key, len(state.places))
+        state.places_unsent.append((number, *key))
+    return number
+
+
 def keep(
     request: Request,
-    serial: int | None,
-    parent: int | None,
+    serial: int,
+    parent: int,
     where: tuple[str, str, str | None, str | None, int | None],
     *,
     start: float,
     duration_s: float,
+    calls: int = 1,
 ) -> None:
     """
-    Append a finished segment, or add it to a sum where the request has too many.
+    Add a finished segment, or add to a sum where the request has too many.
 
     *where* is seam, name, database, code and rows; *start* is of perf_counter.
     """
@@ -363,39 +337,52 @@ def keep(
     start_s = start - request.start
     if start_s < 0:  # it began before the response was out, and ends in the work that goes on after it
         return
-    if len(request.segments) < SEGMENTS_MAX:
-        request.segments.append((serial, parent, seam, name, start_s, duration_s, 1, database, code, rows))
+    put(request, (serial, parent, place_of(seam, name, database, code), start_s, duration_s, calls, rows))
+
+
+def put(request: Request, segment: tuple[int, int, int, float, float, int, int | None]) -> None:
+    """
+    Add a segment whose place has a number, as `keep`.
+    """
+    serial, parent, place, start_s, duration_s, calls, rows = segment
+    if len(request.segments) < SEGMENTS_MAX * SEGMENT_BYTES:
+        request.segments += pack(serial, parent, place, start_s, duration_s, calls, NONE if rows is None else rows)
         return
     sums = request.sums
     if sums is None:
         sums = request.sums = {}
-    key = (seam, name, code)
-    total = sums.get(key)
+    total = sums.get(place)
     if total is None:
         if len(sums) < SUMS_MAX:
-            sums[key] = [serial, None, seam, name, start_s, duration_s, 1, database, code, rows]
+            sums[place] = [serial, NONE, place, start_s, duration_s, calls, NONE if rows is None else rows]
         return
-    total[5] += duration_s
-    total[6] += 1
+    total[4] += duration_s
+    total[5] += calls
     if rows is not None:
-        total[9] = rows + (total[9] or 0)
+        total[6] = rows + max(total[6], 0)
 
 
-def freeze(request: Request, *, final: bool = False) -> None:
+def freeze(request: Request, *, final: bool = False) -> float:
     """
-    End *request* now.  A *final* one is handed over at once; another waits for `emit`, which may add an error.
+    End *request* now, and return when that is.
+
+    A *final* one is handed over at once; another waits for `emit`, which may add an error.
     """
     end = perf_counter()
     request.ended = True
+    if request.serial == request.follows:
+        request.serial = next(state.serials)
     cpu_s = request.busy_s
     if request.stepping and request.depth == 0:
         cpu_s += end - request.mark
-    for clock in request.clocks:
-        cpu_s += clock.so_far_s()
+    if request.clocks:
+        for clock in request.clocks:
+            cpu_s += clock.so_far_s()
     cpu_s = max(cpu_s, 0.0)  # a collection of garbage may fall between two looks at a clock
     segments = request.segments
     if request.sums:
-        segments = _with_sums(segments, request.sums)
+        for total in request.sums.values():
+            segments += pack(*total)
     first = request.first_byte
     row = (
         request.serial, request.kind, request.route or UNMATCHED, request.method, request.status, request.arrived_s,
@@ -404,42 +391,58 @@ def freeze(request: Request, *, final: bool = False) -> None:
         request.cancelled, request.error, request.session, request.follows, False, segments, request.reads,
     )  # fmt: skip
     # A task that outlives the request keeps its context, and with it this object: let it be a small one.
-    request.segments, request.reads = [], []
-    request.sums = request.prepared = None
+    request.segments, request.reads = bytearray(), ()
+    if request.sums is not None or request.prepared is not None:
+        request.sums = request.prepared = None
     if final:
         _hand_over(row)
     else:
         request.row = row
+    return end
 
 
-def goes_on(request: Request) -> None:
+def respond(request: Request) -> None:
     """
-    Have *request*, whose response is out, go on as a unit of background work of its own.
+    Hand *request* over, whose response is out, and have it go on as a unit of background work of its own.
+
+    Most have nothing to go on with, so the new unit gets a serial only when it is kept.
     """
-    now = perf_counter()
+    end = freeze(request, final=True)
     request.follows = request.serial
-    request.serial = next(state.serials)
     request.kind = "background"
-    request.arrived_s += now - request.start
-    request.start = now
-    request.queue_s = request.first_byte = request.error = request.row = None
-    request.clocks = [clock for clock in request.clocks if clock.stepping]
-    for clock in (request, *request.clocks):
-        clock.busy_s = 0.0
-        clock.mark = clock.read()
+    request.arrived_s += end - request.start
+    request.start = request.mark = end
+    request.busy_s = 0.0
+    request.queue_s = request.first_byte = request.error = None
+    if request.clocks:
+        request.clocks = [clock for clock in request.clocks if clock.stepping]
+        for clock in request.clocks:
+            clock.busy_s = 0.0
+            clock.mark = clock.read()
     request.ended = False
+
+
+def drop(request: Request) -> None:
+    """
+    End *request* and keep nothing of it.
+    """
+    request.ended = True
+    state.live.discard(request)
 
 
 def worth_keeping(request: Request) -> bool:
     """
-    Return whether background work was more than the framework's own tidying up.
+    Return whether background work was more than the framework's own tidying up, and waiting for the loop to do it.
     """
-    waited_s = 0.0
-    for segment in request.segments:
-        if segment[2] != "loop":
+    lasted_s = perf_counter() - request.start
+    if not request.segments:
+        return lasted_s > BACKGROUND_S_MIN
+    loops = {number for (seam, *_), number in state.places.items() if seam == "loop"}
+    for segment in SEGMENT.iter_unpack(request.segments):
+        if segment[2] not in loops:
             return True
-        waited_s += segment[5]
-    return perf_counter() - request.start - waited_s > BACKGROUND_S_MIN
+        lasted_s -= segment[4]
+    return lasted_s > BACKGROUND_S_MIN
 
 
 def emit(request: Request) -> None:
@@ -456,16 +459,8 @@ def emit(request: Request) -> None:
     _hand_over(row)
 
 
-def _with_sums(
-    segments: list[tuple[Any, ...]], sums: dict[tuple[str, str, str | None], list[Any]]
-) -> list[tuple[Any, ...]]:
-    kept = {segment[0] for segment in segments}
-    apart = [s if s[1] is None or s[1] in kept else (s[0], None, *s[2:]) for s in segments]
-    return apart + [tuple(total) for total in sums.values()]
-
-
 def _hand_over(row: tuple[Any, ...]) -> None:
-    held = 1 + len(row[SEGMENTS])
+    held = 1 + len(row[SEGMENTS]) // SEGMENT_BYTES
     if state.held + held > HELD_MAX:
         state.dropped += 1
         return

@@ -104,7 +104,7 @@ class Finder:
         try:
             spec = _found_by_others(self, name, path, target)
             if spec is not None and spec.loader is not None:
-                _follow(spec.loader, name)
+                _follow(spec, name)
             return spec
         finally:
             self._asking.name = None
@@ -121,7 +121,14 @@ def _found_by_others(
     return None
 
 
-def _follow(loader: Any, name: str) -> None:
+def _follow(spec: ModuleSpec, name: str) -> None:
+    loader: Any = spec.loader
+    # Other recorders put an object around a loader that passes for it and hands on what is set on it: followed there,
+    # it would follow itself.
+    if type(loader) is not loader.__class__:
+        followed: Any = _Following(spec, loader)
+        spec.loader = followed
+        return
     original = loader.exec_module
 
     @functools.wraps(original)
@@ -136,6 +143,29 @@ def _follow(loader: Any, name: str) -> None:
         loader.exec_module = exec_module
     except Exception:  # a loader without a place for it: that module stays as it is
         failed()
+
+
+class _Following:
+    """
+    Stands in a spec for a loader on which nothing can be set, until the module has run.
+    """
+
+    def __init__(self, spec: ModuleSpec, loader: Any) -> None:
+        self._spec = spec
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """
+        Run the module, then its instrument.
+        """
+        self._spec.loader = self._loader
+        if getattr(module, "__loader__", None) is self:
+            module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        instrument(module)
 
 
 def instrument(module: ModuleType) -> None:

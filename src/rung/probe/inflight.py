@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from time import perf_counter, time
 
-from rung.probe import core, lines
+from rung.probe import core, lines, sampler
 
 TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
 if TYPE_CHECKING:
@@ -31,20 +31,21 @@ def rows() -> list[tuple[Any, ...]]:
     old = [request for request in list(core.state.live) if now - request.start > LONG_S and not request.ended]
     if not old:
         return []
+    running = {request: (code, function) for request, code, function in sampler.computing() if request is not None}
     stacks = sys._current_frames()
     found = []
     for request in sorted(old, key=lambda request: request.start)[:ROWS_MAX]:
-        code, function = _place(request, stacks)
+        code, function = running.get(request) or _place(request, stacks)
         found.append((
             request.serial, request.kind, request.route or core.UNMATCHED, request.method, request.arrived_s, seen_s,
-            len(request.segments), code, function,
+            len(request.segments) // core.SEGMENT_BYTES, code, function,
         ))  # fmt: skip
     return found
 
 
 def _place(request: core.Request, stacks: dict[int, Any]) -> tuple[str | None, str | None]:
     """
-    Return the user's innermost line and the innermost function of a request.
+    Return the user's innermost line and the innermost function of a request that waits.
     """
     code = function = None
     try:

@@ -25,6 +25,7 @@ BUDGET_PER_S = 5_000.0  # requests and segments that one process keeps
 READS_PER_S_MAX = 200  # digests that one process keeps
 SLOW_S = 1.0
 EXEMPLARS_PER_S_MAX = 2
+SECOND_S = 1.0
 TOTALS_MAX = 2_000  # of routes, methods, statuses within a minute; what comes after goes to one row
 HELD_BYTES = 250  # a request or a segment that waits to be sent
 STATEMENT_BYTES = 600
@@ -54,8 +55,9 @@ class Keeper:
         if windows.overlaps(arrived_s, arrived_s + duration_s, core.state.level):
             return True
         with self._lock:
-            self._unkept += 1 + len(row[core.SEGMENTS])
-            self._count(row, arrived_s - arrived_s % windows.MINUTE_S, duration_s)
+            self._unkept += 1 + len(row[core.SEGMENTS]) // core.SEGMENT_BYTES
+            if row[core.KIND] != "background":  # it has its request's route, and would count as one more
+                self._count(row, arrived_s - arrived_s % windows.MINUTE_S, duration_s)
             noteworthy = row[core.STATUS] >= 500 or duration_s >= SLOW_S
             if not noteworthy or self._exemplars >= EXEMPLARS_PER_S_MAX:
                 return False
@@ -91,7 +93,7 @@ class Keeper:
         Take the time since the last call into account; return what is to be said of it, once.
         """
         now_s, process_s, thread_s = monotonic(), process_time(), thread_time()
-        lasted_s = max(now_s - self._at_s, 1e-3)
+        lasted_s = max(now_s - self._at_s, SECOND_S)  # what came at once is no rate
         said = self._guard.judge(
             process_cpu_s=(process_s - self._process_s) / lasted_s,
             thread_cpu_s=(thread_s - self._thread_s) / lasted_s,

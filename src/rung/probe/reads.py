@@ -59,7 +59,7 @@ def of_statement(
             result = digest.of_bytes(encode(rows))
     except TypeError:  # a type of the app's own, or of the driver's
         return
-    request.reads.append((segment, digest.of_bytes(packed), depth, result, cells if rows is not None else None))
+    _keep(request, (segment, digest.of_bytes(packed), depth, result, cells if rows is not None else None))
 
 
 def of_response(request: core.Request, asked: bytes, body: bytes) -> None:
@@ -68,7 +68,14 @@ def of_response(request: core.Request, asked: bytes, body: bytes) -> None:
     """
     depth = _depth(asked)
     if depth >= core.state.depth and len(body) <= BODY_BYTES_MAX:
-        request.reads.append((None, digest.of_bytes(asked), depth, digest.of_bytes(body), None))
+        _keep(request, (None, digest.of_bytes(asked), depth, digest.of_bytes(body), None))
+
+
+def _keep(request: core.Request, read: tuple[Any, ...]) -> None:
+    if request.reads:
+        request.reads.append(read)  # type: ignore[attr-defined]
+    else:
+        request.reads = [read]
 
 
 def _depth(packed: bytes) -> int:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import random
 import sys
 import threading
-from time import perf_counter, sleep, time
+from time import perf_counter, time
 
 from rung.probe import asgi, core, lines
 
@@ -43,6 +43,7 @@ class Sampler(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="rung-sampler", daemon=True)
         self.stopping = False
+        self.wake = threading.Event()
 
     def run(self) -> None:
         """
@@ -61,7 +62,7 @@ class Sampler(threading.Thread):
                 lasted_s = draw(EVERY_S_MIN, EVERY_S_MAX)
             else:
                 lasted_s = REST_S
-            sleep(lasted_s)
+            self.wake.wait(lasted_s)
 
 
 def look(lasted_s: float) -> None:
@@ -69,19 +70,22 @@ def look(lasted_s: float) -> None:
     Note what each thread computes at this moment; *lasted_s* is the time since the last look.
     """
     state = core.state
-    at_s, now, own = time(), perf_counter(), threading.get_ident()
-    threads = {request.thread: request for request in list(state.live) if request.thread is not None}
-    for thread, frame in sys._current_frames().items():
-        if thread == own:
-            continue
-        seen = _seen(frame, threads.get(thread))
-        if seen is None:
-            continue
-        request, code, function = seen
+    at_s, now = time(), perf_counter()
+    for request, code, function in computing():
         if request is None or request.thread is None:
             state.looked = (now, code)
         route = None if request is None else request.route or core.UNMATCHED
         state.sampled.append((at_s, lasted_s, None if request is None else request.serial, route, code, function))
+
+
+def computing() -> list[tuple[core.Request | None, str | None, str]]:
+    """
+    Return for whom each other thread computes, the user's innermost line, and the innermost function.
+    """
+    own = threading.get_ident()
+    threads = {request.thread: request for request in list(core.state.live) if request.thread is not None}
+    looks = [_seen(frame, threads.get(thread)) for thread, frame in sys._current_frames().items() if thread != own]
+    return [seen for seen in looks if seen is not None]
 
 
 def _seen(frame: Any, request: core.Request | None) -> tuple[core.Request | None, str | None, str] | None:
@@ -110,4 +114,4 @@ def _seen(frame: Any, request: core.Request | None) -> tuple[core.Request | None
         if code is None:
             code = lines.of_frame(frame)
         frame = frame.f_back
-    return (request, code, function) if request is not None and request.stepping else None
+    return (request, code, function) if request is not None and not request.depth else None

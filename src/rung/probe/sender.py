@@ -17,7 +17,7 @@ import time
 
 from rung.probe import core, inflight, outlet, reads, sampler
 from rung.probe.core import failed, state
-from rung.probe.keeping import Keeper
+from rung.probe.keeping import SECOND_S, Keeper
 
 TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
 if TYPE_CHECKING:  # what only the thread needs is imported by the thread
@@ -25,10 +25,11 @@ if TYPE_CHECKING:  # what only the thread needs is imported by the thread
     from typing import Any
 
 EVERY_S = 0.5  # each turn costs about 0.1 ms whatever it carries
-SECOND_S = 1.0
 RETRY_S = 5.0
+TOTALS_EVERY_S = 5.0
 FLUSH_S_MAX = 0.25
 FORK_S_MAX = 0.5
+GONE_S_MAX = 0.02
 EXIT_S_MAX = 1.0
 FRAME_REQUESTS_MAX = 500
 FRAME_SEGMENTS_MAX = 20_000
@@ -43,12 +44,19 @@ class Sender(threading.Thread):
     Sends what is finished twice a second; never held up by the app, never holds it up.
     """
 
-    def __init__(self) -> None:
+    _before: Sender | None = None
+
+    def __init__(self, before: Sender | None = None) -> None:
         super().__init__(name="rung", daemon=True)
+        if before is not None:  # it rested for a fork: its connection, and what it told, go on
+            threads = set(vars(self))
+            vars(self).update({name: held for name, held in vars(before).items() if name not in threads})
+            self.resting, self._before = False, before
+            return
         self.wake = threading.Event()
         self.flushed = threading.Event()
         self.flushes_asked = self.flushes_done = 0
-        self.stopping = False
+        self.stopping = self.resting = False
         self._outlet = outlet.chosen(os.environ)
         self._open = False
         self._retry_at = 0.0
@@ -57,13 +65,23 @@ class Sender(threading.Thread):
         self._noted: dict[str, int] = {}
         self._started_s = time.time()
         self._keeper = Keeper()
-        self._second_at = time.monotonic() + SECOND_S
+        self._second_at = self._totals_at = 0.0
 
     def run(self) -> None:
         """
         Send until told to stop.
         """
-        while True:
+        try:
+            self._work()
+        except BaseException:
+            state.recording = False  # nobody carries any more; what comes is counted, and not kept
+            raise
+
+    def _work(self) -> None:
+        if self._before is not None:
+            self._before.join()
+            self._before = None
+        while not self.resting:
             # What is asked for during a turn is done by the next one.
             flushes, stopping = self.flushes_asked, self.stopping
             try:
@@ -82,24 +100,28 @@ class Sender(threading.Thread):
         self._greet()
         state.recording = self._open and state.shed < core.SHED_ALL
         in_flight: list[tuple[Any, ...]] = []
-        if time.monotonic() >= self._second_at or self.stopping:
-            self._second_at = time.monotonic() + SECOND_S
+        totals: list[tuple[Any, ...]] = []
+        now_s = time.monotonic()
+        if now_s >= self._second_at or self.stopping:
+            self._second_at = now_s + SECOND_S
             in_flight = inflight.rows()
             self._household()
-        totals = self._keeper.totals()
+        if now_s >= self._totals_at or self.stopping:
+            self._totals_at = now_s + TOTALS_EVERY_S
+            totals = self._keeper.totals()
         while True:
             requests = _taken()
             statements = _drained(state.statements)
-            samples = _drained(state.sampled)
+            places, samples = _drained(state.places_unsent), _drained(state.sampled)
             counts = _counts()
-            something = requests or statements or samples or in_flight or totals
+            something = requests or statements or places or samples or in_flight or totals
             if not something and (counts == self._told or not self._open):
                 self._note(counts)
                 return
             self._keeper.requests += len(requests)
-            self._keeper.segments += sum(len(row[core.SEGMENTS]) for row in requests)
+            self._keeper.segments += sum(len(row[core.SEGMENTS]) for row in requests) // core.SEGMENT_BYTES
             self._keeper.reads += sum(len(row[core.READS]) for row in requests)
-            self._send(requests, statements, counts, in_flight=in_flight, samples=samples, totals=totals)
+            self._send(requests, statements, counts, places=places, in_flight=in_flight, samples=samples, totals=totals)
             in_flight, totals = [], []
 
     def _household(self) -> None:
@@ -194,7 +216,7 @@ def _taken() -> list[tuple[Any, ...]]:
             state.held = 0
             break
         requests.append(row)
-        segments += len(row[core.SEGMENTS])
+        segments += len(row[core.SEGMENTS]) // core.SEGMENT_BYTES
     return requests
 
 
@@ -243,7 +265,48 @@ def _start() -> None:
         state.on_finished = None
 
 
+def _rest() -> None:
+    """
+    End our threads before a fork: from 3.12 on Python warns of one beside other threads, and the app has none of ours.
+    """
+    if _sender is None or _sampler is None or threading.current_thread() in {_sender, _sampler}:
+        return
+    _sender.resting = _sampler.stopping = True
+    threads: tuple[Sender | sampler.Sampler, ...] = (_sender, _sampler)
+    for thread in threads:
+        thread.wake.set()
+        if thread.is_alive():
+            thread.join(FORK_S_MAX)
+    # A thread that was joined may still be there for the system, which Python asks how many there are.
+    until = time.monotonic() + GONE_S_MAX
+    while any(_is_there(thread) for thread in threads) and time.monotonic() < until:
+        time.sleep(GONE_S_MAX / 100)
+    # Not right after the fork, since Python looks only then; a master that forks servers never needs them again.
+    state.on_finished = _go_on
+
+
+def _is_there(thread: threading.Thread) -> bool:
+    return os.path.exists(f"/proc/self/task/{thread.native_id}")
+
+
+def _go_on() -> None:
+    """
+    Begin again what rested for a fork.
+    """
+    global _sampler, _sender
+    if _sender is None or not _sender.resting:
+        return
+    state.on_finished = None
+    _sender, _sampler = Sender(_sender), sampler.Sampler()
+    _sender.start()
+    _sampler.start()
+
+
 def _before_fork() -> None:
+    try:
+        _rest()
+    except Exception:
+        failed()
     # A module that the sender imports at this moment would stay locked in the child for ever.
     _forking.holds = _turning.acquire(timeout=FORK_S_MAX)
 
@@ -271,6 +334,7 @@ def flush() -> None:
     """
     Have everything finished so far sent, and wait for that a little.
     """
+    _go_on()
     sender = _sender
     if sender is None or not sender.is_alive():
         return
@@ -285,6 +349,8 @@ def flush() -> None:
 
 
 def _at_exit() -> None:
+    if state.finished:
+        _go_on()
     sender = _sender
     if _sampler is not None:
         _sampler.stopping = True

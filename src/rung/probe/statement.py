@@ -45,6 +45,10 @@ _TYPED = frozenset({
     "date", "time", "timetz", "timestamp", "timestamptz", "interval", "json",
     "jsonb", "uuid", "numeric", "bytea", "inet", "bool",
 })  # fmt: skip
+# What SET and NOTIFY are given may be a bare word: a user's role, a tenant's schema, a channel of somebody's.
+_TELLING = frozenset({"listen", "unlisten", "notify"})
+_SET_BEFORE = frozenset({"to", "role", "authorization"})
+_SET_KEPT = frozenset({"to", "default", "none", "on", "off", "true", "false"})
 _BY_ENDS = frozenset({
     "limit", "offset", "having", "fetch", "rows", "range", "where", "from",
     "union", "intersect", "except", "window", "for",
@@ -138,6 +142,8 @@ class _Reader:
         self.names: dict[str, str] = {}
         self.in_by = False
         self.last = ""  # the last token that was not a space
+        self.first = ""  # the word that the statement begins with
+        self.given = False  # whether words from here on are values
         self.after_string = False
 
     def take(self, kind: str, match: re.Match[str]) -> bool:
@@ -156,10 +162,16 @@ class _Reader:
             piece = piece if self._is_position(piece) else self._parameter()
         elif kind == "percent" and self.percent:
             piece = "%" if piece == "%%" else self._percent(match["name"])
+        elif self.given and kind in {"word", "quoted"} and piece.lower() not in _SET_KEPT:
+            piece = self._parameter()
         elif kind == "word":
             self._word(piece.lower())
         elif piece in "()":
             self.in_by = False
+        elif piece == "=":
+            self.given = self.first == "set"
+        elif piece == ";":
+            self.first, self.given = "", False
         self.parts.append(piece)
         self.last = piece
         return True
@@ -194,6 +206,10 @@ class _Reader:
         return self.names[name]
 
     def _word(self, word: str) -> None:
+        if not self.first:
+            self.first, self.given = word, word in _TELLING
+        elif self.first == "set" and word in _SET_BEFORE:
+            self.given = True
         if word == "by":
             self.in_by = True
         elif word in _BY_ENDS:

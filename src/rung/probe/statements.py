@@ -30,6 +30,7 @@ Told = tuple[str, Database, int | None]
 Tell = Callable[[Arguments, Mapping[str, Any], Any], Told]
 
 _ASKED_MAX = 10_000
+_ASKED_TEXT_MAX = 4_096  # characters of a text that is remembered; longer ones hold lists of values, new each time
 _KNOWN_MAX = 10_000
 
 
@@ -74,13 +75,7 @@ def around_coroutine(
         scope = current()
         if scope is None or scope.leaf:
             return await original(*args, **kwargs)
-        clock = scope.clock
-        # Clock.pause, written out
-        stepping = clock.stepping
-        if stepping:
-            if clock.depth == 0:
-                clock.busy_s += perf_counter() - clock.mark
-            clock.depth += 1
+        stepping = scope.clock.pause()
         start = perf_counter()
         try:
             result = await original(*args, **kwargs)
@@ -189,6 +184,10 @@ class _Block:
             self._end(error)
 
 
+pack = core.pack
+SEGMENTS_BYTES_MAX = core.SEGMENTS_MAX * core.SEGMENT_BYTES
+
+
 def _keeping(tell: Tell, reading: Reading | None, *, percent: bool, prepares: bool) -> Callable[..., None]:
     state = core.state
 
@@ -197,11 +196,8 @@ def _keeping(tell: Tell, reading: Reading | None, *, percent: bool, prepares: bo
     ) -> None:
         end = perf_counter()
         try:
-            if stepping:  # Clock.resume, written out
-                clock = scope.clock
-                clock.depth -= 1
-                if clock.depth == 0 and clock.stepping:
-                    clock.mark = end
+            if stepping:
+                scope.clock.resume()
             request = scope.request
             if request.ended or start < request.start:
                 return
@@ -209,22 +205,22 @@ def _keeping(tell: Tell, reading: Reading | None, *, percent: bool, prepares: bo
             asked = state.asked.get((text, database, request.route))
             if asked is None:
                 asked = _noted(text, database, request.route, percent=percent)
-            seam, name, place, code, reads_only = asked
+            place, name, reads_only = asked
             scope.used = True
             segments = request.segments
             duration_s = end - start
             if request.prepared is not None:
-                start, duration_s = _with_preparing(request, name, start, duration_s)
+                start, duration_s = _with_preparing(request, place, start, duration_s)
             serial = next(request.serials)
-            if len(segments) >= core.SEGMENTS_MAX:
-                where = (seam, name, place, code, rows)
-                core.keep(request, serial, scope.serial, where, start=start, duration_s=duration_s)
+            if len(segments) >= SEGMENTS_BYTES_MAX:
+                core.put(request, (serial, scope.serial, place, start - request.start, duration_s, 1, rows))
                 return
-            segment = (serial, scope.serial, seam, name, start - request.start, duration_s, 1, place, code, rows)
-            segments.append(segment)
+            segments += pack(
+                serial, scope.serial, place, start - request.start, duration_s, 1, -1 if rows is None else rows
+            )
             if prepares:
-                request.prepared = segment
-            elif reads_only and reading is not None and state.depth < reads.OFF:
+                request.prepared = (len(segments), place, start, duration_s)
+            elif reads_only and reading is not None and state.depth < reads.OFF and reads.encode is not None:
                 reads.of_statement(request, serial, name, reading(args, kwargs, result))
         except Exception:
             core.failed()
@@ -232,34 +228,32 @@ def _keeping(tell: Tell, reading: Reading | None, *, percent: bool, prepares: bo
     return keep
 
 
-def _with_preparing(request: core.Request, name: str, start: float, duration_s: float) -> tuple[float, float]:
+def _with_preparing(request: core.Request, place: int, start: float, duration_s: float) -> tuple[float, float]:
     # The computing between the two was counted by the clock, so their sum ends a little before the execution did.
     prepared, request.prepared = request.prepared, None
     segments = request.segments
-    if prepared is None or not segments or segments[-1] is not prepared or prepared[3] != name:
+    if prepared is None or prepared[0] != len(segments) or prepared[1] != place:
         return start, duration_s
-    segments.pop()
-    return request.start + prepared[4], prepared[5] + duration_s
+    del segments[-core.SEGMENT_BYTES :]
+    return prepared[2], prepared[3] + duration_s
 
 
-def _noted(
-    text: str, database: Database, route: str | None, *, percent: bool
-) -> tuple[str, str, str | None, str | None, bool]:
+def _noted(text: str, database: Database, route: str | None, *, percent: bool) -> tuple[int, str, bool]:
     """
     Name a statement, note its text once per process, and look for the line that asks; a COMMIT has its own seam.
     """
     state = core.state
     known = statement.normalised(text, percent=percent)
-    place = label(database)
+    where = label(database)
     seam, name = ("commit", "commit") if known.text == "COMMIT" else ("query", known.fingerprint)
-    key = (place, name)
+    key = (where, name)
     if seam == "query" and key not in state.statements_known:
         if len(state.statements_known) >= _KNOWN_MAX:
             state.statements_known.clear()
         state.statements_known.add(key)
         state.statements.append((*key, known.text, known.kind))
-    asked = (seam, name, place, lines.line_of_call(name, route), known.kind == "read")
-    if len(text) <= statement.TEXT_MAX:
+    asked = (core.place_of(seam, name, where, lines.line_of_call(name, route)), name, known.kind == "read")
+    if len(text) <= _ASKED_TEXT_MAX:
         if len(state.asked) >= _ASKED_MAX:
             state.asked.clear()
         state.asked[text, database, route] = asked

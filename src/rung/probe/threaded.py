@@ -22,6 +22,7 @@ class Steady(core.Clock):
     """
 
     thread: int | None = None
+    read = staticmethod(thread_time)
 
     def begin(self) -> None:
         """
@@ -70,11 +71,13 @@ class Threaded(Steady, core.Request):
     Attributes:
         contains: Whether other units of work that begin inside of this one are their own, as those of a command that
             serves or works a queue.
+        body: The whole response, where the framework has it at hand and reads are digested.
         streaming: Whether the framework said that the response is made while it is sent, None where it said nothing.
     """
 
     contains = False
     streaming: bool | None = None
+    body: bytes | None = None
 
     def __init__(self, method: str, kind: str = "request") -> None:
         super().__init__(method, kind)
@@ -110,6 +113,17 @@ class Threaded(Steady, core.Request):
             self.rest()
             core.state.live.discard(self)
             core.freeze(self, final=True)
+        except Exception:
+            core.failed()
+
+    def abandon(self) -> None:
+        """
+        Forget this unit, which could not be begun.
+        """
+        self.ended = True
+        try:
+            core.state.live.discard(self)
+            self.rest()
         except Exception:
             core.failed()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from time import perf_counter
+from types import FunctionType
 from typing import Any
 
 from rung.probe import core, lines
@@ -104,25 +105,26 @@ def around_computing(owner: Any, attribute: str, name: str, *, least_s: float) -
         scope = current()
         if scope is None or scope.leaf or scope.seam == "cpu":
             return original(*args, **kwargs)
-        computed_s = scope.clock.so_far_s()
-        start = perf_counter()
+        clock = scope.clock
+        busy_s, mark, start = clock.busy_s, clock.mark, perf_counter()
         try:
             return original(*args, **kwargs)
         finally:
             duration_s = perf_counter() - start
             if duration_s >= least_s:
-                _computed(scope, name, start, duration_s, computed_s)
+                counted_s = clock.so_far_s() - busy_s - (start - mark) if clock.read is perf_counter else duration_s
+                _computed(scope, name, start, duration_s, counted_s)
 
     put(recorded)
 
 
-def _computed(scope: core.Scope, name: str, start: float, duration_s: float, computed_s: float) -> None:
+def _computed(scope: core.Scope, name: str, start: float, duration_s: float, counted_s: float) -> None:
     try:
         request, clock = scope.request, scope.clock
         if request.ended or start < request.start:
             return
         # What is told apart is no longer the app's own computing.
-        clock.busy_s -= clock.so_far_s() - computed_s
+        clock.busy_s -= max(0.0, min(duration_s, counted_s))
         scope.used = True
         where = ("cpu", name, None, lines.line_here(), None)
         core.keep(request, next(request.serials), scope.serial, where, start=start, duration_s=duration_s)
@@ -144,9 +146,24 @@ def _finish(segment: core.Segment, describe: Describe, args: Arguments, kwargs: 
 def taken(owner: Any, attribute: str) -> tuple[Any, Callable[[Any], None]]:
     """
     Return the function that *owner* has under that name, or None, and what puts another one in its place.
+
+    Other recorders (OpenTelemetry, New Relic, ddtrace) leave objects there that pass for what they replaced, and know
+    whose method they are only when they are bound.
     """
     # Only what the owner defines itself: an inherited function is replaced where it stands.
     held = vars(owner).get(attribute)
-    if isinstance(held, classmethod):
+    if type(held) is classmethod:
         return held.__func__, lambda function: setattr(owner, attribute, classmethod(function))
+    if isinstance(held, classmethod):
+        return _bound_to_class(held), lambda function: setattr(owner, attribute, classmethod(function))
+    if held is not None and isinstance(owner, type) and type(held) is not FunctionType:
+        held = getattr(owner, attribute)
     return held, lambda function: setattr(owner, attribute, function)
+
+
+def _bound_to_class(held: Any) -> Callable[..., Any]:
+    @functools.wraps(held.__func__)
+    def original(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        return held.__get__(None, cls)(*args, **kwargs)
+
+    return original

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any
 
-from rung.probe import arrival, core, digest
+from rung.probe import arrival, core, digest, reads
 from rung.probe.threaded import Threaded, nested
 from rung.probe.wrapping import taken
 
@@ -49,8 +49,10 @@ def around_app(owner: Any, attribute: str, *, counts: bool) -> None:
 
 
 def _begun(environ: Any) -> Threaded | None:
+    request = None
     try:
-        request = Threaded(environ["REQUEST_METHOD"])
+        method = environ["REQUEST_METHOD"]
+        request = Threaded(method if method in core.METHODS else core.OTHER_METHOD)
         sent = environ.get("HTTP_X_REQUEST_START")
         if sent is not None:
             request.queue_s = arrival.queue_s(sent.encode("latin-1"), request.arrived_s)
@@ -59,6 +61,8 @@ def _begun(environ: Any) -> Threaded | None:
             request.session = digest.of_session(cookies.encode("latin-1"))
     except Exception:
         core.failed()
+        if request is not None:
+            request.abandon()
         return None
     return request
 
@@ -80,6 +84,8 @@ def _answered(request: Threaded, environ: Any, result: Any) -> Any:
     """
     try:
         if not _streams(request, result):
+            if reads.encode is not None and request.status == 200 and request.method == "GET":
+                _digest(request, environ, result)
             settle(request)
             return result
         request.rest()
@@ -94,6 +100,13 @@ def _answered(request: Threaded, environ: Any, result: Any) -> Any:
         core.failed()
         request.end()
         return result
+
+
+def _digest(request: Threaded, environ: Any, result: Any) -> None:
+    body = request.body if request.body is not None else getattr(result, "content", None)
+    if isinstance(body, bytes):
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") + "?" + environ.get("QUERY_STRING", "")
+        reads.of_response(request, path.encode("latin-1", "replace"), body)
 
 
 def _streams(request: Threaded, result: Any) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rung.frames import Batch, FrameRefused, Hello, InFlight, Request, Sample, Segment, Total
+from rung.frames import SEGMENT, Batch, FrameRefused, Hello, InFlight, Place, Request, Sample, Total
 
 FORMAT = 2
 
@@ -113,6 +113,12 @@ SAMPLED: dict[str, tuple[tuple[str, str], ...]] = {
 }  # fmt: skip
 TABLES |= SAMPLED
 
+# Gathered as columns, not as rows.
+BY_COLUMNS = frozenset({"processes", "segments"})
+_SEGMENT = np.dtype(list(SEGMENT))
+_NAMED = ("seam", "name", "database", "code")
+_MASKED = frozenset({"parent", "rows"})
+
 # What every recording holds, also one that an older rung wrote.
 NEEDED = frozenset({"requests", "segments", "statements", "processes"})
 
@@ -134,11 +140,12 @@ class Columns:
 
 class Process:
     """
-    One process that sends, with what it has counted so far.
+    One process that sends, with the places it has named and what it has counted so far.
     """
 
-    def __init__(self, hello: Hello) -> None:
+    def __init__(self, hello: Hello, known: Process | None = None) -> None:
         self.hello = hello
+        self.places: dict[int, Place] = {} if known is None else known.places
         self.requests = 0
         self.counts: dict[str, int] = {}
         self.failed_at: dict[str, int] = {}
@@ -185,19 +192,23 @@ class Intake:
     def __init__(self) -> None:
         self.processes: dict[tuple[str, str, int], Process] = {}
         self.requests_total = 0
-        self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in TABLES if table != "processes"}
+        self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in TABLES if table not in BY_COLUMNS}
+        self._segments: list[Columns] = []
         self._statements: set[tuple[str, str]] = set()
         self.sampled_rows = 0
         # What the samplers say of themselves, for the manifest.
         self.sampled: dict[str, Any] = {}
 
-    def hello(self, hello: Hello) -> Process:
+    def hello(self, hello: Hello, known: Process | None = None) -> Process:
         """
         Note who sends; the same process may say so again, with more libraries or on a new connection.
+
+        Args:
+            known: The process as another Intake had it, with the places that it will not name again.
         """
         if not 0 < hello.worker < 2**31 or not math.isfinite(hello.started_s):
             raise FrameRefused(f"a process cannot be {hello.worker}, started at {hello.started_s}")
-        process = self.processes.setdefault((hello.host, hello.instance, hello.worker), Process(hello))
+        process = self.processes.setdefault((hello.host, hello.instance, hello.worker), Process(hello, known))
         process.hello = hello
         return process
 
@@ -210,14 +221,19 @@ class Intake:
         """
         for request in batch.requests:
             _check(request)
+        for place in batch.places:
+            if place.seam not in SEAMS:
+                raise FrameRefused(f"a place on the unknown seam {place.seam[:40]!r}")
+        process.places.update((place.place, place) for place in batch.places)
+        segments = _segments(process, batch.requests)
         who = process.who
-        requests, segments, reads = self._rows["requests"], self._rows["segments"], self._rows["reads"]
+        requests, reads = self._rows["requests"], self._rows["reads"]
         for request in batch.requests:
             requests.append((*who, *_fields(request)))
-            for part in request.segments:
-                segments.append((*who, request.request, *_parts(part)))
             for read in request.reads:
                 reads.append((*who, request.request, read.segment, read.key, read.depth, read.result, read.cells))
+        if segments is not None:
+            self._segments.append(segments)
         self._rows["in_flight"] += [(*who, *_seen(one)) for one in batch.in_flight]
         self._rows["samples"] += [(*who, *_looked(one)) for one in batch.samples]
         self._rows["totals"] += [(*who, *_summed(one)) for one in batch.totals]
@@ -244,13 +260,16 @@ class Intake:
         """
         Rows gathered since the last `take`.
         """
-        return sum(len(rows) for rows in self._rows.values())
+        return sum(len(rows) for rows in self._rows.values()) + sum(part.rows for part in self._segments)
 
     def take(self) -> list[Columns]:
         """
         Return what was gathered since the last call, tables without rows left out.
         """
         taken = [columns(table, rows) for table, rows in self._rows.items() if rows]
+        if self._segments:
+            taken.append(_joined(self._segments))
+            self._segments = []
         for table in self._rows:
             self._rows[table] = []
         return taken
@@ -292,11 +311,48 @@ def _summed(one: Total) -> tuple[Any, ...]:
     return one.from_s, one.route, one.method, one.status, one.requests, one.duration_s, one.cpu_s, bins
 
 
-def _parts(part: Segment) -> tuple[Any, ...]:
-    return (
-        part.segment, part.parent, part.seam, part.name, part.start_s, part.duration_s, part.calls,
-        part.database, part.code, part.rows,
-    )  # fmt: skip
+def _segments(process: Process, requests: Sequence[Request]) -> Columns | None:
+    """
+    Return the segments of *requests* as columns, None where there are none.
+
+    Raises:
+        FrameRefused: one that cannot be true.
+    """
+    packed = b"".join([request.segments for request in requests])
+    if not packed:
+        return None
+    parts = np.frombuffer(packed, dtype=_SEGMENT)
+    number = np.repeat(
+        np.array([request.request for request in requests], dtype=np.int64),
+        [len(request.segments) // _SEGMENT.itemsize for request in requests],
+    )
+    start_s, duration_s = parts["start_s"], parts["duration_s"]
+    true = (start_s >= 0) & (start_s < np.inf) & (duration_s >= 0) & (duration_s < np.inf) & (parts["calls"] >= 1)
+    if not true.all():
+        raise FrameRefused(f"request {number[~true][0]} has a segment with a time or count that cannot be")
+    used, place = np.unique(parts["place"], return_inverse=True)
+    missing = [name for name in used.tolist() if name not in process.places]
+    if missing:
+        raise FrameRefused(f"a segment is at the place {missing[0]}, which was not named before")
+    places = [process.places[name] for name in used.tolist()]
+    named = {name: _column("VARCHAR", [getattr(one, name) for one in places])[place] for name in _NAMED}
+    host, instance, worker = process.who
+    made: dict[str, Any] = {
+        "host": np.full(len(parts), host, dtype=object), "instance": np.full(len(parts), instance, dtype=object),
+        "worker": np.full(len(parts), worker, dtype=np.int32), "request": number, **named,
+        "segment": parts["segment"], "start_s": start_s, "duration_s": duration_s, "calls": parts["calls"],
+        "parent": np.ma.masked_equal(parts["parent"], -1), "rows": np.ma.masked_equal(parts["rows"], -1),
+    }  # fmt: skip
+    return Columns("segments", len(parts), {name: made[name] for name, _ in TABLES["segments"]})
+
+
+def _joined(parts: Sequence[Columns]) -> Columns:
+    join: Any = np.ma.concatenate
+    joined = {
+        name: (join if name in _MASKED else np.concatenate)([part.columns[name] for part in parts])
+        for name in parts[0].columns
+    }
+    return Columns("segments", sum(part.rows for part in parts), joined)
 
 
 def _process_row(process: Process) -> tuple[Any, ...]:
@@ -319,8 +375,5 @@ def _check(request: Request) -> None:
         raise FrameRefused(f"request {request.request} is of the unknown kind {request.kind[:40]!r}")
     if not 0 <= request.status <= 999:
         raise FrameRefused(f"request {request.request} has the status {request.status}")
-    for part in request.segments:
-        if part.seam not in SEAMS:
-            raise FrameRefused(f"request {request.request} has a segment on the unknown seam {part.seam[:40]!r}")
-        if not (0 <= part.start_s < math.inf and 0 <= part.duration_s < math.inf) or part.calls < 1:
-            raise FrameRefused(f"request {request.request} has a segment with a time or count that cannot be")
+    if len(request.segments) % _SEGMENT.itemsize:
+        raise FrameRefused(f"request {request.request} has segments of {len(request.segments)} bytes")

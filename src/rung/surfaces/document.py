@@ -24,8 +24,9 @@ from rung.steps.ledger import Entry
 from rung.steps.price import best
 from rung.steps.price.quote import Quote
 from rung.steps.take import Change
-from rung.surfaces import shapes
+from rung.surfaces import recorded, shapes
 from rung.surfaces.errors_text import SCHEMA
+from rung.surfaces.recorded import RecordingShape, RouteShape, recording_shape, routes_shape
 from rung.surfaces.shapes import Document
 
 
@@ -84,25 +85,6 @@ class EvidenceShape(TypedDict):
     what: str
     text: str
     figures: dict[str, float]
-
-
-class RecordingShape(TypedDict):
-    """What was looked at; `server` is the database's version, null where none was asked."""
-
-    name: str
-    requests: int
-    processes: int
-    lasted_s: float
-    server: str | None
-
-
-class RouteShape(TypedDict):
-    """One route; `judged` is false where it has too few requests for the goal to hold of it."""
-
-    route: str
-    n: int
-    p95_s: float
-    judged: bool
 
 
 class FindDocument(Document):
@@ -272,8 +254,8 @@ DOCUMENTS: tuple[type, ...] = (
 )  # fmt: skip
 SHAPES: tuple[type, ...] = (
     Document, GoalShape, SuspectShape, RunnerUpShape, PredictedShape, MoveShape, EvidenceShape, QuoteShape, SideShape,
-    RatioShape, RecordingShape, RouteShape, AppliedShape, TallyShape, TurnShape, ErrorShape, StepShape,
-    *shapes.SHAPES,
+    RatioShape, AppliedShape, TallyShape, TurnShape, ErrorShape, StepShape,
+    *recorded.SHAPES, *shapes.SHAPES,
 )  # fmt: skip
 
 
@@ -291,13 +273,7 @@ def find_content(look: Look) -> dict[str, Any]:
     finding = look.finding
     return {
         "verdict": finding.verdict,
-        "recording": {
-            "name": finding.recording,
-            "requests": finding.requests,
-            "processes": finding.processes,
-            "lasted_s": finding.lasted_s,
-            "server": finding.server or None,
-        },
+        "recording": recording_shape(finding),
         "goal": goal_shape(finding),
         "overall": {_key(finding.goal.percentile): finding.overall_s},
         "bottleneck": suspect_shape(finding.bottleneck),
@@ -306,15 +282,7 @@ def find_content(look: Look) -> dict[str, Any]:
         "evidence": [_evidence_shape(evidence) for evidence in finding.evidence],
         "plan": msgspec.to_builtins(finding.plan.nodes) if finding.plan is not None else None,
         "exemplars": msgspec.to_builtins(finding.exemplars),
-        "routes": [
-            {
-                "route": number.route,
-                "n": number.requests,
-                _key(finding.goal.percentile): number.at_percentile_s,
-                "judged": number.judged,
-            }
-            for number in finding.routes
-        ],
+        "routes": routes_shape(finding),
         "notes": list(finding.notes),
     }
 

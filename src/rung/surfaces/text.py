@@ -25,6 +25,7 @@ from rung.units import show_bytes, show_count, show_seconds, show_share
 LABEL_WIDTH = 12
 BAR_WIDTH, BAR_WIDTH_MIN = 40, 10
 BESIDE_BAR_WIDTH = 63  # the margin, what stands left of a bar, and the mark behind it
+SPAN_WIDTH = 16
 ROWS_SHOWN = 10
 STATEMENT_WIDTH = 78
 
@@ -100,8 +101,9 @@ def _head(finding: Finding) -> str:
     instances = f"{finding.processes} process" + ("es" if finding.processes > 1 else "")
     facts = [
         show_seconds(finding.lasted_s),
-        f"{show_count(finding.requests)} requests",
+        f"{show_count(sum(number.all_traffic.requests for number in finding.routes))} requests",
         instances,
+        _kept(finding),
         f"PostgreSQL {finding.server}" if finding.server else "",
         finding.recording,
     ]
@@ -115,9 +117,34 @@ def _head(finding: Finding) -> str:
             + ("" if goal.given else " (rung's default; yours goes into rung.toml)")
             + "; the slowest is",
             f"{finding.route} with {number} (all requests together: {show_seconds(finding.overall_s)})",
+            _counted(finding),
         )
     )
     return "\n".join(lines)
+
+
+def _kept(finding: Finding) -> str:
+    """
+    Return what share of the requests was kept whole; nothing where some are missing, which is a note of its own.
+    """
+    if finding.requests < sum(number.all_traffic.requests for number in finding.routes):
+        return f"kept {show_share(finding.kept_share)} (windows)"
+    return "" if finding.facts.dropped or not finding.facts.sealed else "all kept"
+
+
+def _counted(finding: Finding) -> str:
+    """
+    Return what all traffic of the goal's route shows, where the goal's number is that of windows of time.
+    """
+    for number in finding.routes:
+        of_all = number.all_traffic
+        if number.route == finding.route and of_all.requests > number.requests:
+            return (
+                f"counted outside of the windows too, from the app's entry: {show_count(of_all.requests)} requests, "
+                f"p50 {show_seconds(of_all.p50_s)}, p95 {show_seconds(of_all.p95_s)}, "
+                f"p99 {show_seconds(of_all.p99_s)}, {show_share(of_all.failed_share)} failed"
+            )
+    return ""
 
 
 def _nothing(finding: Finding) -> list[str]:
@@ -159,12 +186,17 @@ def _name(suspect: Suspect) -> str:
 SEAM_WORDS = {
     "queue": "waiting until the app took the request",
     "cpu": "Python working",
+    "loop": "waiting while others hold the event loop",
     "threads": "waiting for a worker thread",
     "pool": "waiting for a database connection",
     "connect": "opening a database connection",
     "query": "the database executing",
+    "lock": "waiting for a lock in the database",
     "commit": "committing a transaction",
+    "cache": "waiting for the cache",
     "external": "waiting for another service",
+    "file": "reading or writing files",
+    "job": "handing over a job",
     "other": "what no instrument sees",
 }
 
@@ -201,11 +233,12 @@ def _waterfall(exemplar: Exemplar, finding: Finding) -> str:
             cells[begin:end] = "█" * (end - begin)
         seam, name = key
         label = f"{seam} {name[:8] if seam in ('query', 'commit') else name}".strip()
+        label = label if len(label) <= SPAN_WIDTH else f"{label[: SPAN_WIDTH - 1]}…"
         calls = sum(span.calls for span in spans)
         times = f"×{calls}" if calls > 1 else ""
         mark = "  ◂ the bottleneck" if marked is not None and key == (marked.seam, marked.name) else ""
         duration = show_seconds(sum(span.duration_s for span in spans))
-        lines.append(f"{label:<16} {times:>4} {duration:>8} │{''.join(cells)}│{mark}")
+        lines.append(f"{label:<{SPAN_WIDTH}} {times:>4} {duration:>8} │{''.join(cells)}│{mark}")
     if len(rows) > len(largest):
         rest_s = sum(span.duration_s for key in rows if key not in largest for span in rows[key])
         lines.append(f"… and {len(rows) - len(largest)} more, {show_seconds(rest_s)} together")
@@ -231,13 +264,18 @@ def _by_hand(finding: Finding) -> tuple[str, ...]:
     """
     Return what a person can do where rung has no move to offer.
     """
-    if _unasked(finding):
+    seen = {evidence.what for evidence in finding.evidence}
+    if _unasked(finding) and "lock" not in seen:
         return ("Not known yet: whether an index would help takes the database's own plans, and none was asked.",)
     assert finding.bottleneck is not None
     part, code = finding.bottleneck.part, finding.bottleneck.code
     calls = max((evidence.figures.get("calls_per_request", 0.0) for evidence in finding.evidence), default=0.0)
     hint = BY_HAND.get(part.seam, "look at it in the requests above.")
-    if part.seam == "query" and calls >= CALLS_MANY:
+    if "computing" in seen:
+        hint = "do less there, or keep the result: most of the computing is in that place."
+    elif "lock" in seen:
+        hint = "shorter transactions around what is in the way, above; a faster statement would still wait."
+    elif part.seam == "query" and calls >= CALLS_MANY:
         hint = "ask for all of them in one statement: WHERE … = ANY($1), a join, or the ORM's eager loading."
     return (
         "rung has none against this yet: it can offer an index for a lookup without one.",
@@ -249,12 +287,15 @@ CALLS_MANY = 3.0
 BY_HAND = {
     "queue": "one more worker process, if the processor has room.",
     "cpu": "find the function that is busy with a profiler (py-spy top --pid PID).",
+    "loop": "move that computing into a thread (asyncio.to_thread), or split it up.",
     "threads": "more threads, or work that does not need one.",
     "pool": "give connections back sooner, before slow work that needs none; then a larger pool.",
     "connect": "keep connections open: a pool of the size that is used.",
     "query": "a statement that reads less, a summary kept beside it, or fewer calls of it.",
     "commit": "fewer transactions a request; look at the database's disk.",
+    "cache": "fewer round trips a request: ask for several keys at once.",
     "external": "answer first, and leave this to a job or a background task.",
+    "file": "answer first, or keep the content in memory.",
     "other": "see docs/limits.md for what is not recorded.",
 }
 

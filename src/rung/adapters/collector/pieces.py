@@ -138,7 +138,7 @@ class Pieces:
         """
         Note who sends; *sender* is who the connection was so far.
         """
-        process = self._intake.hello(hello)
+        process = self._intake.hello(hello, None if sender is None else sender.process)
         if sender is None:
             return Sender(hello, process)
         sender.hello, sender.process = hello, process
@@ -194,7 +194,7 @@ class Pieces:
         self._begin(place)
         self.refused = 0
         for sender in connected:
-            sender.process = self._intake.hello(sender.hello)
+            sender.process = self._intake.hello(sender.hello, sender.process)
             if sender.process.who in self._before:
                 self._counted[sender.process.who] = self._before[sender.process.who]
         self._writer.write(self._intake, refused=0)

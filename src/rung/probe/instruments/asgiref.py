@@ -59,9 +59,11 @@ def _to_thread(owner: Any) -> None:
         outer = current.get()
         if outer is None or outer.leaf or outer.request.ended:
             return await call(self, *args, **kwargs)
+        token = _handed_over(outer)
+        if token is None:
+            return await call(self, *args, **kwargs)
         # What the task does on the way to the thread and back is the price of the thread, not the app's work.
         paused = outer.clock.pause()
-        token = current.set(Handed(outer))
         try:
             return await call(self, *args, **kwargs)
         finally:
@@ -70,6 +72,17 @@ def _to_thread(owner: Any) -> None:
                 outer.clock.resume()
 
     owner.__init__, owner.__call__ = __init__, __call__
+
+
+def _handed_over(outer: core.Scope) -> Any:
+    """
+    Have the context hold what the other side needs; return what takes it out again, or None where that failed.
+    """
+    try:
+        return core.current.set(Handed(outer))
+    except Exception:
+        core.failed()
+        return None
 
 
 def _in_thread(func: Callable[..., Any]) -> Callable[..., Any]:
@@ -137,10 +150,12 @@ def _to_loop(owner: Any, other: Any) -> None:
         outer = current.get()
         if outer is None or outer.leaf or outer.request.ended:
             return call(self, *args, **kwargs)
+        token = _handed_over(outer)
+        if token is None:
+            return call(self, *args, **kwargs)
         thread = get_ident()
         before = _lent.get(thread)
         _lent[thread] = outer.clock
-        token = current.set(Handed(outer))
         try:
             return call(self, *args, **kwargs)
         finally:
@@ -172,9 +187,13 @@ async def timed(coroutine: Any, outer: core.Scope) -> Any:
     """
     Await *coroutine*, which runs in a task of its own for the request of *outer*, with a clock of its own.
     """
-    clock = core.Clock()
-    outer.request.clocks.append(clock)
-    token = core.current.set(core.Scope(outer.request, clock, outer.serial))
+    try:
+        clock = core.Clock()
+        token = core.current.set(core.Scope(outer.request, clock, outer.serial))
+        outer.request.clocks.append(clock)
+    except Exception:
+        core.failed()
+        return await coroutine
     try:
         return await asgi.driven(coroutine, clock, outer.request)
     finally:

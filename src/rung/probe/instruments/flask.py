@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from rung.probe import core, lines, wsgi
+from rung.probe import core, lines, reads, wsgi
 from rung.probe.threaded import Threaded
 
 _TEMPLATES_MAX = 10_000
@@ -57,10 +57,19 @@ def _note_response(owner: Any) -> None:
         response = original(*args, **kwargs)
         scope = current()
         if scope is not None and isinstance(scope.request, Threaded):
-            scope.request.streaming = getattr(response, "is_streamed", None)
+            _noted(scope.request, response)
         return response
 
     owner.finalize_request = finalize_request
+
+
+def _noted(request: Threaded, response: Any) -> None:
+    try:
+        request.streaming = getattr(response, "is_streamed", None)
+        if reads.encode is not None and request.streaming is False and not response.direct_passthrough:
+            request.body = response.get_data()
+    except Exception:
+        core.failed()
 
 
 def _note_error(owner: Any, attribute: str) -> None:

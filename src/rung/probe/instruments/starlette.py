@@ -104,9 +104,14 @@ def _in_own_task(router: Any) -> None:
 
 
 async def _timed(outer: core.Scope, coroutine: Any) -> None:
-    clock = core.Clock()
-    outer.request.clocks.append(clock)
-    token = core.current.set(core.Scope(outer.request, clock, outer.serial))
+    try:
+        clock = core.Clock()
+        token = core.current.set(core.Scope(outer.request, clock, outer.serial))
+        outer.request.clocks.append(clock)
+    except Exception:
+        core.failed()
+        await coroutine
+        return
     try:
         await asgi.driven(coroutine, clock, outer.request)
     finally:

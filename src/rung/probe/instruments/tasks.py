@@ -16,7 +16,10 @@ from typing import Any
 from rung.probe import asgi, core
 
 
-def _starting(owner: Any) -> None:
+def starting(owner: Any) -> None:
+    """
+    Have the tasks that a request starts on a loop of the class *owner* counted as its own.
+    """
     original, current = owner.create_task, core.current.get
 
     @functools.wraps(original)
@@ -30,10 +33,12 @@ def _starting(owner: Any) -> None:
             core.failed()
         return original(self, coro, **options)
 
+    # New Relic takes a loop whose create_task has it for one that it wrapped already, and loses what runs in tasks.
+    del create_task.__wrapped__
     owner.create_task = create_task
 
 
 MODULES: Mapping[str, Callable[[ModuleType], None]] = {
-    "asyncio.base_events": lambda module: _starting(module.BaseEventLoop),
-    "uvloop": lambda module: _starting(module.Loop),
+    "asyncio.base_events": lambda module: starting(module.BaseEventLoop),
+    "uvloop": lambda module: starting(module.Loop),
 }

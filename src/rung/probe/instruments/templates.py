@@ -68,9 +68,12 @@ class Pieces:
         self.calls = 0
         if request.ended or self.start < request.start:
             return
-        if calls and len(request.segments) < core.SEGMENTS_MAX:
-            place = (self._serial, self._scope.serial, "cpu", "render")
-            request.segments.append((*place, self.start - request.start, self.sum_s, calls, None, self.code, None))
+        if calls:
+            where = ("cpu", "render", None, self.code, None)
+            core.keep(
+                request, self._serial, self._scope.serial, where,
+                start=self.start, duration_s=self.sum_s, calls=calls,
+            )  # fmt: skip
 
 
 def _pieces() -> Pieces | None:

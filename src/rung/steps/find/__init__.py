@@ -16,12 +16,26 @@ left as it was recorded, so a gain is a lower bound where the machine was busy.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rung.errors import RecordingTooShort
 from rung.ports import Describe, Explain, Plan, Server, ServerFacts, Step, Table, Unavailable
-from rung.steps.find.evidence import exemplars, notes_on, numbers_of, reading_of, rows_kept
-from rung.steps.find.finding import Evidence, Finding, Goal, RouteNumber, Suspect, costliest_scan, requests_min
+from rung.steps.find.evidence import exemplars, numbers_of, reading_of, rows_kept
+from rung.steps.find.finding import (
+    AllTraffic,
+    Evidence,
+    Finding,
+    Goal,
+    RouteNumber,
+    Suspect,
+    costliest_scan,
+    requests_min,
+)
+from rung.steps.find.notes import doubts_on, failed_share, kept_share, notes_on
+from rung.steps.find.seen import code_of, seen_of
 from rung.steps.find.trial import Trial
 from rung.steps.measure import Profile, percentile
+from rung.steps.measure.traffic import Traffic
 
 ROUTE_SHARE_MIN = 0.01
 ROUTE_REQUESTS_MIN = 200
@@ -48,7 +62,8 @@ def find(profile: Profile, goal: Goal) -> Step[Finding]:
     trial = Trial(profile, goal, worst.route)
     missed = worst.at_percentile_s > goal.target_s
     suspects = trial.suspects() if missed else ()
-    evidence = list(numbers_of(profile, trial, suspects[0])) if suspects else []
+    suspects = tuple(replace(suspect, code=code_of(profile, suspect)) for suspect in suspects)
+    evidence = [*numbers_of(profile, trial, suspects[0]), *seen_of(profile, suspects[0])] if suspects else []
     plan = table = None
     if suspects and suspects[0].statement:
         plan, table, reading = yield from _ask_about(suspects[0], rows_kept(profile, suspects[0].part))
@@ -65,7 +80,7 @@ def find(profile: Profile, goal: Goal) -> Step[Finding]:
         route=worst.route,
         now=trial.now(),
         overall_s=percentile(profile.requests.latency_s, goal.percentile),
-        errors_share=float((profile.requests.status >= 500).mean()),
+        errors_share=failed_share(profile),
         requests=len(profile.requests),
         processes=profile.processes,
         lasted_s=profile.lasted_s,
@@ -79,21 +94,46 @@ def find(profile: Profile, goal: Goal) -> Step[Finding]:
         table=table,
         exemplars=exemplars(profile, trial) if suspects else (),
         notes=tuple(notes),
+        kept_share=kept_share(profile),
+        doubts=doubts_on(profile),
+        facts=profile.facts,
+        unfinished=profile.beside.unfinished,
     )
 
 
 def route_numbers(profile: Profile, goal: Goal) -> tuple[RouteNumber, ...]:
     """
     Return each route's percentile, judged ones first, the furthest above the goal first.
+
+    How often a route is asked for is counted over all traffic; its percentile is that of the requests kept whole.
     """
-    total = len(profile.requests)
     numbers = []
-    for index, route in enumerate(profile.routes):
-        latency_s = profile.requests.latency_s[profile.requests.route == index]
-        often = len(latency_s) >= min(ROUTE_SHARE_MIN * total, ROUTE_REQUESTS_MIN)
-        enough = len(latency_s) >= requests_min(goal.percentile)
-        numbers.append(RouteNumber(route, len(latency_s), percentile(latency_s, goal.percentile), often and enough))
-    return tuple(sorted(numbers, key=lambda number: (not number.judged, -number.at_percentile_s, number.route)))
+    for index, each in enumerate(profile.traffic()):
+        often = each.requests >= min(ROUTE_SHARE_MIN * profile.requests_all, ROUTE_REQUESTS_MIN)
+        enough = each.kept >= requests_min(goal.percentile)
+        # A route of which no request was kept comes after those of the profile.
+        at_percentile_s = (
+            percentile(profile.requests.latency_s[profile.requests.route == index], goal.percentile)
+            if each.kept
+            else each.percentile_s(goal.percentile)
+        )
+        numbers.append(RouteNumber(each.route, each.kept, at_percentile_s, often and enough, _all_of(each)))
+    return tuple(
+        sorted(
+            numbers,
+            key=lambda number: (not number.judged, not number.requests, -number.at_percentile_s, number.route),
+        )
+    )
+
+
+def _all_of(traffic: Traffic) -> AllTraffic:
+    return AllTraffic(
+        requests=traffic.requests,
+        failed_share=traffic.failed / traffic.requests,
+        p50_s=traffic.percentile_s(50),
+        p95_s=traffic.percentile_s(95),
+        p99_s=traffic.percentile_s(99),
+    )
 
 
 def _ask_about(suspect: Suspect, kept: float | None) -> Step[tuple[Plan | None, Table | None, Evidence]]:

@@ -1,9 +1,10 @@
 """
-Say why a finding should be believed: its figures, requests to look at, what to keep in mind.
+Say why a finding should be believed: its figures, and requests to look at.
 
 In        the Profile, the Trial, the suspect
 Out       sentences with their figures, and exemplar requests
-Not here  asking the database (the step), layout (surfaces/text.py)
+Not here  asking the database (the step), what was seen beside the requests (seen.py), what to keep in mind
+          (notes.py), layout (surfaces/text.py)
 """
 
 from __future__ import annotations
@@ -16,20 +17,17 @@ from rung.ports import Plan, Table
 from rung.steps.find.finding import (
     Evidence,
     Exemplar,
-    Goal,
-    RouteNumber,
     Span,
     Suspect,
     costliest_scan,
-    requests_min,
 )
 from rung.steps.find.trial import Trial
 from rung.steps.measure import Part, Profile
 from rung.units import show_bytes, show_count, show_seconds, show_share
 
 EXEMPLARS = 2
-OTHER_SHARE_TOLD = 0.10
-DROPPED_SHARE_TRUSTED = 0.01
+# What nobody calls: it happens to a request.
+WAITS = frozenset({"loop", "threads", "pool"})
 
 
 def numbers_of(profile: Profile, trial: Trial, suspect: Suspect) -> tuple[Evidence, ...]:
@@ -55,12 +53,13 @@ def numbers_of(profile: Profile, trial: Trial, suspect: Suspect) -> tuple[Eviden
         users = len(np.unique(segments.request[met]))
         median_s = float(np.median(segments.own_s[met] / segments.calls[met]))
         each = calls / users
+        once = "wait" if suspect.part.seam in WAITS else "call"
         found.insert(
             0,
             Evidence(
                 "calls",
                 f"{show_seconds(median_s)} median, n = {show_count(calls)}, "
-                + ("one call a request" if each < 1.05 else f"{each:.1f} calls a request"),
+                + (f"one {once} a request" if each < 1.05 else f"{each:.1f} {once}s a request"),
                 {"median_s": median_s, "calls": float(calls), "calls_per_request": each},
             ),
         )
@@ -133,41 +132,3 @@ def _exemplar(profile: Profile, route: str, number: int) -> Exemplar:
             )
         )
     return Exemplar(route, due_s, float(requests.latency_s[number]), tuple(spans))
-
-
-def notes_on(profile: Profile, goal: Goal, routes: tuple[RouteNumber, ...]) -> tuple[str, ...]:
-    """
-    Return what a reader must keep in mind about this recording.
-    """
-    notes = []
-    facts = profile.facts
-    other = float(profile.requests.other_s.sum() / max(profile.requests.latency_s.sum(), 1e-9))
-    if other > OTHER_SHARE_TOLD:
-        notes.append(
-            f"{show_share(other)} of all time is seen by no instrument: "
-            "waiting that is neither SQL nor mail, or code in tasks of its own."
-        )
-    if not profile.queue_known:
-        notes.append(
-            "Latency starts when the app took the request; what came before is not known (no X-Request-Start)."
-        )
-    rare = [number for number in routes if not number.judged and number.at_percentile_s > goal.target_s]
-    if rare:
-        names = ", ".join(f"{number.route} ({show_count(number.requests)})" for number in rare[:3])
-        least = requests_min(goal.percentile)
-        notes.append(f"Above the goal, but with too few requests to be judged (fewer than {least}, or 1 %): {names}.")
-    if facts.dropped:
-        share = facts.dropped / (facts.dropped + len(profile.requests))
-        doubt = ", so these numbers are not to be trusted" if share > DROPPED_SHARE_TRUSTED else ""
-        notes.append(
-            f"{show_count(facts.dropped)} requests ({show_share(share)}) were dropped by the recorder "
-            f"and are missing here{doubt}."
-        )
-    if facts.failures:
-        notes.append(f"{show_count(facts.failures)} errors inside the recorder; the app was not touched by them.")
-    if not facts.sealed:
-        notes.append("Not sealed: still running, recorder killed, or disk full. What was written until now is read.")
-    failed = float((profile.requests.status >= 500).mean())
-    if failed > goal.errors_share:
-        notes.append(f"{show_share(failed)} of the requests failed; the goal allows {show_share(goal.errors_share)}.")
-    return tuple(notes)

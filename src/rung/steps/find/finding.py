@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rung.config import Settings
-from rung.ports import Plan, Table
+from rung.ports import Plan, RecordingFacts, Table
 from rung.steps.measure import Part
+from rung.steps.measure.beside import Unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +121,36 @@ class Exemplar:
 
 
 @dataclass(frozen=True, slots=True)
+class AllTraffic:
+    """
+    What all requests of a route show, also those that were counted and not kept whole.
+
+    Attributes:
+        failed_share: With a status of 500 and above.
+        p50_s, p95_s, p99_s: From the app's entry, within 1 %; what a request queued before is not in them.
+    """
+
+    requests: int
+    failed_share: float
+    p50_s: float
+    p95_s: float
+    p99_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class RouteNumber:
     """
-    What one route shows: requests, its percentile, and whether the goal judges it.
+    What one route shows: requests kept whole, their percentile, and whether the goal judges it.
+
+    Attributes:
+        at_percentile_s: Of a route of which no request was kept, that of all its traffic.
     """
 
     route: str
     requests: int
     at_percentile_s: float
     judged: bool
+    all_traffic: AllTraffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +165,12 @@ class Finding:
         overall_s: The same percentile over all requests, to be shown beside it.
         errors_share: Share of requests that failed.
         server: The database's version, "" where none was reached.
+        errors_share: Of all traffic.
+        requests: Kept whole, which everything but counts is worked out from.
+        kept_share: What share of all requests those are.
+        doubts: Why the numbers are not to be trusted; empty where they are.
+        facts: The recording's own account.
+        unfinished: Requests that had not ended when the recording did.
     """
 
     verdict: str
@@ -165,6 +193,10 @@ class Finding:
     table: Table | None
     exemplars: tuple[Exemplar, ...]
     notes: tuple[str, ...]
+    kept_share: float
+    doubts: tuple[str, ...]
+    facts: RecordingFacts
+    unfinished: tuple[Unfinished, ...]
 
 
 def requests_min(percent: int) -> int:

