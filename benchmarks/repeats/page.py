@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 RECORDED = sys.argv[1] == "recorded"
 if RECORDED:
     from rung.probe import core, imports
+    from rung.probe.threaded import Threaded
 
     imports.install()
 
@@ -87,20 +88,13 @@ def _ask(count: int) -> None:
 
 
 def _ask_recorded(count: int) -> None:
-    request = core.Request("GET")
-    clock = core.ThreadClock()
-    request.clocks.append(clock)
-    token = core.current.set(core.Scope(request, clock))
-    clock.stepping, clock.mark = True, time.thread_time()
+    request = Threaded("GET")
     try:
         _ask(count)
     finally:
-        clock.busy_s, clock.stepping = clock.so_far_s(), False
-        core.current.reset(token)
-        core.freeze(request, final=True)
-    assert len(core.state.finished.pop()[core.SEGMENTS]) >= count
-    core.emit(request)
-    core.state.held = 0
+        request.end()
+    assert len(core.state.finished.pop()[core.SEGMENTS]) >= count * core.SEGMENT_BYTES
+    core.state.held_bytes = 0
 
 
 def main() -> None:

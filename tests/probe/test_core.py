@@ -27,7 +27,7 @@ def scope():
     yield outer
     core.current.reset(token)
     core.state.finished.clear()
-    core.state.held = 0
+    core.state.held_bytes = 0
     core.state.failures, core.state.dropped = before
 
 
@@ -164,7 +164,7 @@ def test_too_many_places_are_told_by_their_seam_alone() -> None:
 
 
 def test_a_full_buffer_drops_whole_requests_and_counts_them(scope: core.Scope) -> None:
-    core.state.held = core.HELD_MAX
+    core.state.held_bytes = core.HELD_BYTES_MAX
     core.freeze(scope.request)
     core.emit(scope.request)
     assert 1 == core.state.dropped

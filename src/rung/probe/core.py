@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import itertools
 import sys
-from _thread import get_ident
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
 from struct import Struct
-from time import perf_counter, thread_time, time
+from time import perf_counter, time
 
 from rung.probe.state import State
 
@@ -44,7 +43,9 @@ NONE = -1  # no parent; rows that nobody knows
 PLACES_MAX = 20_000  # different places; what comes after them is told by its seam alone
 SEGMENTS_MAX = 2_000  # of one request kept apart; more are summed by (seam, name, code)
 SUMS_MAX = 2_000  # different sums of one request; what comes after them is dropped
-HELD_MAX = 100_000  # requests and segments waiting to be sent, about 25 MB
+HELD_BYTES_MAX = 12_000_000  # of requests waiting to be sent
+REQUEST_BYTES = 600  # of a finished one, without its segments
+READ_BYTES = 250
 BACKGROUND_S_MIN = 5e-3  # what runs on after the response for less is the framework's own tidying up
 STREAM_S_MIN = 1e-3  # between first and last byte; a middleware may hand over a whole response in two parts
 FAILED_AT_MAX = 20
@@ -108,41 +109,6 @@ class Clock:
     halt = pause
 
 
-class ThreadClock(Clock):
-    """
-    Sums the computing of one thread, what a driver computes inside its calls included.
-
-    The thread's own clock stands while the thread waits, so that segments need not pause it: reading it is a call of
-    the system's, and costs more than all else that a segment takes.
-    """
-
-    __slots__ = ("thread",)
-
-    read = staticmethod(thread_time)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.thread = get_ident()
-
-    def so_far_s(self) -> float:
-        """
-        Return the computing up to now; as another thread asks, up to the last time that it was summed up.
-        """
-        return Clock.so_far_s(self) if self.thread == get_ident() else self.busy_s
-
-    def pause(self) -> bool:
-        """
-        Go on counting.
-        """
-        return False
-
-    def halt(self) -> bool:
-        """
-        Stop counting until `resume`, for computing that is told apart.
-        """
-        return self.thread == get_ident() and Clock.pause(self)
-
-
 class Request(Clock):
     """
     One request (or another unit of work) while it happens, and the clock of the task that it came in.
@@ -187,7 +153,7 @@ class Request(Clock):
             self.kind = kind
         self.serial = next(state.serials)
         self.serials = itertools.count()
-        self.segments = bytearray()
+        self.segments: list[bytes] = []
         self.clocks: list[Clock] = []  # of its further tasks and threads
         state.live.add(self)
 
@@ -230,8 +196,10 @@ class Segment(Scope):
         self.owned = outer.clock.halt() if seam == "cpu" else outer.clock.pause()
 
 
-# The code of closures that stand on the stack while a thread waits in them, for the sampler.
+# For the sampler: the code of closures that stand on the stack while a thread waits in them, and of those that do a
+# request's work in another thread, whose local `scope` says whose.
 waiting: set[CodeType] = set()
+working: set[CodeType] = set()
 
 current: ContextVar[Scope | None] = ContextVar("rung", default=None)
 
@@ -345,8 +313,9 @@ def put(request: Request, segment: tuple[int, int, int, float, float, int, int |
     Add a segment whose place has a number, as `keep`.
     """
     serial, parent, place, start_s, duration_s, calls, rows = segment
-    if len(request.segments) < SEGMENTS_MAX * SEGMENT_BYTES:
-        request.segments += pack(serial, parent, place, start_s, duration_s, calls, NONE if rows is None else rows)
+    if len(request.segments) < SEGMENTS_MAX:
+        rows = NONE if rows is None else rows
+        request.segments.append(pack(serial, parent, place, start_s, duration_s, calls, rows))
         return
     sums = request.sums
     if sums is None:
@@ -379,10 +348,9 @@ def freeze(request: Request, *, final: bool = False) -> float:
         for clock in request.clocks:
             cpu_s += clock.so_far_s()
     cpu_s = max(cpu_s, 0.0)  # a collection of garbage may fall between two looks at a clock
-    segments = request.segments
+    segments = b"".join(request.segments) if request.segments else b""
     if request.sums:
-        for total in request.sums.values():
-            segments += pack(*total)
+        segments += b"".join([pack(*total) for total in request.sums.values()])
     first = request.first_byte
     row = (
         request.serial, request.kind, request.route or UNMATCHED, request.method, request.status, request.arrived_s,
@@ -391,7 +359,7 @@ def freeze(request: Request, *, final: bool = False) -> float:
         request.cancelled, request.error, request.session, request.follows, False, segments, request.reads,
     )  # fmt: skip
     # A task that outlives the request keeps its context, and with it this object: let it be a small one.
-    request.segments, request.reads = bytearray(), ()
+    request.segments, request.reads = [], ()
     if request.sums is not None or request.prepared is not None:
         request.sums = request.prepared = None
     if final:
@@ -438,7 +406,7 @@ def worth_keeping(request: Request) -> bool:
     if not request.segments:
         return lasted_s > BACKGROUND_S_MIN
     loops = {number for (seam, *_), number in state.places.items() if seam == "loop"}
-    for segment in SEGMENT.iter_unpack(request.segments):
+    for segment in map(SEGMENT.unpack, request.segments):
         if segment[2] not in loops:
             return True
         lasted_s -= segment[4]
@@ -460,13 +428,13 @@ def emit(request: Request) -> None:
 
 
 def _hand_over(row: tuple[Any, ...]) -> None:
-    held = 1 + len(row[SEGMENTS]) // SEGMENT_BYTES
-    if state.held + held > HELD_MAX:
+    held_bytes = REQUEST_BYTES + len(row[SEGMENTS]) + READ_BYTES * len(row[READS])
+    if state.held_bytes + held_bytes > HELD_BYTES_MAX:
         state.dropped += 1
         return
     if state.keep_whole is not None and not state.keep_whole(row):
         return
-    state.held += held
+    state.held_bytes += held_bytes
     state.finished.append(row)
     if state.on_finished is not None:
         state.on_finished()

@@ -38,7 +38,7 @@ def rows() -> list[tuple[Any, ...]]:
         code, function = running.get(request) or _place(request, stacks)
         found.append((
             request.serial, request.kind, request.route or core.UNMATCHED, request.method, request.arrived_s, seen_s,
-            len(request.segments) // core.SEGMENT_BYTES, code, function,
+            len(request.segments), code, function,
         ))  # fmt: skip
     return found
 

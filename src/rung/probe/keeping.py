@@ -27,7 +27,6 @@ SLOW_S = 1.0
 EXEMPLARS_PER_S_MAX = 2
 SECOND_S = 1.0
 TOTALS_MAX = 2_000  # of routes, methods, statuses within a minute; what comes after goes to one row
-HELD_BYTES = 250  # a request or a segment that waits to be sent
 STATEMENT_BYTES = 600
 
 
@@ -99,7 +98,7 @@ class Keeper:
             thread_cpu_s=(thread_s - self._thread_s) / lasted_s,
             requests=round(self.requests / lasted_s),
             segments=round((self.segments + self._unkept) / lasted_s),
-            memory_bytes=core.state.held * HELD_BYTES + len(core.state.statements_known) * STATEMENT_BYTES,
+            memory_bytes=core.state.held_bytes + len(core.state.statements_known) * STATEMENT_BYTES,
         )
         state = core.state
         state.shed = self._guard.level

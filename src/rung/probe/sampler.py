@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 EVERY_S_MIN, EVERY_S_MAX = 0.02, 0.05
 REST_S = 1.0  # while nothing is recorded, or stacks are shed
+QUIET_S = 0.25  # where nothing was under way for QUIET_LOOKS looks: waking up is most of what a look costs
+QUIET_LOOKS = 20
 DEPTH_MAX = 250
 # The frames that run an event loop: what lies outside of them is whoever started it.
 _LOOPS = ("asyncio/base_events.py", "asyncio/runners.py", "uvloop/__init__.py", "asyncio/events.py")
@@ -50,19 +52,20 @@ class Sampler(threading.Thread):
         Look, and rest for a time that is drawn.
         """
         draw = random.Random().uniform
-        lasted_s = EVERY_S_MAX
+        lasted_s, quiet = EVERY_S_MAX, 0
         while not self.stopping:
             state = core.state
+            wait_s = REST_S
             if state.recording and state.shed < core.SHED_STACKS:
-                if state.live:
+                quiet = 0 if state.live else quiet + 1
+                if not quiet:
                     try:
                         look(lasted_s)
                     except Exception:
                         core.failed()
                 lasted_s = draw(EVERY_S_MIN, EVERY_S_MAX)
-            else:
-                lasted_s = REST_S
-            self.wake.wait(lasted_s)
+                wait_s = lasted_s if quiet < QUIET_LOOKS else QUIET_S
+            self.wake.wait(wait_s)
 
 
 def look(lasted_s: float) -> None:
@@ -103,6 +106,9 @@ def _seen(frame: Any, request: core.Request | None) -> tuple[core.Request | None
         of = frame.f_code
         if of in core.waiting:
             return None
+        if of in core.working:
+            scope = frame.f_locals.get("scope")
+            return None if scope is None else (scope.request, code, function)
         if of in _DRIVING:
             clock = frame.f_locals.get("clock")
             if clock is None or not clock.stepping or clock.depth:

@@ -213,7 +213,7 @@ def _taken() -> list[tuple[Any, ...]]:
             row = state.finished.popleft()
         except IndexError:
             # Threads of the app add to it without a lock; what they miscounted is mended here.
-            state.held = 0
+            state.held_bytes = 0
             break
         requests.append(row)
         segments += len(row[core.SEGMENTS]) // core.SEGMENT_BYTES

@@ -27,7 +27,7 @@ class State:
     """
 
     __slots__ = (
-        "asked", "depth", "dropped", "failed_at", "failures", "finished", "held", "keep_whole", "level", "live",
+        "asked", "depth", "dropped", "failed_at", "failures", "finished", "held_bytes", "keep_whole", "level", "live",
         "looked", "on_finished", "on_framework", "places", "places_unsent", "recording", "run", "sampled", "serials",
         "shed", "started", "statements", "statements_known", "stepped", "websockets",
     )  # fmt: skip
@@ -52,7 +52,7 @@ class State:
         self.serials = itertools.count(1)
         self.live: set[Request] = set()
         self.finished: deque[tuple[Any, ...]] = deque()
-        self.held = 0
+        self.held_bytes = 0
         self.dropped = 0
         self.failures = 0
         self.failed_at: dict[str, int] = {}

@@ -75,12 +75,17 @@ def around_coroutine(
         scope = current()
         if scope is None or scope.leaf:
             return await original(*args, **kwargs)
-        stepping = scope.clock.pause()
+        clock = scope.clock
         start = perf_counter()
+        stepping = clock.stepping
+        if stepping:  # Clock.pause, written out
+            if clock.depth == 0:
+                clock.busy_s += start - clock.mark
+            clock.depth += 1
         try:
             result = await original(*args, **kwargs)
         except BaseException:
-            keep(scope, start, stepping, args, kwargs, None)
+            keep(scope, start, stepping, args, kwargs, None, failed=True)
             raise
         keep(scope, start, stepping, args, kwargs, result)
         return result
@@ -101,12 +106,17 @@ def around_call(owner: Any, attribute: str, tell: Tell, *, percent: bool, readin
         scope = current()
         if scope is None or scope.leaf:
             return original(*args, **kwargs)
-        stepping = scope.clock.pause()
+        clock = scope.clock
         start = perf_counter()
+        stepping = clock.stepping
+        if stepping:  # Clock.pause, written out
+            if clock.depth == 0:
+                clock.busy_s += start - clock.mark
+            clock.depth += 1
         try:
             result = original(*args, **kwargs)
         except BaseException:
-            keep(scope, start, stepping, args, kwargs, None)
+            keep(scope, start, stepping, args, kwargs, None, failed=True)
             raise
         keep(scope, start, stepping, args, kwargs, result)
         return result
@@ -185,19 +195,29 @@ class _Block:
 
 
 pack = core.pack
-SEGMENTS_BYTES_MAX = core.SEGMENTS_MAX * core.SEGMENT_BYTES
+SEGMENTS_MAX = core.SEGMENTS_MAX
 
 
 def _keeping(tell: Tell, reading: Reading | None, *, percent: bool, prepares: bool) -> Callable[..., None]:
     state = core.state
 
     def keep(
-        scope: core.Scope, start: float, stepping: object, args: Arguments, kwargs: Mapping[str, Any], result: Any
+        scope: core.Scope,
+        start: float,
+        stepping: object,
+        args: Arguments,
+        kwargs: Mapping[str, Any],
+        result: Any,
+        *,
+        failed: bool = False,
     ) -> None:
         end = perf_counter()
         try:
-            if stepping:
-                scope.clock.resume()
+            if stepping:  # Clock.resume, written out
+                clock = scope.clock
+                clock.depth -= 1
+                if clock.depth == 0 and clock.stepping:
+                    clock.mark = end
             request = scope.request
             if request.ended or start < request.start:
                 return
@@ -212,15 +232,15 @@ def _keeping(tell: Tell, reading: Reading | None, *, percent: bool, prepares: bo
             if request.prepared is not None:
                 start, duration_s = _with_preparing(request, place, start, duration_s)
             serial = next(request.serials)
-            if len(segments) >= SEGMENTS_BYTES_MAX:
+            if len(segments) >= SEGMENTS_MAX:
                 core.put(request, (serial, scope.serial, place, start - request.start, duration_s, 1, rows))
                 return
-            segments += pack(
-                serial, scope.serial, place, start - request.start, duration_s, 1, -1 if rows is None else rows
+            segments.append(
+                pack(serial, scope.serial, place, start - request.start, duration_s, 1, -1 if rows is None else rows)
             )
             if prepares:
                 request.prepared = (len(segments), place, start, duration_s)
-            elif reads_only and reading is not None and state.depth < reads.OFF and reads.encode is not None:
+            elif reads_only and reading is not None and reads.encode is not None and not failed:
                 reads.of_statement(request, serial, name, reading(args, kwargs, result))
         except Exception:
             core.failed()
@@ -234,7 +254,7 @@ def _with_preparing(request: core.Request, place: int, start: float, duration_s:
     segments = request.segments
     if prepared is None or prepared[0] != len(segments) or prepared[1] != place:
         return start, duration_s
-    del segments[-core.SEGMENT_BYTES :]
+    segments.pop()
     return prepared[2], prepared[3] + duration_s
 
 

@@ -86,7 +86,6 @@ def _handed_over(outer: core.Scope) -> Any:
 
 
 def _in_thread(func: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(func)
     def run(*args: Any, **kwargs: Any) -> Any:
         handed = core.current.get()
         if type(handed) is not Handed or handed.request.ended:
@@ -99,7 +98,8 @@ def _in_thread(func: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _leave_thread(scope, clock)
 
-    return run
+    core.working.add(run.__code__)
+    return functools.wraps(func)(run)
 
 
 def _enter_thread(handed: Handed) -> tuple[core.Scope | None, Steady | None]:

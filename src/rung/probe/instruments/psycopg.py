@@ -10,11 +10,12 @@ Not here  psycopg_pool; pipelines: a statement queued in one is recorded as it r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import repeat
 from types import ModuleType
 from typing import Any
 
 from rung.probe import statements, wrapping
-from rung.probe.reads import CELLS_MAX
+from rung.probe.reads import CELLS_MAX, Reading
 from rung.probe.statements import Told
 from rung.probe.wrapping import Arguments, Described
 
@@ -55,7 +56,12 @@ def _read(args: Arguments, kwargs: Mapping[str, Any], result: Any) -> tuple[Any,
         return parameters, None
     # As the server sent it: nothing is decoded that the app did not ask for.
     value, columns = read.get_value, range(read.nfields)
-    return parameters, [tuple([value(row, column) for column in columns]) for row in range(read.ntuples)]
+    return parameters, [tuple(map(value, repeat(row), columns)) for row in range(read.ntuples)]
+
+
+def _asked(args: Arguments, kwargs: Mapping[str, Any], _result: Any) -> tuple[Any, None]:
+    # A named cursor's rows come later, as they are fetched.
+    return args[2] if len(args) > 2 else kwargs.get("params"), None
 
 
 def _opened(_args: Arguments, _kwargs: Mapping[str, Any], result: Any) -> Described:
@@ -94,14 +100,14 @@ def _async_connection(owner: Any) -> None:
     statements.around_coroutine(owner, "rollback", _rolled_back, percent=False)
 
 
-def _cursor(owner: Any) -> None:
-    statements.around_call(owner, "execute", _executed, percent=True, reading=_read)
+def _cursor(owner: Any, reading: Reading = _read) -> None:
+    statements.around_call(owner, "execute", _executed, percent=True, reading=reading)
     statements.around_call(owner, "executemany", _executed, percent=True)
     statements.around_block(owner, "copy", _executed, percent=True)
 
 
-def _async_cursor(owner: Any) -> None:
-    statements.around_coroutine(owner, "execute", _executed, percent=True, reading=_read)
+def _async_cursor(owner: Any, reading: Reading = _read) -> None:
+    statements.around_coroutine(owner, "execute", _executed, percent=True, reading=reading)
     statements.around_coroutine(owner, "executemany", _executed, percent=True)
     statements.around_block(owner, "copy", _executed, percent=True)
 
@@ -118,7 +124,7 @@ MODULES: Mapping[str, Callable[[ModuleType], None]] = {
     "psycopg.connection_async": lambda module: _async_connection(module.AsyncConnection),
     "psycopg.cursor": lambda module: _cursor(module.Cursor),
     "psycopg.cursor_async": lambda module: _async_cursor(module.AsyncCursor),
-    "psycopg._server_cursor": lambda module: _cursor(module.ServerCursor),
-    "psycopg._server_cursor_async": lambda module: _async_cursor(module.AsyncServerCursor),
+    "psycopg._server_cursor": lambda module: _cursor(module.ServerCursor, _asked),
+    "psycopg._server_cursor_async": lambda module: _async_cursor(module.AsyncServerCursor, _asked),
     "psycopg.transaction": _transactions,
 }

@@ -59,6 +59,11 @@ def _executed(args: Arguments, kwargs: Mapping[str, Any], _result: Any) -> Told:
     return _text(asked, cursor), _database(cursor.connection), _rows(cursor)
 
 
+def _asked(args: Arguments, kwargs: Mapping[str, Any], _result: Any) -> tuple[Any, None]:
+    # What the server sent lies in C, out of reach until the app fetches it.
+    return args[2] if len(args) > 2 else kwargs.get("vars"), None
+
+
 def _called(args: Arguments, kwargs: Mapping[str, Any], _result: Any) -> Told:
     name = args[1] if len(args) > 1 else kwargs.get("procname", "")
     # What psycopg2 itself makes of it, but for the parameters; executed by nobody here.
@@ -80,8 +85,8 @@ def _ended(text: str) -> Callable[[Arguments, Mapping[str, Any], Any], Told]:
 def _cursor_base(base: Any) -> Any:
     names = (*_STATEMENTS, *_COPIES, "callproc")
     made: Any = type(base.__name__, (base,), {"__slots__": (), **{name: getattr(base, name) for name in names}})
-    for name in _STATEMENTS:
-        statements.around_call(made, name, _executed, percent=True)
+    statements.around_call(made, "execute", _executed, percent=True, reading=_asked)
+    statements.around_call(made, "executemany", _executed, percent=True)
     statements.around_call(made, "copy_expert", _executed, percent=False)
     statements.around_call(made, "copy_from", _copied("COPY {} FROM STDIN"), percent=False)
     statements.around_call(made, "copy_to", _copied("COPY {} TO STDOUT"), percent=False)

@@ -11,11 +11,12 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Mapping
-from time import perf_counter, thread_time
+from time import perf_counter
 from types import ModuleType
 from typing import Any
 
 from rung.probe import core, lines
+from rung.probe.threaded import Steady
 
 
 class InThread(core.Scope):
@@ -87,12 +88,11 @@ def _enter_thread(outer: core.Scope, called: float, code: str | None) -> core.Sc
             where = ("threads", "", None, code, None)
             core.keep(request, serial, outer.serial, where, start=called, duration_s=perf_counter() - called)
         outer.used = True
-        clock = core.ThreadClock()
+        clock = Steady()
         scope = InThread(request, clock, outer.serial)
         scope.line = code
         scope.token = core.current.set(scope)
-        clock.stepping = True
-        clock.mark = thread_time()
+        clock.begin()
         request.clocks.append(clock)
     except Exception:
         core.failed()
@@ -102,15 +102,15 @@ def _enter_thread(outer: core.Scope, called: float, code: str | None) -> core.Sc
 
 def _leave_thread(scope: core.Scope) -> None:
     try:
-        clock = scope.clock
-        clock.busy_s = clock.so_far_s()
-        clock.stepping = False
+        if isinstance(scope.clock, Steady):
+            scope.clock.stop()
         core.current.reset(scope.token)
     except Exception:
         core.failed()
 
 
 _RUN = next(one for one in started.__code__.co_consts if getattr(one, "co_name", None) == "run")
+core.working.add(_RUN)
 
 
 def _anyio(module: ModuleType) -> None:
