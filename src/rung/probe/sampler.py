@@ -119,5 +119,7 @@ def _seen(frame: Any, request: core.Request | None) -> tuple[core.Request | None
             return None, code, function
         if code is None:
             code = lines.of_frame(frame)
+            if code is not None and request is not None:
+                break  # whose thread it is was known before
         frame = frame.f_back
     return (request, code, function) if request is not None and not request.depth else None
