@@ -38,7 +38,7 @@ QUIET = ("--log-level", "critical")
 # What an instrument calls to note what it saw: function by function, and where in the answers it is called at all.
 POINTS = (
     "core:keep", "core:freeze", "core:emit", "core:respond", "core:worth_keeping", "core:describe_error",
-    "core:Request", "core:Scope", "core:Segment", "instruments.threads:Steady", "core:_hand_over",
+    "asgi:Exchange", "core:Scope", "core:Segment", "instruments.threads:Steady", "core:_hand_over",
     "lines:line_of_call", "lines:line_here", "lines:line_of_error", "digest:of_session", "arrival:queue_s",
     "statements:_noted", "statement:normalised", "asgi:Task", "instruments.threads:InThread",
     "instruments.starlette:_mounted", "sampler:look", "inflight:rows", "keeping:Keeper.second",

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Coroutine, Generator
+from contextvars import Token
 from time import perf_counter
 from typing import Any
 
 from rung.probe import arrival, core, digest, lines, reads, sender
 from rung.probe.threaded import nested
 
+_HEADERS = frozenset({b"cookie", b"x-request-start"})  # that are read
 LONG_STEP_S = 0.5e-3
 PAUSE_S = 0.5e-3  # between the steps of one run: what the loop and the server do in between
 LAG_S_MIN = 1e-3
@@ -165,73 +167,73 @@ def around(original: Callable[..., Any]) -> Callable[..., Any]:
     """
     Return what calls the app's *original* `__call__(self, scope, receive, send)`, recorded.
     """
+    current = core.current
 
     async def recorded(self: Any, scope: Any, receive: Any, send: Any) -> None:
-        kind = scope["type"]
-        if kind != "http":
-            if kind == "websocket":
-                state.websockets += 1
-            try:
-                await original(self, scope, receive, send)
-            finally:
-                # The server may end the process by a signal next, which runs no exit handlers.
-                if kind == "lifespan":
-                    sender.flush()
+        if scope["type"] != "http" or not state.recording:
+            await _aside(original, self, scope, receive, send)
             return
-        request = _begun(scope) if state.recording else None
-        if request is None:
-            if not state.recording and "app" not in scope:  # a mounted application has its outer one there
-                state.dropped += 1
+        outer = current.get()
+        # A mounted application is part of the request it is mounted in.  A server may begin a pipelined request in
+        # the context of the one that it just ended.
+        if outer is not None and nested(outer):
             await original(self, scope, receive, send)
             return
         try:
-            watch = Watch(request, scope, receive, send)
-            request.coroutine = coroutine = original(self, scope, watch.receive, watch.send)
+            request = Exchange(scope, receive, send)
+            within = core.Scope(request, request)
+            if state.shed >= core.SHED_SEGMENTS:
+                within.leaf = True
+            token = current.set(within)
+            state.live.add(request)
+        except Exception:
+            core.failed()
+            await original(self, scope, receive, send)
+            return
+        try:
+            request.coroutine = coroutine = original(self, scope, request.receive, request.send)
             await driven(coroutine, request, request)
         except BaseException as error:
-            _end(request, error)
+            _end(request, token, error)
             raise
-        _end(request, None)
+        _end(request, token, None)
 
     return recorded
 
 
-def _begun(asgi: Any) -> core.Request | None:
-    outer = core.current.get()
-    # A mounted application is part of the request it is mounted in.  A server may begin a pipelined request in the
-    # context of the one that it just ended.
-    if outer is not None and nested(outer):
-        return None
-    request = None
+async def _aside(original: Callable[..., Any], self: Any, scope: Any, receive: Any, send: Any) -> None:
+    """
+    Call what is no request, or one that nobody collects.
+    """
+    kind = scope["type"]
+    if kind == "websocket":
+        state.websockets += 1
+    elif kind == "http" and "app" not in scope:  # a mounted application has its outer one there
+        state.dropped += 1
     try:
+        await original(self, scope, receive, send)
+    finally:
+        # The server may end the process by a signal next, which runs no exit handlers.
+        if kind == "lifespan":
+            sender.flush()
+
+
+class Exchange(core.Request):
+    """
+    A request over ASGI, and what its app is given in place of the server's receive and send.
+    """
+
+    __slots__ = ("_asgi", "_only", "_receive", "_send")
+
+    def __init__(self, asgi: Any, receive: Any, send: Any) -> None:
         method = asgi["method"]
-        request = core.Request(method if method in core.METHODS else core.OTHER_METHOD)
+        super().__init__(method if method in core.METHODS else core.OTHER_METHOD)
         for name, value in asgi["headers"]:
-            if name == b"x-request-start":
-                request.queue_s = arrival.queue_s(value, request.arrived_s)
-            elif name == b"cookie":
-                request.session = digest.of_session(value)
-        scope = core.Scope(request, request)
-        if state.shed >= core.SHED_SEGMENTS:
-            scope.leaf = True
-        request.token = core.current.set(scope)
-    except Exception:
-        core.failed()
-        if request is not None:
-            state.live.discard(request)
-        return None
-    return request
-
-
-class Watch:
-    """
-    What a request's app is given in place of the server's receive and send.
-    """
-
-    __slots__ = ("_asgi", "_only", "_receive", "_request", "_send")
-
-    def __init__(self, request: core.Request, asgi: Any, receive: Any, send: Any) -> None:
-        self._request = request
+            if name in _HEADERS:
+                if name == b"cookie":
+                    self.session = digest.of_session(value)
+                else:
+                    self.queue_s = arrival.queue_s(value, self.arrived_s)
         self._asgi = asgi
         self._only: bytes | None = b""  # the body, as long as it came in one piece
         self._receive = receive
@@ -242,8 +244,8 @@ class Watch:
         Receive, and note a client that left.
         """
         message = await self._receive()
-        if message["type"] == "http.disconnect" and not self._request.ending:
-            self._request.cancelled = True
+        if message["type"] == "http.disconnect" and not self.ending:
+            self.cancelled = True
         return message
 
     def send(self, message: Any) -> Any:
@@ -251,29 +253,28 @@ class Watch:
         Send, and note the status and the last byte, and of a streamed response the first.
         """
         kind = message["type"]
-        request = self._request
         if kind == "http.response.start":
-            request.status = message["status"]
+            self.status = message["status"]
         elif kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body", False)):
-            request.ending = True
+            self.ending = True
             return self._last(message)
         elif kind == "http.response.body" and message.get("body"):
             self._only = None if self._only or self._only is None else message["body"]
-            if request.first_byte is None:
-                request.first_byte = perf_counter()
+            if self.first_byte is None:
+                self.first_byte = perf_counter()
         return self._send(message)
 
     async def _last(self, message: Any) -> None:
         await self._send(message)
-        request = self._request
         try:
-            if not request.ended:
-                if request.status < 500:
-                    if reads.encode is not None and request.status == 200 and request.method == "GET":
-                        self._digest(message)
-                    core.respond(request)
-                else:  # what went wrong is known only when the exception leaves the app
-                    core.freeze(request)
+            if self.ended:
+                return
+            if self.status < 500:
+                if reads.encode is not None and self.status == 200 and self.method == "GET":
+                    self._digest(message)
+                core.respond(self)
+            else:  # what went wrong is known only when the exception leaves the app
+                core.freeze(self)
         except Exception:
             core.failed()
 
@@ -282,13 +283,12 @@ class Watch:
         only, body = self._only, last.get("body", b"")
         if only is not None and (not only or not body) and "body" in last:
             path = self._asgi.get("raw_path") or self._asgi["path"].encode("utf-8", "surrogatepass")
-            reads.of_response(self._request, path + b"?" + self._asgi.get("query_string", b""), only or body)
+            reads.of_response(self, path + b"?" + self._asgi.get("query_string", b""), only or body)
 
 
-def _end(request: core.Request, error: BaseException | None) -> None:
+def _end(request: Exchange, token: Token[core.Scope | None], error: BaseException | None) -> None:
     try:
-        if request.token is not None:
-            core.current.reset(request.token)
+        core.current.reset(token)
         request.coroutine = None
         if request.follows is not None and not core.worth_keeping(request):
             core.drop(request)

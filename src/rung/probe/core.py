@@ -123,39 +123,40 @@ class Request(Clock):
         prepared: Of a statement that is prepared and not yet executed: where its segment ends, place, start, seconds.
     """
 
-    # What most requests never set lies in the class, so that beginning one is cheap.
-    kind = "request"
-    route: str | None = None
-    prefix = ""
-    status = 0
-    queue_s: float | None = None
-    first_byte: float | None = None
-    error: str | None = None
-    session: int | None = None
-    follows: int | None = None
-    coroutine: Any = None
+    # Slots, each set: what lies in the class instead is looked for through all of its bases, and with the caches of
+    # an app in between that takes longer than setting it.
+    __slots__ = (
+        "arrived_s", "cancelled", "clocks", "coroutine", "ended", "ending", "error", "first_byte", "follows", "kind",
+        "method", "prefix", "prepared", "queue_s", "reads", "route", "row", "segments", "serial", "serials", "session",
+        "start", "status", "sums",
+    )  # fmt: skip
+
     thread: int | None = None
-    cancelled = ending = ended = False
-    sums: dict[int, list[Any]] | None = None
-    reads: Sequence[tuple[Any, ...]] = ()
-    prepared: tuple[int, int, float, float] | None = None
-    row: tuple[Any, ...] | None = None
-    token: Token[Scope | None] | None = None
 
     def __init__(self, method: str, kind: str = "request") -> None:
         self.arrived_s = time()
         self.start = perf_counter()
         self.busy_s = self.mark = 0.0
-        self.depth = 0
-        self.stepping = False
+        self.depth = self.status = 0
+        self.stepping = self.cancelled = self.ending = self.ended = False
         self.method = method
-        if kind != "request":
-            self.kind = kind
+        self.kind = kind
         self.serial = next(state.serials)
         self.serials = itertools.count()
         self.segments: list[bytes] = []
         self.clocks: list[Clock] = []  # of its further tasks and threads
-        state.live.add(self)
+        self.reads: Sequence[tuple[Any, ...]] = ()
+        self.prefix = ""
+        self.route: str | None = None
+        self.error: str | None = None
+        self.queue_s: float | None = None
+        self.first_byte: float | None = None
+        self.session: int | None = None
+        self.follows: int | None = None
+        self.coroutine: Any = None
+        self.sums: dict[int, list[Any]] | None = None
+        self.prepared: tuple[int, int, float, float] | None = None
+        self.row: tuple[Any, ...] | None = None
 
 
 class Scope:

@@ -65,7 +65,6 @@ INSTRUMENTS = {
     "aiohttp.client_reqrep": "aiohttp",
     "jinja2.environment": "templates",
     "django.template.base": "templates",
-    "fastapi._compat.v2": "serialise",
     "starlette.responses": "serialise",
     "django.http.response": "serialise",
     "flask.json.provider": "serialise",

@@ -8,6 +8,7 @@ Not here  what a request is called (wsgi.py, instruments/jobs.py), a request on 
 
 from __future__ import annotations
 
+from contextvars import Token
 from threading import get_ident
 from time import thread_time
 
@@ -76,11 +77,13 @@ class Threaded(Steady, core.Request):
     """
 
     contains = False
+    token: Token[core.Scope | None] | None = None
     streaming: bool | None = None
     body: bytes | None = None
 
     def __init__(self, method: str, kind: str = "request") -> None:
         super().__init__(method, kind)
+        core.state.live.add(self)
         self.scope = core.Scope(self, self)
         if core.state.shed >= core.SHED_SEGMENTS:
             self.scope.leaf = True

@@ -9,7 +9,7 @@ Not here  which functions (instruments/), statements (statements.py)
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from time import perf_counter
 from types import FunctionType
 from typing import Any
@@ -116,6 +116,32 @@ def around_computing(owner: Any, attribute: str, name: str, *, least_s: float) -
                 _computed(scope, name, start, duration_s, counted_s)
 
     put(recorded)
+
+
+def computing(
+    original: Callable[..., Coroutine[Any, Any, Any]], name: str, *, least_s: float
+) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """
+    Return a coroutine function that computes and awaits nothing, recorded as by `around_computing`.
+    """
+    current = core.current.get
+
+    @functools.wraps(original)
+    async def recorded(**kwargs: Any) -> Any:
+        scope = current()
+        if scope is None or scope.leaf or scope.seam == "cpu":
+            return await original(**kwargs)
+        clock = scope.clock
+        busy_s, mark, start = clock.busy_s, clock.mark, perf_counter()
+        try:
+            return await original(**kwargs)
+        finally:
+            duration_s = perf_counter() - start
+            if duration_s >= least_s:
+                counted_s = clock.so_far_s() - busy_s - (start - mark) if clock.read is perf_counter else duration_s
+                _computed(scope, name, start, duration_s, counted_s)
+
+    return recorded
 
 
 def _computed(scope: core.Scope, name: str, start: float, duration_s: float, counted_s: float) -> None:

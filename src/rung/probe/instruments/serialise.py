@@ -8,11 +8,12 @@ Not here  what the app serialises itself; shorter ones, which stay the app's own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Coroutine, Mapping
 from types import ModuleType
 from typing import Any
 
-from rung.probe.wrapping import around_computing
+from rung.probe.wrapping import around_computing, computing
 
 LEAST_S = 1e-3
 
@@ -27,13 +28,49 @@ def _flask(module: ModuleType) -> None:
     _serialise(module.DefaultJSONProvider, "response")
 
 
-# What each holds is plain code that waits for nothing: FastAPI's serialize_response may go to a thread on its way, so
-# it is taken at what it calls.  A model is validated as it goes out, too; a parameter that takes that long is the
-# same work, the other way round.
+class _Field:
+    """
+    A field of FastAPI's whose steps are recorded one by one.
+    """
+
+    def __init__(self, field: Any) -> None:
+        self._field = field
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._field, name)
+
+    def validate(self, *args: Any, **kwargs: Any) -> Any:
+        return self._field.validate(*args, **kwargs)
+
+    def serialize(self, *args: Any, **kwargs: Any) -> Any:
+        return self._field.serialize(*args, **kwargs)
+
+    def serialize_json(self, *args: Any, **kwargs: Any) -> Any:
+        return self._field.serialize_json(*args, **kwargs)
+
+
+_serialise(_Field, "validate", "serialize", "serialize_json")
+
+
+def _fastapi(module: Any) -> None:
+    original = module.serialize_response
+    whole = computing(original, "serialise", least_s=LEAST_S)
+
+    @functools.wraps(original)
+    def serialize_response(**kwargs: Any) -> Coroutine[Any, Any, Any]:
+        field = kwargs.get("field")
+        if field is None or kwargs.get("is_coroutine", True):
+            return whole(**kwargs)
+        # The result of a sync endpoint is validated in a thread, and waits for one: it is taken step by step.
+        kwargs["field"] = _Field(field)
+        return original(**kwargs)  # type: ignore[no-any-return]
+
+    module.serialize_response = serialize_response
+
+
 MODULES: Mapping[str, Callable[[ModuleType], None]] = {
     "starlette.responses": lambda module: _serialise(module.JSONResponse, "render"),
-    "fastapi.routing": lambda module: _serialise(module, "jsonable_encoder"),
-    "fastapi._compat.v2": lambda module: _serialise(module.ModelField, "validate", "serialize", "serialize_json"),
+    "fastapi.routing": _fastapi,
     "django.http.response": lambda module: _serialise(module.JsonResponse, "__init__"),
     "flask.json.provider": _flask,
 }

@@ -88,19 +88,17 @@ def _mounted(request: core.Request, mount: Any) -> None:
 
 
 def _in_own_task(router: Any) -> None:
-    original, current = router.__call__, core.current.get
+    original, current = router.app, core.current.get
 
     @functools.wraps(original)
-    # A coroutine function, for that is how a server tells what kind of app a router is.
-    async def routed(self: Any, scope: Any, receive: Any, send: Any) -> None:
+    def routed(self: Any, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
         outer = current()
         if outer is None or outer.clock.stepping or outer.request.ended or scope["type"] != "http":
-            await original(self, scope, receive, send)
-        else:
-            # A middleware runs the rest of the app in a task of its own, which needs a clock of its own.
-            await _timed(outer, original(self, scope, receive, send))
+            return original(self, scope, receive, send)  # type: ignore[no-any-return]
+        # A middleware runs the rest of the app in a task of its own, which needs a clock of its own.
+        return _timed(outer, original(self, scope, receive, send))
 
-    router.__call__ = routed
+    router.app = routed
 
 
 async def _timed(outer: core.Scope, coroutine: Any) -> None:
@@ -122,6 +120,8 @@ async def _timed(outer: core.Scope, coroutine: Any) -> None:
 
 
 def _fastapi_routing(module: ModuleType) -> None:
+    if "app" in vars(module.APIRouter):
+        _in_own_task(module.APIRouter)
     if "handle" in vars(module.APIRoute):
         _note_included(module.APIRoute)
 
