@@ -22,12 +22,14 @@ from zlib import crc32
 
 from rung.probe import core, digest
 
-# (positional arguments, keyword arguments, result) -> parameters, rows or None where they were not read whole
+# (positional arguments, keyword arguments, result) -> parameters, rows (of equal length, or all cells as one) or None
+# where they were not read whole
 Reading = Callable[[tuple[Any, ...], Mapping[str, Any], Any], tuple[Any, list[tuple[Any, ...]] | None]]
 
 CELLS_MAX = 1_000
 BODY_BYTES_MAX = 1_048_576
 READS_MAX = 500  # of one request
+NOTHING = 0  # the digest of a result without rows
 DEPTH_MAX = 20
 OFF = DEPTH_MAX + 1
 
@@ -56,7 +58,7 @@ def of_statement(
         cells = len(rows) * len(rows[0]) if rows else 0
         result = None
         if rows is not None and cells <= CELLS_MAX:
-            result = digest.of_bytes(encode(rows))
+            result = digest.of_bytes(encode(rows)) if rows else NOTHING
     except TypeError:  # a type of the app's own, or of the driver's
         return
     _keep(request, (segment, digest.of_bytes(packed), depth, result, cells if rows is not None else None))
