@@ -4,7 +4,7 @@ Write the reference pages from the code that they describe.
 Run as `python -m docs.generate`; tests/test_docs.py fails while a page says something else than the code.
 
 In        the parser (surfaces/arguments.py), the table of settings (config.py), the classes of the JSON output
-          (surfaces/document.py) and of the errors (errors.py)
+          (surfaces/schema.py) and of the errors (errors.py)
 Out       docs/reference/cli.md, config.md, json.md, errors.md
 Not here  pages written by hand (everything else in docs/)
 """
@@ -22,7 +22,7 @@ from typing import Any
 
 from rung import config, errors
 from rung.errors import RungError
-from rung.surfaces import arguments, document
+from rung.surfaces import arguments, schema
 
 FOLDER = Path(__file__).parent / "reference"
 MADE = "<!-- Written by `python -m docs.generate` from {source}. Edit that instead. -->"
@@ -167,7 +167,7 @@ def json_page() -> str:
     lines = [
         "# JSON",
         "",
-        MADE.format(source="src/rung/surfaces/document.py"),
+        MADE.format(source="src/rung/surfaces/schema.py"),
         "",
         (
             "With `--json` a command prints one document on standard output, also when it could not answer; nothing "
@@ -178,11 +178,11 @@ def json_page() -> str:
         "",
         "# Documents",
     ]
-    for kind in (document.Document, *document.DOCUMENTS):
+    for kind in (schema.Document, *schema.DOCUMENTS):
         lines += _typed_dict(kind)
     lines += ["", "# Shapes"]
-    for kind in document.SHAPES:
-        if kind is not document.Document:
+    for kind in schema.SHAPES:
+        if kind is not schema.Document:
             lines += _typed_dict(kind)
     return _page(lines)
 
@@ -197,7 +197,7 @@ def _typed_dict(kind: type) -> Iterator[str]:
     yield "|---|---|"
     for key, hint in typing.get_type_hints(kind).items():
         # Load prints the same three percentiles whatever the goal is.
-        shown = "pNN_s" if key == "p95_s" and kind is not document.TallyShape else key
+        shown = "pNN_s" if key == "p95_s" and kind is not schema.TallyShape else key
         yield f"| `{shown}` | {_type(hint)} |"
 
 

@@ -44,6 +44,7 @@ from rung.steps.measure import Profile, profile_of
 from rung.steps.price.quote import MISSED, NOT_ENOUGH, NOT_YET, REACHES, BuildIndex, Quote
 from rung.steps.record import FORMAT, TABLES
 from rung.steps.record import columns as columns_of
+from rung.steps.twin.twin import Twin
 from tests import tables
 
 SLOW, FAST = "5105105105105105", "fa57fa57fa57fa57"
@@ -295,7 +296,7 @@ def found(rows: Sequence[Row], *, goal: Goal = GOAL, planner: Shelf | None = Non
     """
     Return what find says of *rows*.
     """
-    finding: Finding = answered(find(profile(rows), goal), planner)
+    finding: Finding = answered(find(profile(rows), Twin(profile(rows)), goal), planner)
     return finding
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from docs import generate
 from rung import config, moves
-from rung.surfaces import arguments, document
+from rung.surfaces import arguments, schema
 
 DOCS = Path(generate.__file__).parent
 
@@ -63,7 +63,7 @@ def test_every_error_has_its_heading() -> None:
 
 
 def test_every_document_and_shape_has_its_heading() -> None:
-    assert {kind.__name__ for kind in (*document.DOCUMENTS, *document.SHAPES)} <= headings("reference/json.md")
+    assert {kind.__name__ for kind in (*schema.DOCUMENTS, *schema.SHAPES)} <= headings("reference/json.md")
 
 
 def test_every_shape_that_a_document_uses_is_declared() -> None:

@@ -48,6 +48,12 @@ def _number(text: str, kind: Callable[[str], float], least: float, most: float) 
     return value
 
 
+def _yes_or_no(text: str) -> bool:
+    if text.lower() not in {"true", "false"}:
+        raise UnitError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
 def _positive_seconds(text: str) -> float:
     value = seconds(text)
     if value <= 0:
@@ -127,6 +133,13 @@ class Settings:
         _text,
         expected="a postgresql:// URL or 'env:NAME'",
         help="The app's database. `env:NAME` reads it from the variable NAME, so that no password stands in a file.",
+    )
+    database_disposable: bool = _setting(
+        "database.disposable",
+        "false",
+        _yes_or_no,
+        expected="true or false",
+        help="Whether nothing in the app's database is worth keeping, so that `rung load --replay` may send writes.",
     )
     ledger_folder: str = _setting(
         "ledger.folder",
@@ -249,6 +262,8 @@ def settle(*, file_text: str | None, environ: Mapping[str, str], flags: Mapping[
 
 def _parse(name: str, value: object, source: str) -> Any:
     row = TABLE[name].metadata
+    if isinstance(value, bool) and row["parse"] is _yes_or_no:
+        return value
     fits = isinstance(value, str) or (row["parse"] is not _text and isinstance(value, int | float))
     if isinstance(value, bool) or not fits:
         raise BadValue(name, value, expected=row["expected"], where=source)

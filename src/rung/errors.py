@@ -28,6 +28,7 @@ Every error that rung tells a person, as one tree.
     │   └── ClusterFailed           the managed server did not start
     ├── TrafficError                load
     │   ├── TargetUnreachable       nothing answers at the URL
+    │   ├── ReplayRefused           a recording cannot be sent again as it stands
     │   └── PortInUse               something else listens where the demo's app should
     ├── MoveError                   a move
     │   ├── NothingToTake           no move is on offer
@@ -486,6 +487,26 @@ class TargetUnreachable(TrafficError):
             f"nothing answers at {url}: {problem}",
             why="No request was sent.",
             steps=(("Start your app, recorded", "rung record -- uvicorn yourapp:app"),),
+        )
+
+
+class ReplayRefused(TrafficError):
+    """
+    A recording cannot be sent again: nothing of it may be, or *routes* need values that nobody gave.
+    """
+
+    code = "replay-refused"
+
+    def __init__(self, problem: str, *, why: str, routes: Sequence[str] = ()) -> None:
+        self.routes = tuple(routes)
+        load = "rung load http://127.0.0.1:8000/ --replay RECORDING"
+        super().__init__(
+            problem,
+            why=why,
+            steps=(
+                ("Say in a load file what its routes need", f"{load} --routes load.toml"),
+                ("Or send writes, too, where the database is disposable", f"{load} --routes load.toml --disposable"),
+            )[: 1 if routes else None],
         )
 
 

@@ -18,18 +18,7 @@ from typing import TypeVar
 
 from rung.clock import now_s, stamp
 from rung.config import Settings
-from rung.ports import (
-    Answers,
-    Applied,
-    Hands,
-    LedgerFiles,
-    Planner,
-    Recordings,
-    Say,
-    Step,
-    Traffic,
-    Unavailable,
-)
+from rung.ports import Answers, Applied, Hands, LedgerFiles, Planner, Recordings, Say, Step, Traffic, Unavailable
 from rung.steps import ledger
 from rung.steps.confirm import Verdict, confirm
 from rung.steps.find import find
@@ -39,6 +28,7 @@ from rung.steps.measure import Profile, measure
 from rung.steps.price import price
 from rung.steps.price.quote import Move, Quote
 from rung.steps.take import Change, take
+from rung.steps.twin.twin import Twin
 
 Result = TypeVar("Result")
 
@@ -120,8 +110,9 @@ class Loop:
         Return what holds the app back in the recording, and the price of each way past it.
         """
         profile = self.measure(recording)
-        finding = self.ask(find(profile, self.goal), recording)
-        quotes = self.ask(price(profile, finding, self.moves), recording)
+        twin = Twin(profile)
+        finding = self.ask(find(profile, twin, self.goal), recording)
+        quotes = self.ask(price(profile, twin, finding, self.moves), recording)
         return Look(profile, finding, quotes)
 
     def take(self, finding: Finding, quote: Quote) -> Change:

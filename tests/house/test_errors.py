@@ -53,6 +53,7 @@ EXAMPLES: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "ClusterFailed": (("it ended with status 1",), {"log": "FATAL: could not create lock file"}),
     "TrafficError": (("load could not be sent",), PLAIN),
     "TargetUnreachable": (("http://127.0.0.1:8000/", "connection refused"), {}),
+    "ReplayRefused": (("cannot replay GET /products/{id}",), {"why": "It lacks values.", "routes": ["GET /"]}),
     "PortInUse": ((8000,), {}),
     "MoveError": (("the move cannot be taken",), PLAIN),
     "NothingToTake": (("index",), {"on_offer": [], "reason": "The goal holds."}),

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rung import __version__
-from rung.surfaces import document
+from rung.surfaces import schema
 from rung.surfaces.errors_text import SCHEMA
 
-DECLARED: Mapping[str, type] = {kind.__name__.removesuffix("Document").lower(): kind for kind in document.DOCUMENTS}
+DECLARED: Mapping[str, type] = {kind.__name__.removesuffix("Document").lower(): kind for kind in schema.DOCUMENTS}
 
 
 def misfits(tree: Any, command: str) -> list[str]:

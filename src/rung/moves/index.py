@@ -6,8 +6,8 @@ Out       offers: the index, what the planner would do with it, and what an exec
 Not here  building it (take.py, adapters/hands.py), joins and expressions
 
 An execution's new time is not guessed from the planner's cost alone: it is drawn from recorded
-executions of the statement whose cost is nearest, plus what the rest of the cost takes at the rate at
-which the recorded statements turned cost into seconds.
+executions of the statement whose cost is nearest, their waiting taken out, plus what the rest of the
+cost takes at the rate at which the recorded statements turned cost into seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from rung.moves.lookup import Lookup, lookup
 from rung.ports import Explain, Index, IndexColumn, Plan, Promise, Step, Table, Unavailable, WhatIf
 from rung.steps.find.finding import Finding, costliest_scan
 from rung.steps.measure import Floats, Part, Profile
-from rung.steps.price.quote import BuildIndex, Offer, Replacement
+from rung.steps.price.quote import BuildIndex, Offer
+from rung.steps.twin import edit
+from rung.steps.twin.topology import Topology
+from rung.steps.twin.twin import Model, Twin
+from rung.steps.twin.workload import Op, Workload
 from rung.units import show_bytes, show_count, show_seconds
 
 NAME_BYTES_MAX = 63  # PostgreSQL cuts a longer identifier (NAMEDATALEN - 1)
@@ -40,7 +44,7 @@ class IndexMove:
     kind = "index"
     rung = 1
 
-    def offers(self, profile: Profile, finding: Finding) -> Step[tuple[Offer, ...]]:
+    def offers(self, profile: Profile, twin: Twin, finding: Finding) -> Step[tuple[Offer, ...]]:
         """
         Return the best index against the bottleneck, or nothing when it is no unindexed lookup.
         """
@@ -62,10 +66,10 @@ class IndexMove:
         if not promises:
             return ()
         index, promise = min(promises, key=lambda pair: (pair[1].after.cost, len(pair[0].columns)))
-        rate = yield from _rate(profile, suspect.part, plan)
+        rate = yield from _rate(profile, twin.workload, suspect.part, plan)
         if rate is None:
             return ()
-        return (_offer(profile, suspect.part, plan, index, promise, rate),)
+        return (_offer(suspect.part, plan, index, promise, rate),)
 
 
 def reads_whole_table(plan: Plan) -> bool:
@@ -102,12 +106,16 @@ class Rate:
 
     Attributes:
         costs: Cost of each reference, ascending.
-        times_s: Recorded own times of the executions of each.
+        parts: The statement of each.
+        times_s: What its executions take of the database, waiting taken out.
         second_per_cost: Low, middle and high of the seconds that a unit of cost took.
     """
 
-    def __init__(self, costs: list[float], times_s: list[Floats], second_per_cost: tuple[float, float, float]) -> None:
-        self.costs, self.times_s, self.second_per_cost = costs, times_s, second_per_cost
+    def __init__(
+        self, references: list[tuple[float, Part, Floats]], second_per_cost: tuple[float, float, float]
+    ) -> None:
+        self.costs, self.parts, self.times_s = (list(column) for column in zip(*references, strict=True))
+        self.second_per_cost = second_per_cost
 
     def nearest(self, cost: float) -> int:
         """
@@ -116,51 +124,63 @@ class Rate:
         return min(range(len(self.costs)), key=lambda place: abs(math.log(self.costs[place] / cost)))
 
 
-def _rate(profile: Profile, part: Part, plan: Plan) -> Step[Rate | None]:
+def _rate(profile: Profile, workload: Workload, part: Part, plan: Plan) -> Step[Rate | None]:
     """
     Ask for the plans of the recording's other statements, and hold their costs against their times.
     """
-    segments = profile.segments
-    counts = np.bincount(segments.part, weights=segments.calls, minlength=len(profile.parts))
+    executed = workload.op == Op.EXECUTE
+    counts = np.bincount(workload.part[executed], minlength=len(workload.parts))
     others = [
         place
         for place in np.argsort(-counts, kind="stable")
-        if profile.parts[place].name in profile.texts
-        and profile.parts[place] != part
-        and profile.texts[profile.parts[place].name].kind == "read"
+        if workload.parts[place].name in profile.texts
+        and workload.parts[place] != part
+        and profile.texts[workload.parts[place].name].kind == "read"
         and counts[place] >= EXECUTIONS_MIN
     ]
-    references: list[tuple[float, Floats]] = []
+    references: list[tuple[float, Part, Floats]] = []
     for place in others[:REFERENCES_MAX]:
-        answer = yield Explain(profile.texts[profile.parts[place].name].text)
+        answer = yield Explain(profile.texts[workload.parts[place].name].text)
         if not isinstance(answer, Unavailable) and answer.cost > 0:
-            met = segments.part == place
-            references.append((answer.cost, segments.own_s[met] / segments.calls[met]))
-    met = segments.part == profile.parts.index(part)
-    now_s = float(np.median(segments.own_s[met] / segments.calls[met]))
+            times_s = workload.service_s[executed & (workload.part == place)]
+            references.append((answer.cost, workload.parts[place], times_s))
     if not references:
         return None
     references.sort(key=lambda reference: reference[0])
-    floor_s = min(float(np.quantile(times_s, 0.1)) for _, times_s in references)
-    points = [(cost, float(np.median(times_s))) for cost, times_s in references] + [(plan.cost, now_s)]
+    now_s = float(np.median(workload.service_s[executed & (workload.part == workload.part_of(part))]))
+    floor_s = min(float(np.quantile(times_s, 0.1)) for _, _, times_s in references)
+    points = [(cost, float(np.median(times_s))) for cost, _, times_s in references] + [(plan.cost, now_s)]
     rates = sorted(max(time_s - floor_s, 0.0) / cost for cost, time_s in points)
-    middle = float(np.median(rates))
-    return Rate([cost for cost, _ in references], [times_s for _, times_s in references], (rates[0], middle, rates[-1]))
+    return Rate(references, (rates[0], float(np.median(rates)), rates[-1]))
 
 
-def _offer(profile: Profile, part: Part, plan: Plan, index: Index, promise: Promise, rate: Rate) -> Offer:
+def executing(part: Part, like_s: Floats, surplus_s: float) -> Model:
+    """
+    Return the model in which executions of *part* take what *like_s* took, drawn, and so much more.
+    """
+
+    def model(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
+        chosen = (workload.op == Op.EXECUTE) & (workload.part == workload.part_of(part))
+        generator = np.random.Generator(np.random.PCG64(1))  # the same recording gives the same price
+        drawn_s = generator.choice(like_s, size=int(chosen.sum())) + surplus_s
+        return edit.replaced(workload, chosen, drawn_s), topology
+
+    return model
+
+
+def _offer(part: Part, plan: Plan, index: Index, promise: Promise, rate: Rate) -> Offer:
     columns = ", ".join(column.name + (" DESC" if column.descending else "") for column in index.columns)
     short = ",".join(column.name for column in index.columns)
     cost = max(promise.after.cost, 1e-6)
     place = rate.nearest(cost)
     beyond = max(cost - rate.costs[place], 0.0)
-    low, middle, high = (second * beyond for second in rate.second_per_cost)
+    low_s, middle_s, high_s = (second * beyond for second in rate.second_per_cost)
     like_s = rate.times_s[place]
     assumptions = [
         f"the planner would use it: cost {show_count(promise.before.cost)} → {promise.after.cost:.1f}",
         "an execution then takes what recorded ones of like cost took "
         f"({show_seconds(float(np.median(like_s)))} median, "
-        f"n = {show_count(len(like_s))})" + (f", plus {show_seconds(middle)}" if middle > 1e-6 else ""),
+        f"n = {show_count(len(like_s))})" + (f", plus {show_seconds(middle_s)}" if middle_s > 1e-6 else ""),
         "what the index adds to writes is not priced yet",
     ]
     if abs(promise.before.cost - plan.cost) > 0.01 * plan.cost:
@@ -175,7 +195,8 @@ def _offer(profile: Profile, part: Part, plan: Plan, index: Index, promise: Prom
         what=f"index {index.table} ({columns})",
         cost=show_bytes(promise.size_bytes),
         assumptions=tuple(assumptions),
-        replacement=Replacement(part, like_s, (low, middle, high)),
+        model=executing(part, like_s, middle_s),
+        bounds=(executing(part, like_s, low_s), executing(part, like_s, high_s)) if high_s > low_s else (),
         plan=BuildIndex(index, index_name(index), promise.size_bytes),
     )
 

@@ -127,13 +127,23 @@ def _record(commands: Commands) -> None:
 def _load(commands: Commands) -> None:
     parser = _command(
         commands, "load", "send open-loop load; latency counts from when a request was due",
-        "Without --routes it is GET requests for the URL. The same seed sends the same requests at the same moments.",
+        "Without --routes it is GET requests for the URL. The same seed sends the same requests at the same moments. "
+        "With --replay the arrivals are recorded ones, and the file says what a recording never holds: values.",
     )  # fmt: skip
     parser.add_argument("url", help="e.g. http://127.0.0.1:8000/")
+    parser.add_argument(
+        "--replay", metavar="RECORDING", help="send the arrivals of a recording again (docs/load.md); named as for find"
+    )
+    parser.add_argument("--speed", metavar="N", help="with --replay: 2 halves the time between arrivals (1)")
+    parser.add_argument(
+        "--disposable", action="store_true",
+        help="with --replay: send writes, too; nothing in the app's database is worth keeping",
+    )  # fmt: skip
     parser.add_argument("--routes", metavar="FILE", help="a TOML file of routes with weights (docs/load.md)")
     parser.add_argument("--rate", metavar="N", help="requests per second (the file's, or 20)")
-    parser.add_argument("--duration", metavar="TIME", help="for how long (30s)")
-    parser.add_argument("--seed", metavar="N", help="the seed of the arrivals (1)")
+    parser.add_argument("--duration", metavar="TIME", help="for how long (30s; a replay: to its end)")
+    parser.add_argument("--seed", metavar="N", help="the seed of arrivals and values (1)")
+    parser.add_argument("--database", metavar="DSN", help="where values with a query come from; default: as for find")
     parser.add_argument(
         "--check", action="store_true", help="exit with 1 when the numbers are void or the goal on errors is missed"
     )

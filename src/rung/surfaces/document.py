@@ -2,16 +2,15 @@
 Put values into JSON: one schema, the same value in the same shape wherever it appears.
 
 In        what the steps returned
-Out       plain dictionaries; docs/reference/json.md is generated from the classes here
+Out       plain dictionaries, as the classes of schema.py have them
 Not here  words for people (text.py)
-
-Times end in `_s` and are seconds, shares are fractions of one, absent things are null.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import msgspec
 
@@ -19,244 +18,13 @@ from rung import __version__
 from rung.loop import Look, Turn
 from rung.ports import Applied
 from rung.steps.confirm import Side, Verdict
-from rung.steps.find.finding import Evidence, Finding, Interval, Suspect
+from rung.steps.find.finding import Evidence, Finding, Interval, Simulated, Suspect
 from rung.steps.ledger import Entry
 from rung.steps.price import best
 from rung.steps.price.quote import Quote
 from rung.steps.take import Change
-from rung.surfaces import recorded, shapes
 from rung.surfaces.errors_text import SCHEMA
-from rung.surfaces.recorded import RecordingShape, RouteShape, recording_shape, routes_shape
-from rung.surfaces.shapes import Document
-
-
-class GoalShape(TypedDict):
-    """The goal, and its number: the percentile of the route furthest above it."""
-
-    percentile: int
-    target_s: float
-    route: str
-    now_s: float
-    headroom: float
-
-
-class SuspectShape(TypedDict):
-    """
-    What requests spend time on. `name` is the statement's fingerprint for a query; `gain_s` is what the goal's
-    number would lose without it; `stability` the share of resamples in which it gains most.
-    """
-
-    seam: str
-    name: str
-    route: str
-    statement: str | None
-    code: str | None
-    gain_s: float
-    stability: float
-
-
-class RunnerUpShape(SuspectShape):
-    """The second, and why it is not the bottleneck."""
-
-    why_not: str
-
-
-class PredictedShape(TypedDict):
-    """
-    The predicted percentile of the goal's route, with the range of 80 % of resamples.
-    """
-
-    p95_s: float
-    low_s: float
-    high_s: float
-
-
-class MoveShape(TypedDict):
-    """A way past the bottleneck."""
-
-    name: str
-    what: str
-    predicted: PredictedShape | None
-
-
-class EvidenceShape(TypedDict):
-    """One reason: which, a sentence, and its figures by name in base units."""
-
-    what: str
-    text: str
-    figures: dict[str, float]
-
-
-class FindDocument(Document):
-    """`rung find --json`; `verdict` is "bottleneck" or "nothing"."""
-
-    verdict: str
-    recording: RecordingShape
-    goal: GoalShape
-    overall: dict[str, float]
-    bottleneck: SuspectShape | None
-    runner_up: RunnerUpShape | None
-    move: MoveShape | None
-    evidence: list[EvidenceShape]
-    plan: list[dict[str, Any]] | None
-    exemplars: list[dict[str, Any]]
-    routes: list[RouteShape]
-    notes: list[str]
-
-
-class QuoteShape(MoveShape):
-    """A row of the ladder; `predicted` is null where no number can be given."""
-
-    rung: int
-    route: str
-    now_s: float
-    cost: str
-    verdict: str
-    reason: str
-    assumptions: list[str]
-
-
-class PriceDocument(Document):
-    """`rung price --json`."""
-
-    goal: GoalShape
-    quotes: list[QuoteShape]
-    chosen: str | None
-
-
-class AppliedShape(TypedDict):
-    """What running a change did; `already` where it was there before and nothing was done."""
-
-    already: bool
-    took_s: float
-    size_bytes: int
-
-
-class TakeDocument(Document):
-    """`rung take --json`; `applied` is null without --apply."""
-
-    move: str
-    files: list[str]
-    statement: str
-    undo: str
-    applied: AppliedShape | None
-
-
-class SideShape(TypedDict):
-    """One side of a comparison, of the route that the goal's number is of; `overall` beside it."""
-
-    recording: str
-    p95_s: float
-    n: int
-    overall: dict[str, float]
-    errors_share: float
-
-
-class RatioShape(TypedDict):
-    """After as a share of before, with the range that 95 % of resamples keep to."""
-
-    ratio: float
-    low: float
-    high: float
-
-
-class ConfirmDocument(Document):
-    """`rung confirm --json`; `verdict` is "moved", "not_moved", "worse" or "too_little_data"."""
-
-    route: str
-    before: SideShape
-    after: SideShape
-    change: RatioShape | None
-    predicted: PredictedShape | None
-    verdict: str
-    words: str
-    paired: bool
-    blocks: int
-    side_effects: list[str]
-    needed_s: float | None
-
-
-class TurnShape(TypedDict):
-    """One turn of the loop."""
-
-    bottleneck: SuspectShape | None
-    move: MoveShape | None
-    before: SideShape
-    after: SideShape
-    change: RatioShape | None
-    verdict: str
-
-
-class DemoDocument(Document):
-    """`rung demo --json`; `next` is the finding after the last turn, shaped as in find."""
-
-    turns: list[TurnShape]
-    next: dict[str, Any]
-    left: dict[str, str]
-
-
-class LedgerDocument(Document):
-    """`rung ledger --json`."""
-
-    entries: list[dict[str, Any]]
-
-
-class TallyShape(TypedDict):
-    """What came of the requests of one route, or of all; percentiles are null where there were none."""
-
-    route: str
-    n: int
-    throughput_per_s: float
-    p50_s: float | None
-    p95_s: float | None
-    p99_s: float | None
-    errors: int
-    client_errors: int
-    late_share: float
-
-
-class LoadDocument(Document):
-    """`rung load --json`; `void` is true when the sender was the bottleneck."""
-
-    overall: TallyShape
-    routes: list[TallyShape]
-    void: bool
-    void_reason: str
-    lasted_s: float
-    ended_early: bool
-
-
-class StepShape(TypedDict):
-    """What a next step does, and the line to type for it."""
-
-    what: str
-    command: str
-
-
-class ErrorShape(TypedDict):
-    """An error; `code` is its heading in errors.md."""
-
-    code: str
-    message: str
-    why: str
-    steps: list[StepShape]
-
-
-class ErrorDocument(Document):
-    """Any command that could not answer, with --json: on standard output, exit status 2."""
-
-    error: ErrorShape
-
-
-DOCUMENTS: tuple[type, ...] = (
-    FindDocument, PriceDocument, TakeDocument, ConfirmDocument, LedgerDocument, LoadDocument, DemoDocument,
-    *shapes.DOCUMENTS, ErrorDocument,
-)  # fmt: skip
-SHAPES: tuple[type, ...] = (
-    Document, GoalShape, SuspectShape, RunnerUpShape, PredictedShape, MoveShape, EvidenceShape, QuoteShape, SideShape,
-    RatioShape, AppliedShape, TallyShape, TurnShape, ErrorShape, StepShape,
-    *recorded.SHAPES, *shapes.SHAPES,
-)  # fmt: skip
+from rung.surfaces.recorded import recording_shape, routes_shape
 
 
 def document(command: str, **content: Any) -> dict[str, Any]:
@@ -275,6 +43,7 @@ def find_content(look: Look) -> dict[str, Any]:
         "verdict": finding.verdict,
         "recording": recording_shape(finding),
         "goal": goal_shape(finding),
+        "simulated": simulated_shape(finding.simulated),
         "overall": {_key(finding.goal.percentile): finding.overall_s},
         "bottleneck": suspect_shape(finding.bottleneck),
         "runner_up": _runner_up_shape(finding.runner_up),
@@ -299,6 +68,29 @@ def goal_shape(finding: Finding) -> dict[str, Any]:
         "now_s": finding.now.value,
         "headroom": goal.headroom,
     }
+
+
+def simulated_shape(simulated: Simulated) -> dict[str, Any]:
+    """
+    Return what the twin says.
+    """
+    return {
+        "residual": finite(simulated.residual),
+        "trusted": simulated.trusted,
+        "speed": simulated.speed,
+        "at_speed_s": simulated.at_speed_s,
+        "headroom": finite(simulated.headroom),
+        "breaks_first": simulated.breaks_first,
+        "bears_per_s": finite(simulated.bears_per_s),
+        "fullest": simulated.fullest,
+    }
+
+
+def finite(value: float | None) -> float | None:
+    """
+    Return *value*, None for what JSON has no number for.
+    """
+    return value if value is not None and math.isfinite(value) else None
 
 
 def suspect_shape(suspect: Suspect | None) -> dict[str, Any] | None:
@@ -357,6 +149,13 @@ def price_content(look: Look) -> dict[str, Any]:
                 "verdict": quote.verdict,
                 "reason": quote.reason,
                 "assumptions": list(quote.assumptions),
+                "taken_as": quote.taken_as,
+                "routes": [
+                    {"route": each.route, "now_s": list(each.now_s), "then_s": list(each.then_s)}
+                    for each in quote.routes
+                ],
+                "bears_per_s": finite(quote.bears_per_s),
+                "fullest": quote.fullest,
             }
             for quote in look.quotes
         ],

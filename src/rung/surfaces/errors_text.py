@@ -37,7 +37,7 @@ def error_text(problem: RungError) -> str:
 
 def error_document(problem: RungError, command: str) -> dict[str, Any]:
     """
-    Return an error as ErrorDocument (document.py) has it.
+    Return an error as ErrorDocument (schema.py) has it.
     """
     return {
         "rung": __version__,

@@ -1,8 +1,9 @@
 """
-The JSON of what a recording is: what was kept of it, what the recorder missed, what each route shows.
+The JSON of what a recording is: what was kept of it, what the recorder missed, what each route shows, what of it was
+sent again.
 
 In        a Finding
-Out       plain dictionaries; docs/reference/json.md is generated from the classes here with those of document.py
+Out       plain dictionaries; docs/reference/json.md is generated from the classes here with those of schema.py
 Not here  the finding itself (document.py), words for people (text.py)
 """
 
@@ -40,6 +41,25 @@ class TrafficShape(TypedDict):
     p50_s: float
     p95_s: float
     p99_s: float
+
+
+class LeftOutShape(TypedDict):
+    """Requests of a recording that were not sent again, and why."""
+
+    requests: int
+    why: str
+
+
+class ReplayedShape(TypedDict):
+    """
+    What `rung load --replay` took from a recording. `speed` 2 halves the time between arrivals; each recorded session
+    was sent as a virtual user of its own.
+    """
+
+    recording: str
+    speed: float
+    sessions: int
+    left_out: list[LeftOutShape]
 
 
 class RecordingShape(TypedDict):
@@ -80,7 +100,7 @@ class RouteShape(TypedDict):
     all: TrafficShape
 
 
-SHAPES: tuple[type, ...] = (RecordingShape, RouteShape, TrafficShape, UnfinishedShape)
+SHAPES: tuple[type, ...] = (RecordingShape, RouteShape, TrafficShape, UnfinishedShape, ReplayedShape, LeftOutShape)
 
 
 def recording_shape(finding: Finding) -> dict[str, Any]:

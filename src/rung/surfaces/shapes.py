@@ -2,7 +2,7 @@
 The JSON of the commands that run where only the recorder is installed.
 
 In        nothing
-Out       classes, from which docs/reference/json.md is generated with those of document.py
+Out       classes, from which docs/reference/json.md is generated with those of schema.py
 Not here  the JSON of the loop (document.py), whose values need the tool's extra
 """
 

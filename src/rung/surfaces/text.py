@@ -16,6 +16,7 @@ from rung.loop import Look
 from rung.ports import Applied
 from rung.steps.confirm import MOVED, TOO_LITTLE, WORSE, Verdict
 from rung.steps.find.finding import Exemplar, Finding, Interval, Span, Suspect
+from rung.steps.find.headroom import headroom_words, now_words
 from rung.steps.ledger import Entry
 from rung.steps.price import best
 from rung.steps.take import Change
@@ -153,8 +154,9 @@ def _nothing(finding: Finding) -> list[str]:
         labelled(
             "Do nothing",
             f"The goal holds: no route's p{goal.percentile} is above {show_seconds(goal.target_s)}.",
-            f"How much more traffic it would bear (the goal asks {goal.headroom:g}×) is not judged yet: "
-            "that takes a simulation of the queues.",
+            headroom_words(finding.simulated, goal)
+            if finding.simulated.headroom is not None
+            else f"How much more traffic it would bear (the goal asks {goal.headroom:g}×) is not known.",
         ),
         "",
         labelled("Next", "nothing now; when the traffic has grown: rung record -- uvicorn yourapp:app"),
@@ -170,7 +172,8 @@ def _bottleneck(suspect: Suspect, finding: Finding) -> str:
         "Bottleneck",
         what,
         where,
-        f"If it cost nothing, p{percent} would fall from {show_seconds(finding.now.value)} to "
+        now_words(finding.simulated, finding.goal) if finding.simulated.speed != 1.0 else "",
+        f"If it cost nothing, p{percent} would fall from {show_seconds(finding.simulated.at_speed_s)} to "
         f"{_range(suspect.without_s)}.",
         f"The same answer in {show_share(suspect.stability)} of the resamples of this recording.",
     )
@@ -309,20 +312,21 @@ def ladder_text(look: Look, *, head: bool = True) -> str:
     Return the whole ladder as a table.
     """
     finding = look.finding
-    rows = [("rung", "move", f"p{finding.goal.percentile} of that route", "cost", "verdict")]
+    rows = [("rung", "move", f"p{finding.goal.percentile} of that route", "bears", "cost", "verdict")]
     chosen = best(look.quotes)
     for quote in look.quotes:
-        number = (
-            _range(quote.predicted)
-            if quote.predicted is not None and quote.plan is not None
-            else show_seconds(quote.now.value)
-        )
+        if quote.rung == 0:
+            number = show_seconds(quote.now.value)
+        else:
+            number = _range(quote.predicted) if quote.predicted is not None else "–"
+        bears = f"{show_count(quote.bears_per_s)}/s" if quote.bears_per_s is not None else "–"
         mark = "▸ " if quote is chosen else "  "
         rows.append(
             (
                 str(quote.rung),
                 mark + quote.what,
                 number,
+                bears,
                 quote.cost,
                 quote.verdict + (f": {quote.reason}" if quote.reason else ""),
             )

@@ -11,8 +11,8 @@ Read a load file: TOML with a rate, and one [[routes]] table for each kind of re
     skew = 1.1
 
 In        the path of a file that a person wrote
-Out       a Plan, or an error that names the file, the key and what it takes
-Not here  what the values mean (plan.py), drawing them (schedule.py)
+Out       a Plan, or for a replay a Template; an error names the file, the key and what it takes
+Not here  what the values mean (plan.py), asking a database for them (values.py), drawing them (schedule.py)
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rung.adapters.traffic.plan import (
@@ -29,16 +30,20 @@ from rung.adapters.traffic.plan import (
     Draw,
     Json,
     Plan,
+    Query,
     Route,
+    Template,
+    Value,
     checked,
     method_of,
 )
 from rung.errors import BadFile, BadValue, UnknownName
 
 _SEE = "rung load --help"
-_FILE_KEYS = ("rate", "routes")
-_ROUTE_KEYS = ("weight", "method", "path", "headers", "form", "json", "values")
-_VALUE_KEYS = ("from", "to", "skew", "values")
+_FILE_KEYS = ("rate", "routes", "values", "headers")
+_ROUTE_KEYS = ("weight", "method", "path", "route", "headers", "form", "json", "values")
+_VALUE_KEYS = ("from", "to", "skew", "values", "query", "per")
+_SESSION = "session"
 _INTEGER_MAX = 2**63 - 1
 
 
@@ -51,18 +56,39 @@ def read_plan(path: Path | str, *, rate: float | None = None, duration_s: float,
         BadValue: a value of the wrong kind.
         UnknownName: a key that does not exist, with the one that was probably meant.
     """
-    table = _parse(Path(path))
     where = str(path)
-    _only(table, _FILE_KEYS, where)
+    table = _parse(Path(path))
+    template = _template(table, where)
     if rate is None:
         if "rate" not in table:
             raise BadFile(where, "it has no rate (requests a second); write rate = 20.0 at its top", see=_SEE)
         rate = _positive(table["rate"], "rate", where)
-    tables = table.get("routes")
-    if not isinstance(tables, list) or not tables or not all(isinstance(one, dict) for one in tables):
+    if not template.routes:
         raise BadFile(where, "it has no [[routes]]; each kind of request is one such table with a path", see=_SEE)
-    routes = tuple(_route(one, f"{where}, route {number}") for number, one in enumerate(tables, start=1))
-    return checked(Plan(routes, float(rate), duration_s, seed))
+    return checked(Plan(template.routes, float(rate), duration_s, seed))
+
+
+def read_template(path: Path | str) -> Template:
+    """
+    Return what the load file at *path* says of requests that were recorded; it needs neither rate nor routes.
+
+    Raises:
+        BadFile, BadValue, UnknownName: as for read_plan.
+    """
+    return _template(_parse(Path(path)), str(path))
+
+
+def _template(table: Mapping[str, object], where: str) -> Template:
+    _only(table, _FILE_KEYS, where)
+    values, headers = _values(table, where), _texts(table.get("headers", {}), "headers", where)
+    for name in sorted(set(_placeholders(headers)) - set(values)):
+        raise BadFile(where, f"{{{name}}} in its headers has no value; write values.{name} = {{ … }}", see=_SEE)
+    tables = table.get("routes", [])
+    if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
+        raise BadFile(where, "it has no [[routes]]; each kind of request is one such table with a path", see=_SEE)
+    template = Template((), values, headers)
+    routes = (_route(one, f"{where}, route {number}", template) for number, one in enumerate(tables, start=1))
+    return Template(tuple(routes), values, headers)
 
 
 def _parse(path: Path) -> dict[str, object]:
@@ -76,7 +102,7 @@ def _parse(path: Path) -> dict[str, object]:
         raise BadFile(str(path), f"it is not TOML: {error}", see=_SEE) from error
 
 
-def _route(table: Mapping[str, object], where: str) -> Route:
+def _route(table: Mapping[str, object], where: str, shared: Template) -> Route:
     _only(table, _ROUTE_KEYS, where)
     path = table.get("path")
     if path is None:
@@ -91,18 +117,32 @@ def _route(table: Mapping[str, object], where: str) -> Route:
         weight=_positive(table.get("weight", 1), "weight", where),
         form=_texts(table["form"], "form", where) if "form" in table else None,
         json=_json(table["json"], "json", where) if "json" in table else None,
-        headers=_texts(table.get("headers", {}), "headers", where),
-        values={
-            name: _value(value, f"values.{name}", where)
-            for name, value in _table(table.get("values", {}), "values", where).items()
-        },
+        headers={**shared.headers, **_texts(table.get("headers", {}), "headers", where)},
+        values=_values(table, where),
+        stands_for=_text(table["route"], "route", where) if "route" in table else None,
     )
-    _names_fit(route, where)
+    used = set(placeholders(route))
+    inherited = {name: value for name, value in shared.values.items() if name in used}
+    route = replace(route, values={**inherited, **route.values})
+    _names_fit(route, used, where)
     return route
 
 
-def _names_fit(route: Route, where: str) -> None:
-    used = set(_placeholders([route.path, route.form, route.json, route.headers]))
+def _values(table: Mapping[str, object], where: str) -> dict[str, Value]:
+    return {
+        name: _value(value, f"values.{name}", where)
+        for name, value in _table(table.get("values", {}), "values", where).items()
+    }
+
+
+def placeholders(route: Route) -> Iterable[str]:
+    """
+    Return the names of the values that *route* needs.
+    """
+    return _placeholders([route.path, route.form, route.json, route.headers])
+
+
+def _names_fit(route: Route, used: set[str], where: str) -> None:
     for name in sorted(used - set(route.values)):
         if route.values:
             raise UnknownName("value", name, known=sorted(route.values), where=f"{where}: {{{name}}}", see=_SEE)
@@ -122,16 +162,23 @@ def _placeholders(value: object) -> Iterable[str]:
             yield from _placeholders(item)
 
 
-def _value(value: object, name: str, where: str) -> Draw | Choice:
+def _value(value: object, name: str, where: str) -> Value:
     table = _table(value, name, where)
     _only(table, _VALUE_KEYS, f"{where}, {name}")
+    per = table.pop("per", None)
+    if per not in {None, _SESSION}:
+        raise BadValue(f"{name}.per", per, expected='"session", or to be left out', where=where)
+    per_session = per is not None
+    for key, what in (("values", "values and from/to"), ("query", "a query and something else")):
+        if key in table and len(table) > 1:
+            raise BadFile(where, f"{name} has {what}; it takes one of them", see=_SEE)
     if "values" in table:
-        if len(table) > 1:
-            raise BadFile(where, f"{name} has values and from/to; it takes one of them", see=_SEE)
-        return _choice(table["values"], f"{name}.values", where)
+        return replace(_choice(table["values"], f"{name}.values", where), per_session=per_session)
+    if "query" in table:
+        return Query(_query(table["query"], f"{name}.query", where), f"{where}, {name}", per_session)
     for key in ("from", "to"):
         if key not in table:
-            raise BadFile(where, f"{name} has no {key!r}; it takes from and to, or values", see=_SEE)
+            raise BadFile(where, f"{name} has no {key!r}; it takes from and to, or values, or query", see=_SEE)
     low, high = (_whole(table[key], f"{name}.{key}", where) for key in ("from", "to"))
     if low > high:
         raise BadValue(f"{name}.from", low, expected=f"at most its 'to', {high}", where=where)
@@ -140,7 +187,13 @@ def _value(value: object, name: str, where: str) -> Draw | Choice:
         raise BadValue(
             f"{name}.to", high, expected=f"a range of at most {ZIPF_VALUES_MAX} values beside skew", where=where
         )
-    return Draw(low, high, skew)
+    return Draw(low, high, skew, per_session)
+
+
+def _query(value: object, name: str, where: str) -> str:
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise BadValue(name, value, expected='a query such as "SELECT id FROM products LIMIT 1000"', where=where)
+    return value
 
 
 def _choice(value: object, name: str, where: str) -> Choice:

@@ -1,7 +1,7 @@
 """
 What load consists of: routes with weights, and how the values in their paths and bodies are drawn.
 
-In        a URL, or the values that load_file.py read
+In        a URL, the values that load_file.py read, or the arrivals that replay.py took from a recording
 Out       a Plan: with its seed it determines every request to the last byte
 Not here  reading the load file (load_file.py), drawing the requests (schedule.py), sending them (sender.py)
 """
@@ -13,6 +13,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rung.errors import BadValue, UnknownName
 
@@ -36,21 +39,43 @@ class Draw:
     low: int
     high: int
     skew: float | None = None
+    per_session: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """
-    One of *values*, each as likely as the others.
+    One of *values*, each as likely as the others; where *per_session*, the same one for all of a recorded session.
     """
 
     values: tuple[str | int, ...]
+    per_session: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """
+    One of the values that *sql* gives, asked once before anything is sent (values.py): then it is a Choice.
+
+    Attributes:
+        where: File and key, for those who read an error.
+    """
+
+    sql: str
+    where: str
+    per_session: bool = False
+
+
+Value = Draw | Choice | Query
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """
     One kind of request; `{name}` in path, body and headers stands for a value drawn anew each time.
+
+    Attributes:
+        stands_for: The recorded route that it replays, where *path* has not the shape of it.
     """
 
     path: str
@@ -59,7 +84,8 @@ class Route:
     form: Mapping[str, str] | None = None
     json: Json = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    values: Mapping[str, Draw | Choice] = field(default_factory=dict)
+    values: Mapping[str, Value] = field(default_factory=dict)
+    stands_for: str | None = None
 
     @property
     def name(self) -> str:
@@ -72,16 +98,48 @@ class Route:
         return f"{self.method} {self.path}"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Recorded:
+    """
+    Arrivals as they were recorded, ascending.
+
+    Attributes:
+        at_s: Seconds since the start of the run.
+        route: Positions in the plan.
+        session: A number for each session, from 0; -1 where a request had none.
+    """
+
+    at_s: NDArray[np.float64]
+    route: NDArray[np.int64]
+    session: NDArray[np.int64]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    Load to be sent: *rate_per_s* over all routes, arriving at random as independent people do.
+    Load to be sent: *rate_per_s* over all routes, arriving at random as independent people do, or as *recorded*.
     """
 
     routes: tuple[Route, ...]
     rate_per_s: float
     duration_s: float
     seed: int = 1
+    recorded: Recorded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """
+    What a load file says of requests whose arrivals come from elsewhere.
+
+    Attributes:
+        values: By name, for each route that has no value of its own under it.
+        headers: For every route; its own come first.
+    """
+
+    routes: tuple[Route, ...] = ()
+    values: Mapping[str, Value] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def checked(plan: Plan) -> Plan:

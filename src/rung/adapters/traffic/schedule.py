@@ -22,9 +22,9 @@ from urllib.parse import quote, quote_plus
 import numpy as np
 from numpy.typing import NDArray
 
-from rung.adapters.traffic.plan import PLACEHOLDER, REQUESTS_MAX, Choice, Draw, Json, Plan, Route
+from rung.adapters.traffic.plan import PLACEHOLDER, REQUESTS_MAX, Choice, Json, Plan, Query, Recorded, Route, Value
 
-Value = str | int
+Drawn = str | int
 
 # What a path may hold as it stands; the rest (spaces, letters beyond ASCII) is percent-encoded.
 _PATH_SAFE = "/?&=:@!$'()*+,;%~[]{}|"
@@ -34,6 +34,9 @@ _PATH_SAFE = "/?&=:@!$'()*+,;%~[]{}|"
 class Due:
     """
     One request, complete to the last byte; *at_s* is seconds since the start of the run.
+
+    Attributes:
+        session: Whose request it is, of those whose cookies are kept; -1: nobody's.
     """
 
     at_s: float
@@ -43,6 +46,7 @@ class Due:
     headers: tuple[tuple[str, str], ...]
     body: bytes | None
     content_type: str | None
+    session: int = -1
 
 
 class Schedule(Sequence[Due]):
@@ -52,13 +56,9 @@ class Schedule(Sequence[Due]):
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.at_s = arrivals(_stream(plan.seed, "arrivals"), rate_per_s=plan.rate_per_s, duration_s=plan.duration_s)
-        weights = np.array([route.weight for route in plan.routes])
-        edges = np.cumsum(weights / weights.sum())
-        picks = _stream(plan.seed, "routes").random(len(self.at_s))
-        # The last edge may be a rounding error below 1.
-        self.route = np.minimum(np.searchsorted(edges, picks, side="right"), len(edges) - 1)
-        self._ordinal, self._drawn = _values(plan, self.route)
+        whole = plan.recorded if plan.recorded is not None else _drawn_arrivals(plan)
+        self.at_s, self.route, self.session = whole.at_s, whole.route, whole.session
+        self._ordinal, self._drawn = _values(plan, whole)
 
     def __len__(self) -> int:
         return len(self.at_s)
@@ -88,6 +88,7 @@ class Schedule(Sequence[Due]):
             headers=tuple((name, _fill(text, values)) for name, text in route.headers.items()),
             body=body,
             content_type=content_type,
+            session=int(self.session[index]),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -100,7 +101,7 @@ def schedule(plan: Plan) -> Schedule:
     """
     Return the requests of *plan*; the same plan gives the same requests.
 
-    >>> plan = Plan((Route("/items/{item}", values={"item": Draw(1, 9)}),), rate_per_s=10, duration_s=60, seed=7)
+    >>> plan = Plan((Route("/items/{item}", values={"item": Choice((7, 8))}),), rate_per_s=10, duration_s=60, seed=7)
     >>> list(schedule(plan)) == list(schedule(plan))
     True
     """
@@ -119,10 +120,20 @@ def arrivals(random: np.random.Generator, *, rate_per_s: float, duration_s: floa
     return at_s[at_s < duration_s][:REQUESTS_MAX]
 
 
-def draws(random: np.random.Generator, value: Draw | Choice, count: int) -> NDArray[np.int64]:
+def picks(random: np.random.Generator, weights: Sequence[float], count: int) -> NDArray[np.int64]:
+    """
+    Return *count* positions in *weights*, each as often as its weight says.
+    """
+    edges = np.cumsum(np.array(weights) / np.sum(weights))
+    # The last edge may be a rounding error below 1.
+    return np.minimum(np.searchsorted(edges, random.random(count), side="right"), len(edges) - 1)
+
+
+def draws(random: np.random.Generator, value: Value, count: int) -> NDArray[np.int64]:
     """
     Return *count* drawn numbers; of a Choice, the positions of its values.
     """
+    assert not isinstance(value, Query), "the database was not asked: values.answered"
     if isinstance(value, Choice):
         return random.integers(0, len(value.values), count, dtype=np.int64)
     if value.skew is None:
@@ -134,42 +145,60 @@ def draws(random: np.random.Generator, value: Draw | Choice, count: int) -> NDAr
     return drawn
 
 
-def _stream(seed: int, *names: str) -> np.random.Generator:
+def stream(seed: int, *names: str) -> np.random.Generator:
+    """
+    Return the random numbers that belong to what *names* name.
+    """
     digest = hashlib.sha256("\0".join(names).encode()).digest()
     words = [int.from_bytes(digest[at : at + 4], "little") for at in range(0, 16, 4)]
     return np.random.Generator(np.random.PCG64([seed, *words]))
 
 
-def _values(plan: Plan, route: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[dict[str, NDArray[np.int64]]]]:
+def _drawn_arrivals(plan: Plan) -> Recorded:
+    at_s = arrivals(stream(plan.seed, "arrivals"), rate_per_s=plan.rate_per_s, duration_s=plan.duration_s)
+    route = picks(stream(plan.seed, "routes"), [route.weight for route in plan.routes], len(at_s))
+    return Recorded(at_s, route, np.full(len(at_s), -1, dtype=np.int64))
+
+
+def _values(plan: Plan, whole: Recorded) -> tuple[NDArray[np.int64], list[dict[str, NDArray[np.int64]]]]:
     """
     Return each request's place among those of its route, and by route and name the values in that order.
     """
-    ordinal = np.zeros(len(route), dtype=np.int64)
+    ordinal = np.zeros(len(whole.route), dtype=np.int64)
     drawn: list[dict[str, NDArray[np.int64]]] = []
     seen: dict[str, int] = {}
     for number, one in enumerate(plan.routes):
-        places = np.flatnonzero(route == number)
+        places = np.flatnonzero(whole.route == number)
         ordinal[places] = np.arange(len(places))
         # The same path may stand in a plan twice; each has a stream of its own.
         twin = seen[one.name] = seen.get(one.name, -1) + 1
         drawn.append(
             {
-                name: draws(_stream(plan.seed, one.name, str(twin), name), value, len(places))
+                name: _column(plan.seed, (one.name, str(twin), name), value, whole.session[places])
                 for name, value in one.values.items()
             }
         )
     return ordinal, drawn
 
 
-def _value(value: Draw | Choice, drawn: int) -> Value:
+def _column(seed: int, names: tuple[str, ...], value: Value, session: NDArray[np.int64]) -> NDArray[np.int64]:
+    anew = draws(stream(seed, *names), value, len(session))
+    if not value.per_session or not len(session):
+        return anew
+    # Named by the value alone: a session has the same one on each route.
+    of_session = draws(stream(seed, "session", names[-1]), value, int(session.max()) + 1)
+    return anew if not len(of_session) else np.where(session >= 0, of_session[session], anew)
+
+
+def _value(value: Value, drawn: int) -> Drawn:
     return value.values[drawn] if isinstance(value, Choice) else drawn
 
 
-def _fill(text: str, values: Mapping[str, Value]) -> str:
+def _fill(text: str, values: Mapping[str, Drawn]) -> str:
     return PLACEHOLDER.sub(lambda found: str(values[found[1]]), text)
 
 
-def _fill_json(value: Json, values: Mapping[str, Value]) -> Json:
+def _fill_json(value: Json, values: Mapping[str, Drawn]) -> Json:
     if isinstance(value, str):
         whole = PLACEHOLDER.fullmatch(value)
         return values[whole[1]] if whole else _fill(value, values)
@@ -180,7 +209,7 @@ def _fill_json(value: Json, values: Mapping[str, Value]) -> Json:
     return value
 
 
-def _body(route: Route, values: Mapping[str, Value]) -> tuple[bytes | None, str | None]:
+def _body(route: Route, values: Mapping[str, Drawn]) -> tuple[bytes | None, str | None]:
     if route.form is not None:
         pairs = (f"{quote_plus(key)}={quote_plus(_fill(text, values))}" for key, text in route.form.items())
         return "&".join(pairs).encode(), "application/x-www-form-urlencoded"

@@ -97,6 +97,8 @@ class _Sender:
         self.schedule: Schedule = schedule(plan)
         self.answers = Answers()
         self.in_flight: set[asyncio.Task[None]] = set()
+        # In memory only, and only of sessions that were given a cookie.
+        self.cookies: dict[int, aiohttp.CookieJar] = {}
         self.sent = self.errors = self.not_sent = 0
         self.not_sent_reason = ""
         self.ended_early = False
@@ -206,6 +208,7 @@ class _Sender:
             headers.setdefault("Content-Type", due.content_type)
         headers["X-Request-Start"] = f"t={round((self.start_epoch_s + due.at_s) * _MICROSECONDS)}"
         url = URL(self.origin + due.path, encoded=True)
+        self._add_cookies(headers, due, url)
         try:
             async with session.request(
                 due.method, url, data=due.body, headers=headers, allow_redirects=False
@@ -213,6 +216,7 @@ class _Sender:
                 async for _ in response.content.iter_any():
                     pass
                 status = response.status
+                self._keep_cookies(due, url, response)
         except asyncio.CancelledError:
             problem = UNFINISHED
         except TimeoutError:
@@ -225,6 +229,22 @@ class _Sender:
             problem = _words(error)
         self.answers.append(Served(due.route, due.at_s, started_s, self._elapsed_s(), status, problem))
         self.errors += status >= STATUS_SERVER_ERROR or problem not in {None, UNFINISHED}
+
+    def _add_cookies(self, headers: dict[str, str], due: Due, url: URL) -> None:
+        jar = self.cookies.get(due.session)
+        if jar is None:
+            return
+        pairs = [f"{morsel.key}={morsel.coded_value}" for morsel in jar.filter_cookies(url).values()]
+        given = [headers["Cookie"]] if "Cookie" in headers else []
+        if pairs or given:
+            headers["Cookie"] = "; ".join([*given, *pairs])
+
+    def _keep_cookies(self, due: Due, url: URL, response: aiohttp.ClientResponse) -> None:
+        if due.session >= 0 and response.cookies:
+            if due.session not in self.cookies:
+                # The host is often an address, whose cookies a jar refuses otherwise.
+                self.cookies[due.session] = aiohttp.CookieJar(unsafe=True)
+            self.cookies[due.session].update_cookies(response.cookies, url)
 
     async def _tick(self, progress: Callable[[Progress], None] | None) -> None:
         while True:

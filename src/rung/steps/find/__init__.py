@@ -1,17 +1,17 @@
 """
 Find the one bottleneck: what, if it cost nothing, would bring the goal's number down most.
 
-Not the largest bar of a chart.  Each thing that requests spend time on is taken away in thought: its
-time from every request, and with it the share of the waiting for connections that it caused by holding
-them.  What then brings the goal's percentile down most is the bottleneck; a full pool that one slow
-statement holds is a symptom, and comes second.
+Not the largest bar of a chart.  Each thing that requests spend time on or wait for is taken away, and the twin runs
+the recorded traffic again without it.  What then brings the goal's percentile down most is the bottleneck; a full
+pool that one slow statement holds is a symptom, and comes second.  Where the goal holds, the same is asked with the
+headroom that it wants: what would break first is the bottleneck then.
 
-In        a Profile and the Goal
+In        a Profile, its Twin, and the Goal
 Out       a Finding: the bottleneck, its evidence, the runner-up and why not, or "nothing"
 Not here  what to do about it (price/, moves/)
 
-Until queues are simulated the effect of less work on the waiting of others (processor, event loop) is
-left as it was recorded, so a gain is a lower bound where the machine was busy.
+A twin that does not reproduce its own recording is not asked; the answer then rests on the recorded times alone, and
+says so.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import replace
 
 from rung.errors import RecordingTooShort
 from rung.ports import Describe, Explain, Plan, Server, ServerFacts, Step, Table, Unavailable
+from rung.steps.find.counterfactual import suspects
 from rung.steps.find.evidence import exemplars, numbers_of, reading_of, rows_kept
 from rung.steps.find.finding import (
     AllTraffic,
@@ -31,17 +32,19 @@ from rung.steps.find.finding import (
     costliest_scan,
     requests_min,
 )
+from rung.steps.find.headroom import judged, notes_on_twin
 from rung.steps.find.notes import doubts_on, failed_share, kept_share, notes_on
 from rung.steps.find.seen import code_of, seen_of
 from rung.steps.find.trial import Trial
 from rung.steps.measure import Profile, percentile
 from rung.steps.measure.traffic import Traffic
+from rung.steps.twin.twin import Twin
 
 ROUTE_SHARE_MIN = 0.01
 ROUTE_REQUESTS_MIN = 200
 
 
-def find(profile: Profile, goal: Goal) -> Step[Finding]:
+def find(profile: Profile, twin: Twin, goal: Goal) -> Step[Finding]:
     """
     Return what holds the app back, or that nothing does.
 
@@ -59,26 +62,30 @@ def find(profile: Profile, goal: Goal) -> Step[Finding]:
             percentile=goal.percentile,
         )
     server = yield Server()
-    trial = Trial(profile, goal, worst.route)
-    missed = worst.at_percentile_s > goal.target_s
-    suspects = trial.suspects() if missed else ()
-    suspects = tuple(replace(suspect, code=code_of(profile, suspect)) for suspect in suspects)
-    evidence = [*numbers_of(profile, trial, suspects[0]), *seen_of(profile, suspects[0])] if suspects else []
+    route, simulated = judged(twin, goal, routes)
+    trial = Trial(profile, goal, route)
+    missed = simulated.at_speed_s > goal.target_s
+    found: tuple[Suspect, ...] = ()
+    if missed:
+        found = suspects(twin, trial, speed=simulated.speed) if simulated.trusted else trial.suspects()
+    found = tuple(replace(suspect, code=code_of(profile, suspect)) for suspect in found)
+    evidence = [*numbers_of(profile, trial, found[0]), *seen_of(profile, found[0])] if found else []
     plan = table = None
-    if suspects and suspects[0].statement:
-        plan, table, reading = yield from _ask_about(suspects[0], rows_kept(profile, suspects[0].part))
+    if found and found[0].statement:
+        plan, table, reading = yield from _ask_about(found[0], rows_kept(profile, found[0].part))
         evidence.insert(1, reading)
-    notes = list(notes_on(profile, goal, routes))
-    if suspects and suspects[0].gain_s <= 0:
+    notes = [*notes_on(profile, goal, routes), *notes_on_twin(simulated)]
+    if found and found[0].gain_s <= 0:
         notes.append("No single thing brings the number down: several causes are of one height.")
     if isinstance(server, Unavailable):
         notes.append(f"The database was not asked: {server.reason}")
     return Finding(
-        verdict="bottleneck" if suspects else "nothing",
+        verdict="bottleneck" if found else "nothing",
         recording=profile.facts.name,
         goal=goal,
-        route=worst.route,
+        route=route,
         now=trial.now(),
+        simulated=simulated,
         overall_s=percentile(profile.requests.latency_s, goal.percentile),
         errors_share=failed_share(profile),
         requests=len(profile.requests),
@@ -87,12 +94,12 @@ def find(profile: Profile, goal: Goal) -> Step[Finding]:
         queue_known=profile.queue_known,
         server=server.version if isinstance(server, ServerFacts) else "",
         routes=routes,
-        bottleneck=suspects[0] if suspects else None,
-        runner_up=suspects[1] if len(suspects) > 1 else None,
+        bottleneck=found[0] if found else None,
+        runner_up=found[1] if len(found) > 1 else None,
         evidence=tuple(evidence),
         plan=plan,
         table=table,
-        exemplars=exemplars(profile, trial) if suspects else (),
+        exemplars=exemplars(profile, trial) if found else (),
         notes=tuple(notes),
         kept_share=kept_share(profile),
         doubts=doubts_on(profile),

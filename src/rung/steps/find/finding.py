@@ -154,6 +154,33 @@ class RouteNumber:
 
 
 @dataclass(frozen=True, slots=True)
+class Simulated:
+    """
+    What the twin says of the recording as a whole.
+
+    Attributes:
+        residual: By what share it misses the goal's number of its own recording.
+        trusted: Whether it was asked at all; else `bottleneck` rests on the recorded times alone.
+        speed: How much faster than recorded requests came when the bottleneck was looked for; above 1 where the goal
+            holds today and not with the headroom that it asks.
+        at_speed_s: The goal's number then.
+        headroom: By how much arrivals may speed up before a goal breaks, None where that was not asked.
+        breaks_first: Which route or resource then.
+        bears_per_s: Requests a second at which something is full.
+        fullest: What that is.
+    """
+
+    residual: float
+    trusted: bool
+    speed: float
+    at_speed_s: float
+    headroom: float | None
+    breaks_first: str
+    bears_per_s: float
+    fullest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """
     ONE bottleneck, or nothing.
@@ -162,6 +189,7 @@ class Finding:
         verdict: "bottleneck" or "nothing".
         route: The route that the goal's number is of.
         now: The goal's number with its interval.
+        simulated: What the twin says.
         overall_s: The same percentile over all requests, to be shown beside it.
         errors_share: Share of requests that failed.
         server: The database's version, "" where none was reached.
@@ -178,6 +206,7 @@ class Finding:
     goal: Goal
     route: str
     now: Interval
+    simulated: Simulated
     overall_s: float
     errors_share: float
     requests: int

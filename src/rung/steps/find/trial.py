@@ -3,27 +3,41 @@ Take one thing away in thought and read the goal's percentile again.
 
 In        a Profile, the goal's percentile and route
 Out       what gains most and what gains most after it, with intervals over blocks of time
-Not here  which route is the goal's (the step), evidence and words (evidence.py)
+Not here  which route is the goal's (the step), evidence and words (evidence.py), what the twin says of each candidate
+          (counterfactual.py)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rung.steps.find.finding import Goal, Interval, Suspect
-from rung.steps.find.resample import resampled_blocks
+from rung.steps.find.resample import Resamples, resampled_blocks
 from rung.steps.measure import CPU, OTHER, QUEUE, Floats, Integers, Part, Profile, percentile
 from rung.units import show_seconds, show_share
 
 CANDIDATES_RESAMPLED = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """
+    One thing that could be taken away: a part, and the route whose computing it is where it is that.
+    """
+
+    part: Part
+    route: str = ""
+
+
 class Trial:
     """
     The requests of one route, and what their percentile would be without this or that.
+
+    Left as recorded is what others wait for: so a gain is a lower bound where queues are long.
     """
 
     def __init__(self, profile: Profile, goal: Goal, route: str) -> None:
@@ -39,14 +53,7 @@ class Trial:
         """
         Return the goal's number as recorded.
         """
-        return self.interval(self.latency_s)
-
-    def interval(self, latency_s: Floats) -> Interval:
-        """
-        Return the percentile of *latency_s*, one per request of the route, with its interval.
-        """
-        low, high = np.quantile(self.resamples.percentiles(latency_s, self.percent), [0.1, 0.9])
-        return Interval(percentile(latency_s, self.percent), float(low), float(high))
+        return interval(self.latency_s, self.resamples, self.percent)
 
     def without(self, part: Part) -> Floats:
         """
@@ -60,71 +67,85 @@ class Trial:
         Return what gains most and what gains most after it.
         """
         parts = [*self.profile.parts, QUEUE, CPU, OTHER]
-        left = {part: self.without(part) for part in parts}
-        now_s = percentile(self.latency_s, self.percent)
-        gains = {part: now_s - percentile(left[part], self.percent) for part in parts}
+        left = {Candidate(part, self.route if part == CPU else ""): self.without(part) for part in parts}
+        return self.ranked(self.latency_s, left, self.resamples)
+
+    def ranked(self, latency_s: Floats, left: Mapping[Candidate, Floats], resamples: Resamples) -> tuple[Suspect, ...]:
+        """
+        Return the first two of the candidates, whose taking away leaves *left* of *latency_s*, one a request.
+        """
+        now_s = percentile(latency_s, self.percent)
+        gains = {each: now_s - percentile(left[each], self.percent) for each in left}
         # Ties (a pool that one statement holds altogether) go to what has a name of its own, then by time.
         # Where two causes are of one height, no single thing gains; then time alone decides.
-        gaining = [part for part in parts if gains[part] > 0]
+        gaining = [each for each in left if gains[each] > 0]
         best = sorted(
-            gaining or [part for part in parts if (left[part] < self.latency_s).any()],
-            key=lambda part: (
-                -round(gains[part], 6),
-                -float((self.latency_s - left[part]).sum()),
-                part.seam,
-                part.name,
+            gaining or [each for each in left if (left[each] < latency_s).any()],
+            key=lambda each: (
+                -round(gains[each], 6),
+                -float((latency_s - left[each]).sum()),
+                each.part.seam,
+                each.part.name,
+                each.route,
             ),
         )[:CANDIDATES_RESAMPLED]
         if not best:
             return ()
         # In each resample the one without which the least is left comes first.
-        firsts = np.argmin([self.resamples.percentiles(left[part], self.percent) for part in best], axis=0)
-        suspects = []
-        for place, part in enumerate(best[:2]):
-            suspects.append(
-                Suspect(
-                    part=part,
-                    route=self._route_of(part),
-                    statement=self.profile.texts[part.name].text if part.name in self.profile.texts else "",
-                    code=self._code_of(part),
-                    without_s=self.interval(left[part]),
-                    gain_s=gains[part],
-                    stability=float((firsts == place).mean()),
-                    why_not=self._why_not(part, best[0], gains) if place else "",
-                )
+        firsts = np.argmin([resamples.percentiles(left[each], self.percent) for each in best], axis=0)
+        return tuple(
+            Suspect(
+                part=each.part,
+                route=each.route or self._route_of(each.part),
+                statement=self.profile.texts[each.part.name].text if each.part.name in self.profile.texts else "",
+                code=self._code_of(each),
+                without_s=interval(left[each], resamples, self.percent),
+                gain_s=gains[each],
+                stability=float((firsts == place).mean()),
+                why_not=self._why_not(each, best[0], gains) if place else "",
             )
-        return tuple(suspects)
+            for place, each in enumerate(best[:2])
+        )
 
     def _route_of(self, part: Part) -> str:
         seconds_s = self.profile.seconds_on(part)
-        if seconds_s[self.chosen].any():
+        if seconds_s[self.chosen].any() or not seconds_s.any():
             return self.route
         spent_s = np.bincount(self.profile.requests.route, weights=seconds_s, minlength=len(self.profile.routes))
         return self.profile.routes[int(spent_s.argmax())]
 
-    def _code_of(self, part: Part) -> str:
+    def _code_of(self, candidate: Candidate) -> str:
+        part = candidate.part
         if part not in self.profile.parts:
             return ""
         segments = self.profile.segments
-        route = self.profile.routes.index(self._route_of(part))
+        route = self.profile.routes.index(candidate.route or self._route_of(part))
         met = (segments.part == self.profile.parts.index(part)) & (
             self.profile.requests.route[segments.request] == route
         )
         spent_s = np.bincount(segments.code[met], weights=segments.own_s[met], minlength=len(self.profile.codes))
         return self.profile.codes[int(spent_s.argmax())]
 
-    def _why_not(self, part: Part, first: Part, gains: Mapping[Part, float]) -> str:
-        if part.seam == "pool":
-            held = self.holding.get(first, 0.0)
+    def _why_not(self, candidate: Candidate, first: Candidate, gains: Mapping[Candidate, float]) -> str:
+        if candidate.part.seam == "pool":
+            held = self.holding.get(first.part, 0.0)
             if held > 0.5:
                 return (
                     f"The pool looks full, but the bottleneck holds it: "
                     f"{show_share(held)} of the waiting for a connection goes with it."
                 )
         return (
-            f"Without it the number would fall by {show_seconds(gains[part])}, "
+            f"Without it the number would fall by {show_seconds(gains[candidate])}, "
             f"without the bottleneck by {show_seconds(gains[first])}."
         )
+
+
+def interval(latency_s: Floats, resamples: Resamples, percent: int) -> Interval:
+    """
+    Return the percentile of *latency_s*, one a request, with its interval over *resamples* of blocks.
+    """
+    low, high = np.quantile(resamples.percentiles(latency_s, percent), [0.1, 0.9])
+    return Interval(percentile(latency_s, percent), float(low), float(high))
 
 
 def holding_shares(profile: Profile) -> dict[Part, float]:

@@ -139,6 +139,27 @@ class Segments:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class After:
+    """
+    What requests went on with after their response: columns with one entry a segment of it, in order of request and
+    start, the computing of each first.  Times are seconds.
+
+    Attributes:
+        request: Index into Requests.
+        part: Index into parts.
+        duration_s: From begin to end.
+    """
+
+    parts: tuple[Part, ...]
+    request: Integers
+    part: Integers
+    duration_s: Floats
+
+
+NOTHING_AFTER = After((), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Profile:
     """
     What a recording shows.
@@ -154,6 +175,8 @@ class Profile:
         lasted_s: From first arrival to last.
         counted: Requests that were not kept whole or arrived while no window was open.
         beside: What was seen beside the requests.
+        process_names: Host, instance and pid of each process, joined by "/".
+        after: What requests went on with after their response.
     """
 
     facts: RecordingFacts
@@ -168,6 +191,8 @@ class Profile:
     segments: Segments
     counted: Counted = NOTHING_COUNTED
     beside: Beside = NOTHING_BESIDE
+    process_names: tuple[str, ...] = ()
+    after: After = NOTHING_AFTER
 
     @property
     def requests_all(self) -> int:
@@ -239,7 +264,24 @@ def measure() -> Step[Profile]:
     texts = yield Rows(sql("statements"))
     totals = yield Rows(over_kept("totals"))
     beside = yield from look_beside()
-    return replace(profile_of(facts, requests, segments, texts), counted=_counted(totals), beside=beside)
+    units = yield Rows(over_kept("after"))
+    pieces = yield Rows(over_kept("after_segments"))
+    profile = profile_of(facts, requests, segments, texts)
+    return replace(profile, counted=_counted(totals), beside=beside, after=_after(units, pieces))
+
+
+def _after(units: dict[str, Column], pieces: dict[str, Column]) -> After:
+    """
+    Return what followed the responses: the pieces of each unit, and its computing, which is told once, before them.
+    """
+    names = [Part(*name) for name in zip(pieces["seam"].tolist(), pieces["name"].tolist(), strict=True)]
+    parts = (CPU, *sorted(set(names), key=lambda part: (part.seam, part.name)))
+    place = {part: index for index, part in enumerate(parts)}
+    request = np.concatenate([units["request"], pieces["request"]]).astype(np.int64)
+    part = np.array([0] * len(units["request"]) + [place[name] for name in names], dtype=np.int64)
+    duration_s = np.concatenate([units["cpu_s"], pieces["duration_s"]]).astype(np.float64)
+    order = np.argsort(request, kind="stable")
+    return After(parts, request[order], part[order], duration_s[order])
 
 
 def _counted(totals: dict[str, Column]) -> Counted:
@@ -297,6 +339,7 @@ def profile_of(
             for row in zip(*(texts[name].tolist() for name in ("statement", "text", "kind", "database")), strict=True)
         },
         processes=len(process_names),
+        process_names=process_names,
         queue_known=bool(requests["queue_known"].mean() >= QUEUE_KNOWN_MIN),
         lasted_s=float(columns.due_s.max()),
         requests=columns,

@@ -1,7 +1,7 @@
 """
 Gather what was seen beside the requests: who computes, who waits for locks, what never ended, what else was busy.
 
-In        the tables samples, activity, in_flight, hosts, programs of one recording, asked for as rows
+In        the tables samples, activity, in_flight, hosts, programs, statement_totals of one recording, asked for as rows
 Out       Beside: shares and counts, to be told as evidence and as doubts
 Not here  the requests themselves (measure/__init__.py), what is worth telling (find/)
 
@@ -99,18 +99,56 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """
+    How many cores a host has, and how many of them were busy on average while there was traffic.
+
+    Attributes:
+        cores: That what runs there may use; a fraction where a container has no more.
+        cores_all: That the machine has.
+        busy: Of all of them, whatever ran.
+        app, database, tools: With the app, the database server, and rung's own load and collector.
+    """
+
+    host: str
+    looked_s: float
+    cores: float
+    cores_all: float
+    busy: float
+    app: float
+    database: float
+    tools: float
+
+
+@dataclass(frozen=True, slots=True)
+class Executions:
+    """
+    What the server itself counted of a statement, or of all that the recorded app did not issue ("").
+    """
+
+    statement: str
+    database: str
+    calls: int
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Beside:
     """
     What was seen beside the requests; nothing of it in a recording that an older rung wrote.
 
     Attributes:
         locks: By fingerprint of the statement.
+        workers: Processor seconds of app processes by host and pid.
     """
 
     computing: tuple[Computing, ...] = ()
     locks: Mapping[str, Locked] = field(default_factory=dict)
     unfinished: tuple[Unfinished, ...] = ()
     machines: tuple[Machine, ...] = ()
+    usages: tuple[Usage, ...] = ()
+    executions: tuple[Executions, ...] = ()
+    workers: Mapping[tuple[str, int], float] = field(default_factory=dict)
 
 
 def look_beside() -> Step[Beside]:
@@ -122,6 +160,9 @@ def look_beside() -> Step[Beside]:
     blockers = yield Rows(sql("blockers"))
     unfinished = yield Rows(sql("unfinished"))
     machines = yield Rows(sql("machines"))
+    usages = yield Rows(sql("usage"))
+    executions = yield Rows(sql("executions"))
+    workers = yield Rows(sql("workers"))
     return Beside(
         computing=tuple(Computing(*row) for row in _tuples(computing, "route", "code", "function", "looks")),
         locks=_locks(locks, blockers),
@@ -132,6 +173,12 @@ def look_beside() -> Step[Beside]:
             Machine(*row)
             for row in _tuples(machines, "host", "looked_s", "load_share", "collector_share", "steal_share")
         ),
+        usages=tuple(
+            Usage(*row)
+            for row in _tuples(usages, "host", "looked_s", "cores", "cores_all", "busy", "app", "database", "tools")
+        ),
+        executions=tuple(Executions(*row) for row in _tuples(executions, "statement", "database", "calls", "total_s")),
+        workers={(host, pid): cpu_s for host, pid, cpu_s in _tuples(workers, "host", "pid", "cpu_s")},
     )
 
 

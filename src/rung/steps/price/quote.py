@@ -3,7 +3,7 @@ What a price is: a prediction in the goal's own unit, its cost, its assumptions,
 
 In        nothing
 Out       the values Offer and Quote, and the Protocol that every move fulfils
-Not here  the moves themselves (moves/), how a price is worked out (edit.py)
+Not here  the moves themselves (moves/), how a price is worked out (predict.py)
 """
 
 from __future__ import annotations
@@ -13,25 +13,11 @@ from typing import Protocol
 
 from rung.ports import Index, Step
 from rung.steps.find.finding import Finding, Interval
-from rung.steps.measure import Floats, Part, Profile
+from rung.steps.measure import Profile
+from rung.steps.twin.twin import Model, Twin
 
 REACHES, NOT_ENOUGH, NOT_YET, MISSED = "reaches the goal", "not enough", "not yet", "goal missed"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Replacement:
-    """
-    The edit that a move makes to recorded requests: one part's time becomes another.
-
-    Attributes:
-        part: Whose executions are replaced.
-        likeness_s: Recorded times of executions that cost the planner about as much as the new one will.
-        surplus_s: Low, middle and high of what the new one costs beyond them, seconds.
-    """
-
-    part: Part
-    likeness_s: Floats
-    surplus_s: tuple[float, float, float]
+NO_PRICE = "no price"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +31,17 @@ class BuildIndex:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Offer:
     """
     What a move proposes before it has a price.
+
+    Attributes:
+        model: What it makes of the recorded traffic.
+        bounds: The same at the good and at the bad end of what is not known of it; empty where nothing is open.
+        plan: Exactly what would be run, None where rung has no hands for it.
+        taken_as: How it is taken where there is no plan: "setting", "" where that is left to people yet.
+        not_yet: Why it is not worth a price, with the number that says so; "" where it is.
     """
 
     name: str
@@ -56,8 +49,22 @@ class Offer:
     what: str
     cost: str
     assumptions: tuple[str, ...]
-    replacement: Replacement
-    plan: BuildIndex
+    model: Model
+    bounds: tuple[Model, ...] = ()
+    plan: BuildIndex | None = None
+    taken_as: str = ""
+    not_yet: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePrice:
+    """
+    What a move would make of one route: percentiles of its latency, seconds, now and then.
+    """
+
+    route: str
+    now_s: tuple[float, float, float]
+    then_s: tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +79,12 @@ class Quote:
         percentile: Of which latency.
         now: The recorded number.
         predicted: None where no number can be given; `verdict` and `reason` then say why.
-        plan: Exactly what would be run; None for doing nothing.
+        plan: Exactly what would be run; None for doing nothing, and where rung has no hands for it.
+        taken_as: "setting" where it is taken by changing one, "" otherwise.
+        gains: Whether the goal's number falls, with whatever traffic the bottleneck was found at.
+        routes: p50, p95 and p99 of each route that the goal judges.
+        bears_per_s: Requests a second at which something is full then, and what that is.
+        fullest: See above.
     """
 
     name: str
@@ -87,6 +99,11 @@ class Quote:
     reason: str
     assumptions: tuple[str, ...]
     plan: BuildIndex | None = None
+    taken_as: str = ""
+    gains: bool = True
+    routes: tuple[RoutePrice, ...] = ()
+    bears_per_s: float | None = None
+    fullest: str = ""
 
     @property
     def ratio(self) -> Interval | None:
@@ -111,7 +128,7 @@ class Move(Protocol):
     kind: str
     rung: int
 
-    def offers(self, profile: Profile, finding: Finding) -> Step[tuple[Offer, ...]]:
+    def offers(self, profile: Profile, twin: Twin, finding: Finding) -> Step[tuple[Offer, ...]]:
         """
         Return what this move proposes against the finding, best first; nothing when it does not fit.
         """

@@ -1,0 +1,60 @@
+"""
+Move: keep connections open instead of opening one for each request.
+
+In        a workload with segments of `connect`
+Out       one variant: the same requests without them, looking for a free connection as before
+Not here  how many connections there are then (pool.py)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rung.moves.demand import not_waited, waited_share
+from rung.steps.measure import Profile
+from rung.steps.twin import edit
+from rung.steps.twin.topology import Topology
+from rung.steps.twin.variant import Variant
+from rung.steps.twin.workload import Workload
+from rung.units import show_share
+
+
+class KeepOpenMove:
+    """
+    Offer to keep connections where requests open their own.
+    """
+
+    kind = "keepopen"
+    rung = 4
+
+    def variants(
+        self, profile: Profile, workload: Workload, topology: Topology, goal_route: str
+    ) -> tuple[Variant, ...]:
+        """
+        Return the one variant, and why not where opening connections takes next to no time.
+        """
+        share = waited_share(profile, goal_route, "connect")
+        return (
+            Variant(
+                name=self.kind,
+                rung=self.rung,
+                what="keep database connections open between requests",
+                cost="an open connection for each request at once",
+                assumptions=(
+                    f"opening connections is {show_share(share)} of the time of {goal_route}; all of it goes",
+                    "what a connection was set up with (role, search_path, time zone) is the same for every request",
+                ),
+                taken_as="setting",
+                model=kept_open,
+                why_not_yet=not_waited(profile, goal_route, "opening connections", "connect"),
+            ),
+        )
+
+
+def kept_open(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
+    """
+    Take away what opening a connection takes; being handed one by the pool stays.
+    """
+    opening = [place for place, part in enumerate(workload.parts) if part.seam == "connect"]
+    spending = np.isin(workload.op, edit.SPENDING)
+    return edit.dropped(workload, np.isin(workload.part, opening) & spending), topology

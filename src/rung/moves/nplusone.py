@@ -1,0 +1,100 @@
+"""
+Move: ask once for what a request now asks for one by one (N+1).
+
+In        a workload in which requests of a route execute one statement many times
+Out       a variant for each such statement: one round trip, and the executions' work in one
+Not here  writing the joined statement; which line asks is in the finding
+
+The one execution takes what the first took, and for each further row what the cheapest tenth of the executions take:
+that is an upper bound of what one more row costs, since parsing, planning and answering are in it as well.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rung.steps.measure import Part, Profile
+from rung.steps.twin import edit
+from rung.steps.twin.topology import Topology
+from rung.steps.twin.variant import Model, Variant
+from rung.steps.twin.workload import Op, Workload
+from rung.units import show_count, show_seconds
+
+CALLS_MIN = 4  # in the middle request that asks at all; two or three are rather different questions
+STATEMENTS_MAX = 3
+MARGINAL_QUANTILE = 0.1
+
+
+class NPlusOneMove:
+    """
+    Offer to join the executions of each statement that requests of the route repeat.
+    """
+
+    kind = "nplusone"
+    rung = 1
+
+    def variants(
+        self, profile: Profile, workload: Workload, topology: Topology, goal_route: str
+    ) -> tuple[Variant, ...]:
+        """
+        Return a variant for each statement that is read again and again, the most time in its repeats first.
+        """
+        of_route = edit.on_route(workload, goal_route)
+        found = []
+        for part in workload.parts:
+            text = profile.texts.get(part.name)
+            if part.seam != "query" or text is None or text.kind != "read":
+                continue
+            met = edit.spent_on(workload, part, ops=(Op.EXECUTE,)) & of_route
+            calls = np.bincount(workload.request[met])
+            calls = calls[calls > 0]
+            if len(calls) and np.median(calls) >= CALLS_MIN:
+                spent_s = float(workload.service_s[edit.spent_on(workload, part) & of_route].sum())
+                found.append((spent_s, part, float(np.median(calls))))
+        found.sort(key=lambda each: (-each[0], each[1].name))
+        return tuple(_variant(profile, workload, part, goal_route, calls) for _, part, calls in found[:STATEMENTS_MAX])
+
+
+def joined(part: Part, route: str) -> Model:
+    """
+    Return the model in which a request of *route* executes *part* once, for all that it asked one by one.
+    """
+
+    def model(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
+        of_route = edit.on_route(workload, route)
+        executed = np.flatnonzero(edit.spent_on(workload, part, ops=(Op.EXECUTE,)) & of_route)
+        if not len(executed):
+            return workload, topology
+        request = workload.request
+        marginal_s = _marginal_s(workload, executed)
+        begins = edit.firsts(request[executed])
+        leads = executed[begins]
+        calls = np.diff(np.append(begins, len(executed)))
+        all_s = np.add.reduceat(workload.service_s[executed], begins)
+        service_s = np.minimum(workload.service_s[leads] + (calls - 1) * marginal_s, all_s)
+        trips = np.flatnonzero(edit.spent_on(workload, part, ops=(Op.DELAY,)) & of_route)
+        kept = np.concatenate([leads, trips[edit.firsts(request[trips])]])
+        gone = edit.chosen_of(workload, np.concatenate([executed, trips])) & ~edit.chosen_of(workload, kept)
+        return edit.dropped(edit.replaced(workload, edit.chosen_of(workload, leads), service_s), gone), topology
+
+    return model
+
+
+def _marginal_s(workload: Workload, executed: np.ndarray) -> float:
+    return float(np.quantile(workload.service_s[executed], MARGINAL_QUANTILE, method="inverted_cdf"))
+
+
+def _variant(profile: Profile, workload: Workload, part: Part, route: str, calls: float) -> Variant:
+    met = np.flatnonzero(edit.spent_on(workload, part, ops=(Op.EXECUTE,)) & edit.on_route(workload, route))
+    return Variant(
+        name=f"nplusone:{part.name}",
+        rung=NPlusOneMove.rung,
+        what=f"ask once instead of {show_count(calls)} times: {profile.texts[part.name].text}",
+        cost="a changed query",
+        assumptions=(
+            f"each further row costs {show_seconds(_marginal_s(workload, met))}, as the cheapest tenth of executions",
+            "one round trip instead of one for each; what the app computes with the rows stays",
+        ),
+        taken_as="",
+        model=joined(part, route),
+    )

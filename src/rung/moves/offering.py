@@ -1,0 +1,72 @@
+"""
+Offer the variants of a move to be priced.
+
+In        a move that says what it makes of the recorded traffic
+Out       a Move as price/ knows it
+Not here  the moves themselves, one file each
+
+Moves know a workload and a topology and nothing of prices, so that each can be tried by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rung.moves.cache import CacheMove
+from rung.ports import Step
+from rung.steps.find.finding import Finding
+from rung.steps.measure import Profile
+from rung.steps.price.quote import Offer
+from rung.steps.twin.topology import Topology
+from rung.steps.twin.twin import Twin
+from rung.steps.twin.variant import Variant
+from rung.steps.twin.workload import Workload
+
+
+class Simulated(Protocol):
+    """
+    A move that is priced by simulation alone.
+    """
+
+    kind: str
+    rung: int
+
+    def variants(
+        self, profile: Profile, workload: Workload, topology: Topology, goal_route: str
+    ) -> tuple[Variant, ...]:
+        """
+        Return the ways of taking it, each also where it is not worth taking yet.
+        """
+
+
+class Offering:
+    """
+    A Move out of the variants of one.
+    """
+
+    def __init__(self, move: Simulated) -> None:
+        self.kind, self.rung = move.kind, move.rung
+        self._move = move
+
+    def offers(self, profile: Profile, twin: Twin, finding: Finding) -> Step[tuple[Offer, ...]]:
+        """
+        Return each variant as an offer; the recording is asked for what the profile does not have.
+        """
+        move = self._move
+        if isinstance(move, CacheMove):
+            move = yield from move.asked()
+        return tuple(_offer(each) for each in move.variants(profile, twin.workload, twin.topology, finding.route))
+
+
+def _offer(variant: Variant) -> Offer:
+    return Offer(
+        name=variant.name,
+        rung=variant.rung,
+        what=variant.what,
+        cost=variant.cost,
+        assumptions=variant.assumptions,
+        model=variant.model,
+        bounds=variant.bounds,
+        taken_as=variant.taken_as,
+        not_yet=variant.why_not_yet,
+    )

@@ -1,0 +1,93 @@
+"""
+Whether the goal holds, and with how much more traffic it would hold.
+
+In        the Twin, the Goal, the recorded number of each route
+Out       the route that the goal's number is of, and what the twin says (Simulated)
+Not here  what holds the app back (counterfactual.py)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rung.steps.find.finding import Goal, RouteNumber, Simulated
+from rung.steps.twin.outcome import Outcome
+from rung.steps.twin.twin import RESIDUAL_MAX, SPEED_MAX, Twin
+from rung.units import show_count, show_seconds, show_share
+
+
+def judged(twin: Twin, goal: Goal, routes: Sequence[RouteNumber]) -> tuple[str, Simulated]:
+    """
+    Return the route furthest above its goal, now or with the headroom that the goal asks, and what the twin says.
+    """
+    worst = routes[0]
+    residual = twin.residual(worst.route, goal.percentile)
+    trusted = abs(residual) <= RESIDUAL_MAX
+    bears = twin.bears()
+    rate_per_s = len(twin.profile.requests) / max(twin.profile.lasted_s, 1e-9)
+
+    def broken(outcome: Outcome) -> str:
+        over = [
+            (twin.number(outcome, each.route, goal.percentile), each.route)
+            for each in routes
+            if each.judged and each.requests
+        ]
+        value_s, route = max(over)
+        return route if value_s > goal.target_s else ""
+
+    route, speed, at_speed_s = worst.route, 1.0, worst.at_percentile_s
+    headroom, first = None, ""
+    if at_speed_s <= goal.target_s and trusted:
+        faster = twin.run(speed=goal.headroom)
+        route = broken(faster) or route
+        if broken(faster):
+            speed, at_speed_s = goal.headroom, twin.number(faster, route, goal.percentile)
+        limit = twin.limit(broken)
+        headroom, first = limit.speed, limit.first
+    return route, Simulated(
+        residual=residual,
+        trusted=trusted,
+        speed=speed,
+        at_speed_s=at_speed_s,
+        headroom=headroom,
+        breaks_first=first,
+        bears_per_s=rate_per_s * bears.speed,
+        fullest=bears.first,
+    )
+
+
+def notes_on_twin(simulated: Simulated) -> tuple[str, ...]:
+    """
+    Return what a reader must know of the twin.
+    """
+    if not simulated.trusted:
+        how = f"misses this recording's own number by {show_share(abs(simulated.residual))}"
+        if math.isnan(simulated.residual):
+            how = "could not reproduce this recording"
+        asked = f"The simulation {how}, so it was not asked"
+        return (f"{asked}: the answer rests on the recorded times alone, without the waiting that goes with them.",)
+    return ()
+
+
+def headroom_words(simulated: Simulated, goal: Goal) -> str:
+    """
+    Return how much more traffic the goal would bear, and what breaks first.
+    """
+    assert simulated.headroom is not None
+    more = "more than " if simulated.headroom >= SPEED_MAX * 0.9 else ""
+    first = f"; first to break: {simulated.breaks_first}" if simulated.breaks_first else ""
+    return (
+        f"It would hold with {more}{simulated.headroom:.1f}× the traffic (the goal asks {goal.headroom:g}×){first}. "
+        f"At {show_count(simulated.bears_per_s)} requests/s {simulated.fullest} is full."
+    )
+
+
+def now_words(simulated: Simulated, goal: Goal) -> str:
+    """
+    Return why there is a bottleneck although the goal holds today.
+    """
+    return (
+        f"The goal holds today. With {simulated.speed:g}× the traffic, the headroom that it asks, "
+        f"p{goal.percentile} would be {show_seconds(simulated.at_speed_s)}."
+    )

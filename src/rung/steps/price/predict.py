@@ -1,0 +1,81 @@
+"""
+Work out what an offer would bring: the recorded traffic run again by the twin, as the offer makes it.
+
+In        the Twin, the Finding, an Offer
+Out       the goal's number with an interval, all routes' percentiles, how much traffic it would bear
+Not here  which offers there are (moves/), what the twin is (steps/twin)
+
+An interval holds three things: which requests happened to come (blocks of time, resampled), what the twin misses of
+its own recording, and what is not known of the move itself (its bounds).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rung.steps.find.finding import Finding, Interval
+from rung.steps.find.resample import resampled_blocks
+from rung.steps.price.quote import Offer, RoutePrice
+from rung.steps.twin.outcome import Outcome
+from rung.steps.twin.twin import Twin
+
+PERCENTILES = (50, 95, 99)
+NORMAL_80 = 1.2816  # standard deviations on either side of 80 % of a normal distribution
+# Two runs of one app on one machine differ by so much at p95, as a standard deviation: the floor under every price.
+RUNS_DIFFER = 0.05
+
+
+def predicted(twin: Twin, finding: Finding, offer: Offer, outcome: Outcome) -> Interval:
+    """
+    Return the goal's number after *offer*, of which *outcome* is the run, with the range of 80 %.
+    """
+    route, percent = finding.route, finding.goal.percentile
+    resamples = resampled_blocks(twin.counted_due_s(route))
+    scale = twin.scale(route, percent)
+    middle_s = twin.number(outcome, route, percent)
+    ends = [outcome, *(twin.run(model) for model in offer.bounds)]
+    drawn_s = [resamples.percentiles(twin.latencies(end, route), percent) * scale for end in ends]
+    low_s = min(float(np.quantile(values_s, 0.1)) for values_s in drawn_s)
+    high_s = max(float(np.quantile(values_s, 0.9)) for values_s in drawn_s)
+    return widened(Interval(middle_s, min(low_s, middle_s), max(high_s, middle_s)), finding.simulated.residual)
+
+
+def widened(interval: Interval, residual: float) -> Interval:
+    """
+    Return *interval* with what the twin misses of its own recording in it.
+
+    Errors are ratios, independent of one another, so their logarithms add in squares.
+    """
+    if interval.value <= 0:
+        return interval
+    missed = NORMAL_80 * max(math.log1p(abs(residual)), RUNS_DIFFER)
+    below = math.log(interval.value / max(interval.low, 1e-9))
+    above = math.log(interval.high / interval.value)
+    return Interval(
+        interval.value,
+        interval.value * math.exp(-math.hypot(below, missed)),
+        interval.value * math.exp(math.hypot(above, missed)),
+    )
+
+
+def route_prices(twin: Twin, finding: Finding, outcome: Outcome) -> tuple[RoutePrice, ...]:
+    """
+    Return the percentiles of each route that the goal judges, now and then.
+    """
+    found = []
+    for each in finding.routes:
+        if each.judged and each.requests:
+            now_s = tuple(twin.number(twin.base, each.route, percent) for percent in PERCENTILES)
+            then_s = tuple(twin.number(outcome, each.route, percent) for percent in PERCENTILES)
+            found.append(RoutePrice(each.route, (now_s[0], now_s[1], now_s[2]), (then_s[0], then_s[1], then_s[2])))
+    return tuple(found)
+
+
+def worst_s(twin: Twin, finding: Finding, outcome: Outcome) -> float:
+    """
+    Return the goal's number over all routes that it judges.
+    """
+    percent = finding.goal.percentile
+    return max(twin.number(outcome, each.route, percent) for each in finding.routes if each.judged and each.requests)

@@ -1,0 +1,291 @@
+"""
+Recover service from what was recorded: what each thing took with nobody in its way.
+
+A statement's time is a round trip and an execution; an execution's time, and that of computing on an event loop, is
+stretched where cores were shared.  The server's own account, where there is one, says what of a statement's time was
+spent there, and what else the server did meanwhile.
+
+In        a Profile, its Pieces, its Estate
+Out       Service, and the Estate with the background on its hosts
+Not here  waiting for loops, connections, threads and locks, which is dropped as a whole (recover.py)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rung.steps.measure import ROUNDING_S, Floats, Integers, Profile, Requests
+from rung.steps.twin.estate import Estate
+from rung.steps.twin.holding import held_at
+from rung.steps.twin.layout import APART, laid_out
+from rung.steps.twin.pieces import Flags, Pieces
+from rung.steps.twin.sharing import Sharing
+
+FASTEST = 0.1  # the share of executions that had nobody in their way
+EXECUTIONS_MIN = 10
+TRIVIAL = ("BEGIN", "START TRANSACTION", "COMMIT", "ROLLBACK", "SHOW ", "SET ")
+TRIP_S_MAX = 1e-3
+ROUNDS = 4  # in which background and service, each known from the other, settle
+CORES_MIN = 0.05  # what is left to the recorded of a host, however much its background takes
+LOOKED_S_MIN = 5.0  # processor time is counted in hundredths of a second
+FREE_SHARE_MAX = 0.9
+CORES_SHARE_MIN = 0.25  # however much others take, they give way
+OTHERS_SHARE_MIN = 0.1
+TURN_S = 1e-3  # that a process runs at a time while others want its core; docs/design/0005-service-from-waiting.md
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Service:
+    """
+    What each piece and gap takes with nobody in the way, seconds.
+
+    Attributes:
+        trip_s: Of each query, what of it nobody shares: the round trip, and what the server waits for its disks.
+        asked_s: Of each query, what it takes of a core of the server.
+        computing_s, other_s: Of each gap before a piece.
+        last_computing_s, last_other_s: Of each request, of the gap after its last piece.
+        network_s: Of each request, before the app took it.
+        unseen_s: Of each process, what it computes for a request beyond what the recorder saw: the server's reading
+            and writing, and drivers inside of statements.
+    """
+
+    trip_s: Floats
+    asked_s: Floats
+    computing_s: Floats
+    other_s: Floats
+    last_computing_s: Floats
+    last_other_s: Floats
+    network_s: Floats
+    unseen_s: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ran:
+    """
+    What was seen to run on one host: from when to when, and in which share of that time.
+
+    Attributes:
+        waited: The share of queries' time in which they needed no core.
+        beside: Executions of others that ran at any time, on average.
+    """
+
+    queries: Flags
+    begin_s: Floats
+    end_s: Floats
+    gaps: tuple[Floats, Floats, Floats]
+    beside: float
+
+    def sharing(self, cores: float, computed: float) -> Sharing:
+        start_s, end_s, weight = self.gaps
+        count = len(self.begin_s)
+        return Sharing(
+            np.concatenate([self.begin_s, start_s]),
+            np.concatenate([self.end_s, end_s]),
+            np.concatenate([np.full(count, computed), weight]),
+            cores=max(cores, CORES_MIN),
+            beside=self.beside,
+        )
+
+
+def service_of(profile: Profile, pieces: Pieces, estate: Estate, *, share: float = 1.0) -> tuple[Service, Estate]:
+    """
+    Return the service of what *profile* shows, and *estate* with what else its hosts were busy with.
+
+    Args:
+        share: Of all requests, that *profile* has; it lasted as long as they took.
+    """
+    requests, request = profile.requests, profile.segments.request
+    gaps_s = np.bincount(request, weights=pieces.gap_s, minlength=len(requests)) + pieces.left_s
+    per_s = np.divide(1.0, gaps_s, out=np.zeros(len(requests)), where=gaps_s > 0)
+    computes, other = requests.cpu_s * per_s, requests.other_s * per_s
+    lost = gaps_s <= 0  # without any gap the rest of a request has no place; it is done last
+    tail_s = requests.arrived_s + requests.latency_s - requests.queue_s
+    begun_s, left_at_s = pieces.start_s - pieces.gap_s, tail_s - pieces.left_s
+    computing_s = pieces.gap_s * computes[request]
+    last_computing_s = np.where(lost, requests.cpu_s, pieces.left_s * computes)
+
+    trip_s = trips(profile, pieces)
+    estate = laid_out(profile, pieces, estate, trip_s)
+    spent_s, undisturbed = _spent_at_server(profile, pieces, trip_s)
+    asked_s = np.zeros(len(spent_s))
+    # A thread's clock stands still while it has no core or no interpreter; the loop's goes on.
+    on_loop = ~(estate.threaded | in_thread(pieces, request, len(requests)))
+    host = estate.host[requests.process]
+    server_host = np.array(estate.databases)[server_of(profile, estate)[profile.segments.part]]
+    hosts = list(estate.hosts)
+    for place, each in enumerate(estate.hosts):
+        queries, ours = pieces.query & (server_host == place), host == place
+        begin_s = pieces.start_s[queries] + trip_s[queries]
+        inside = ours[request]
+        ran = _Ran(
+            queries=queries,
+            begin_s=begin_s,
+            end_s=begin_s + spent_s[queries],
+            gaps=(
+                np.concatenate([begun_s[inside], left_at_s[ours]]),
+                np.concatenate([pieces.start_s[inside], tail_s[ours]]),
+                np.concatenate([computes[request[inside]], computes[ours]]),
+            ),
+            beside=_beside(profile, estate, place, share),
+        )
+        sharing, free_share, background = _settled(profile, each.name, each.cores - each.background, ran)
+        hosts[place] = replace(each, background=each.background + background)
+        had_s = np.where(undisturbed[queries], spent_s[queries], sharing.service_s(ran.begin_s, ran.end_s))
+        asked_s[queries] = had_s * (1.0 - free_share)
+        trip_s[queries] += had_s * free_share
+        shared = (ours & on_loop)[request] & (pieces.gap_s > 0)
+        computing_s[shared] *= sharing.shares(begun_s[shared], pieces.start_s[shared])
+        shared = ours & on_loop & (pieces.left_s > 0)
+        last_computing_s[shared] *= sharing.shares(left_at_s[shared], tail_s[shared])
+    service = Service(
+        trip_s=trip_s,
+        asked_s=asked_s,
+        computing_s=computing_s,
+        other_s=pieces.gap_s * other[request],
+        last_computing_s=last_computing_s,
+        last_other_s=np.where(lost, requests.other_s, pieces.left_s * other),
+        network_s=_network_s(requests, tail_s),
+        unseen_s=_unseen(profile, pieces, computing_s, last_computing_s, share),
+    )
+    return service, replace(estate, hosts=tuple(hosts))
+
+
+def _network_s(requests: Requests, ended_s: Floats) -> Floats:
+    """
+    Return how long each request was on its way to the app: all of its time before it where the app did nothing else.
+    """
+    # Just before it came, or it would count itself where nobody knows of a way before the app.
+    alone = held_at(requests.arrived_s, ended_s, requests.due_s - 2 * ROUNDING_S) == 0
+    if alone.sum() < EXECUTIONS_MIN:
+        return np.minimum(requests.queue_s, np.quantile(requests.queue_s, FASTEST))
+    typical_s = float(np.median(requests.queue_s[alone]))
+    network_s: Floats = np.where(alone, requests.queue_s, np.minimum(requests.queue_s, typical_s))
+    return network_s
+
+
+def _unseen(profile: Profile, pieces: Pieces, computing_s: Floats, last_computing_s: Floats, share: float) -> Floats:
+    requests, request = profile.requests, profile.segments.request
+    seen_s = np.bincount(requests.process, weights=last_computing_s, minlength=profile.processes)
+    seen_s += np.bincount(
+        requests.process[request],
+        weights=computing_s + np.where(pieces.computes, pieces.own_s, 0.0),
+        minlength=profile.processes,
+    )
+    count = np.bincount(requests.process, minlength=profile.processes)
+    after = profile.after
+    spent = np.array([part.seam == "cpu" for part in after.parts], dtype=np.bool_)
+    if len(after.request):
+        weights = np.where(spent[after.part], after.duration_s, 0.0)
+        seen_s += np.bincount(requests.process[after.request], weights=weights, minlength=profile.processes)
+    unseen_s = np.zeros(profile.processes)
+    for place, name in enumerate(profile.process_names):
+        host, _, rest = name.partition("/")
+        pid = rest.rpartition("/")[2]
+        computed_s = profile.beside.workers.get((host, int(pid)), 0.0) if pid.isdecimal() else 0.0
+        unseen_s[place] = max(computed_s * share - seen_s[place], 0.0) / max(count[place], 1)
+    return unseen_s
+
+
+def in_thread(pieces: Pieces, request: Integers, count: int) -> Flags:
+    """
+    Return which requests were sent to a thread at least once.
+    """
+    return np.bincount(request[pieces.threads], minlength=count) > 0
+
+
+def server_of(profile: Profile, estate: Estate) -> Integers:
+    """
+    Return the database server of each part.
+    """
+    labels = [profile.texts[part.name].database if part.name in profile.texts else "" for part in profile.parts]
+    return np.array([estate.server.get(label, 0) for label in labels], dtype=np.int64)
+
+
+def trips(profile: Profile, pieces: Pieces) -> Floats:
+    """
+    Return of each query the round trip to its database: the fastest tenth of its fastest statement.
+
+    What asks for nothing (BEGIN) tells it best; of others only so much is believed.
+    """
+    part = profile.segments.part
+    labels = [profile.texts[each.name].database if each.name in profile.texts else "" for each in profile.parts]
+    trip_s = np.zeros(len(part))
+    texts = [profile.texts[each.name].text.upper() if each.name in profile.texts else "" for each in profile.parts]
+    trivial = [text.lstrip().startswith(TRIVIAL) for text in texts]
+    for label in sorted(set(labels)):
+        ours = pieces.query & np.array([each == label for each in labels], dtype=np.bool_)[part]
+        found = [
+            min(float(np.quantile(times_s, FASTEST)), np.inf if trivial[place] else TRIP_S_MAX)
+            for place in np.unique(part[ours])
+            if len(times_s := pieces.own_s[ours & (part == place)]) >= EXECUTIONS_MIN
+        ]
+        if found:
+            trip_s[ours] = np.minimum(min(found), pieces.own_s[ours])
+    return trip_s
+
+
+def _spent_at_server(profile: Profile, pieces: Pieces, trip_s: Floats) -> tuple[Floats, Flags]:
+    """
+    Return how long each query was at its server: beyond its trip, or as the server itself counted, on average; and
+    which of them the server counted as so short that they are done before anybody else has a turn.
+    """
+    undisturbed = np.zeros(len(trip_s), dtype=np.bool_)
+    spent_s = np.maximum(pieces.own_s - trip_s, 0.0)
+    counted: dict[str, tuple[int, float]] = {}
+    for each in profile.beside.executions:
+        calls, total_s = counted.get(each.statement, (0, 0.0))
+        counted[each.statement] = calls + each.calls, total_s + each.total_s
+    part = profile.segments.part
+    for place, name in enumerate(each.name for each in profile.parts):
+        if name not in counted or counted[name][0] < EXECUTIONS_MIN:
+            continue
+        ours = np.flatnonzero(pieces.query & (part == place))
+        seen_s = float(spent_s[ours].mean()) if len(ours) else 0.0
+        if seen_s > 0:
+            each_s = counted[name][1] / counted[name][0]
+            spent_s[ours] = np.minimum(spent_s[ours] * (each_s / seen_s), pieces.own_s[ours])
+            undisturbed[ours] = each_s < TURN_S
+    return spent_s, undisturbed
+
+
+def _beside(profile: Profile, estate: Estate, place: int, share: float) -> float:
+    """
+    Return how many executions that the recorded app did not issue ran on a host at any time, on average.
+    """
+    if profile.lasted_s <= 0:
+        return 0.0
+    segments = profile.segments
+    issued = np.bincount(segments.part, weights=segments.calls, minlength=len(profile.parts))
+    issued_of = {part.name: float(issued[number]) / share for number, part in enumerate(profile.parts)}
+    total_s = 0.0
+    for each in profile.beside.executions:
+        if estate.databases[estate.server.get(each.database, 0)] == place:
+            others = 1.0 - min(issued_of.get(each.statement, 0.0) / each.calls, 1.0)
+            # The two are not counted over quite the same time.
+            total_s += each.total_s * (others if others > OTHERS_SHARE_MIN else 0.0)
+    return total_s * share / profile.lasted_s
+
+
+def _settled(profile: Profile, name: str, cores: float, ran: _Ran) -> tuple[Sharing, float, float]:
+    """
+    Return the sharing on a host, the share of its queries' time that needs no core, and the cores of its background.
+
+    Service is known from the background, and the background from service: what the server's processes computed
+    beyond it.  Where they computed less, the queries waited for something else than a core.
+    """
+    usage = next((each for each in profile.beside.usages if each.host == name.removesuffix(APART)), None)
+    known = usage is not None and usage.looked_s >= LOOKED_S_MIN and len(ran.begin_s) and profile.lasted_s > 0
+    free_share, background = 0.0, 0.0
+    sharing = ran.sharing(cores, 1.0)
+    if not known or usage is None:
+        return sharing, free_share, background
+    for _ in range(ROUNDS):
+        asked = float(sharing.service_s(ran.begin_s, ran.end_s).sum()) / profile.lasted_s
+        free_share = float(np.clip(1.0 - usage.database / max(asked, 1e-12), 0.0, FREE_SHARE_MAX))
+        background = float(np.clip(usage.database - asked, 0.0, max(cores - CORES_MIN, 0.0)))
+        # Known one by one, others' executions share the cores as ours do; else they only leave less of them.
+        left = cores if ran.beside > 0 else max(cores - background, CORES_SHARE_MIN * cores)
+        sharing = ran.sharing(left, 1.0 - free_share)
+    return sharing, free_share, background

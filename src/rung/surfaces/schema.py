@@ -1,0 +1,284 @@
+"""
+The JSON of the commands of the loop: one schema, the same value in the same shape wherever it appears.
+
+In        nothing
+Out       classes, from which docs/reference/json.md is generated, with those of shapes.py
+Not here  putting values into them (document.py)
+
+Times end in `_s` and are seconds, shares are fractions of one, absent things are null.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from rung.surfaces import recorded, shapes
+from rung.surfaces.recorded import RecordingShape, RouteShape
+from rung.surfaces.shapes import Document
+
+
+class GoalShape(TypedDict):
+    """
+    The goal, and its number: the percentile of the route furthest above it. `headroom` is what the goal asks.
+    """
+
+    percentile: int
+    target_s: float
+    route: str
+    now_s: float
+    headroom: float
+
+
+class SimulatedShape(TypedDict):
+    """
+    What the twin says: `residual` is by what share it misses the goal's number of its own recording (not `trusted`
+    above 0.15: then it was not asked). The bottleneck was looked for with `speed` times the traffic, where the goal's
+    number is `at_speed_s`. The goal holds up to `headroom` times the traffic (null where it was not asked), then
+    `breaks_first` breaks; at `bears_per_s` requests a second `fullest` is full.
+    """
+
+    residual: float | None
+    trusted: bool
+    speed: float
+    at_speed_s: float
+    headroom: float | None
+    breaks_first: str
+    bears_per_s: float | None
+    fullest: str
+
+
+class SuspectShape(TypedDict):
+    """
+    What requests spend time on. `name` is the statement's fingerprint for a query; `gain_s` is what the goal's
+    number would lose without it; `stability` the share of resamples in which it gains most.
+    """
+
+    seam: str
+    name: str
+    route: str
+    statement: str | None
+    code: str | None
+    gain_s: float
+    stability: float
+
+
+class RunnerUpShape(SuspectShape):
+    """The second, and why it is not the bottleneck."""
+
+    why_not: str
+
+
+class PredictedShape(TypedDict):
+    """
+    The predicted percentile of the goal's route, with the range of 80 % of resamples.
+    """
+
+    p95_s: float
+    low_s: float
+    high_s: float
+
+
+class MoveShape(TypedDict):
+    """A way past the bottleneck."""
+
+    name: str
+    what: str
+    predicted: PredictedShape | None
+
+
+class EvidenceShape(TypedDict):
+    """One reason: which, a sentence, and its figures by name in base units."""
+
+    what: str
+    text: str
+    figures: dict[str, float]
+
+
+class FindDocument(Document):
+    """`rung find --json`; `verdict` is "bottleneck" or "nothing"."""
+
+    verdict: str
+    recording: RecordingShape
+    goal: GoalShape
+    simulated: SimulatedShape
+    overall: dict[str, float]
+    bottleneck: SuspectShape | None
+    runner_up: RunnerUpShape | None
+    move: MoveShape | None
+    evidence: list[EvidenceShape]
+    plan: list[dict[str, Any]] | None
+    exemplars: list[dict[str, Any]]
+    routes: list[RouteShape]
+    notes: list[str]
+
+
+class RoutePriceShape(TypedDict):
+    """What a move would make of one route: p50, p95 and p99 of its latency, now and then."""
+
+    route: str
+    now_s: list[float]
+    then_s: list[float]
+
+
+class QuoteShape(MoveShape):
+    """
+    A row of the ladder; `predicted` is null where no number can be given. At `bears_per_s` requests a second
+    `fullest` is full then; `taken_as` is "setting" where the move is taken by changing one.
+    """
+
+    rung: int
+    route: str
+    now_s: float
+    cost: str
+    verdict: str
+    reason: str
+    assumptions: list[str]
+    taken_as: str
+    routes: list[RoutePriceShape]
+    bears_per_s: float | None
+    fullest: str
+
+
+class PriceDocument(Document):
+    """`rung price --json`."""
+
+    goal: GoalShape
+    quotes: list[QuoteShape]
+    chosen: str | None
+
+
+class AppliedShape(TypedDict):
+    """What running a change did; `already` where it was there before and nothing was done."""
+
+    already: bool
+    took_s: float
+    size_bytes: int
+
+
+class TakeDocument(Document):
+    """`rung take --json`; `applied` is null without --apply."""
+
+    move: str
+    files: list[str]
+    statement: str
+    undo: str
+    applied: AppliedShape | None
+
+
+class SideShape(TypedDict):
+    """One side of a comparison, of the route that the goal's number is of; `overall` beside it."""
+
+    recording: str
+    p95_s: float
+    n: int
+    overall: dict[str, float]
+    errors_share: float
+
+
+class RatioShape(TypedDict):
+    """After as a share of before, with the range that 95 % of resamples keep to."""
+
+    ratio: float
+    low: float
+    high: float
+
+
+class ConfirmDocument(Document):
+    """`rung confirm --json`; `verdict` is "moved", "not_moved", "worse" or "too_little_data"."""
+
+    route: str
+    before: SideShape
+    after: SideShape
+    change: RatioShape | None
+    predicted: PredictedShape | None
+    verdict: str
+    words: str
+    paired: bool
+    blocks: int
+    side_effects: list[str]
+    needed_s: float | None
+
+
+class TurnShape(TypedDict):
+    """One turn of the loop."""
+
+    bottleneck: SuspectShape | None
+    move: MoveShape | None
+    before: SideShape
+    after: SideShape
+    change: RatioShape | None
+    verdict: str
+
+
+class DemoDocument(Document):
+    """`rung demo --json`; `next` is the finding after the last turn, shaped as in find."""
+
+    turns: list[TurnShape]
+    next: dict[str, Any]
+    left: dict[str, str]
+
+
+class LedgerDocument(Document):
+    """`rung ledger --json`."""
+
+    entries: list[dict[str, Any]]
+
+
+class TallyShape(TypedDict):
+    """What came of the requests of one route, or of all; percentiles are null where there were none."""
+
+    route: str
+    n: int
+    throughput_per_s: float
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+    errors: int
+    client_errors: int
+    late_share: float
+
+
+class LoadDocument(Document):
+    """`rung load --json`; `void` is true when the sender was the bottleneck."""
+
+    overall: TallyShape
+    routes: list[TallyShape]
+    void: bool
+    void_reason: str
+    lasted_s: float
+    ended_early: bool
+    replayed: recorded.ReplayedShape | None
+
+
+class StepShape(TypedDict):
+    """What a next step does, and the line to type for it."""
+
+    what: str
+    command: str
+
+
+class ErrorShape(TypedDict):
+    """An error; `code` is its heading in errors.md."""
+
+    code: str
+    message: str
+    why: str
+    steps: list[StepShape]
+
+
+class ErrorDocument(Document):
+    """Any command that could not answer, with --json: on standard output, exit status 2."""
+
+    error: ErrorShape
+
+
+DOCUMENTS: tuple[type, ...] = (
+    FindDocument, PriceDocument, TakeDocument, ConfirmDocument, LedgerDocument, LoadDocument, DemoDocument,
+    *shapes.DOCUMENTS, ErrorDocument,
+)  # fmt: skip
+SHAPES: tuple[type, ...] = (
+    Document, GoalShape, SimulatedShape, SuspectShape, RunnerUpShape, PredictedShape, MoveShape, EvidenceShape,
+    RoutePriceShape, QuoteShape, SideShape,
+    RatioShape, AppliedShape, TallyShape, TurnShape, ErrorShape, StepShape,
+    *recorded.SHAPES, *shapes.SHAPES,
+)  # fmt: skip

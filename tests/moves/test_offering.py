@@ -1,0 +1,70 @@
+"""
+Every simulated move can be offered on a real profile's twin, under a name of its kind.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rung.moves.background import BackgroundMove
+from rung.moves.cache import CacheMove
+from rung.moves.hotfunction import HotFunctionMove
+from rung.moves.instance import InstanceMove
+from rung.moves.keepopen import KeepOpenMove
+from rung.moves.nplusone import NPlusOneMove
+from rung.moves.offering import Offering, Simulated
+from rung.moves.pool import PoolMove
+from rung.moves.workers import ThreadsMove, WorkersMove
+from rung.ports import Question, Rows
+from rung.steps.find.finding import Finding
+from rung.steps.twin.twin import Twin
+from tests.strategies import ORDERS, answered, found, profile, shop
+
+MOVES: tuple[Simulated, ...] = (
+    NPlusOneMove(), CacheMove(), BackgroundMove(), PoolMove(), KeepOpenMove(), WorkersMove(), ThreadsMove(),
+    HotFunctionMove(), InstanceMove(),
+)  # fmt: skip
+ROWS = shop(count=200, mail_s=0.05)
+
+
+def no_reads(question: Question) -> dict[str, np.ndarray]:
+    assert isinstance(question, Rows)
+    return {name: np.array([]) for name in ("request", "seam", "name", "key", "known", "result", "at_s", "depth")}
+
+
+@pytest.fixture(scope="module")
+def twin() -> Twin:
+    return Twin(profile(ROWS))
+
+
+@pytest.fixture(scope="module")
+def finding() -> Finding:
+    return found(ROWS)
+
+
+@pytest.mark.parametrize("move", MOVES, ids=lambda move: move.kind)
+def test_each_variant_can_be_run(move: Simulated, twin: Twin, finding: Finding) -> None:
+    assert finding.route == ORDERS
+    offers = answered(Offering(move).offers(twin.profile, twin, finding), no_reads)
+
+    for offer in offers:
+        assert offer.name.partition(":")[0] == move.kind
+        assert offer.rung == move.rung
+        assert offer.what
+        assert offer.assumptions
+        assert np.isfinite(twin.run(offer.model).latency_s).all()
+    names = [offer.name for offer in offers]
+    assert len(set(names)) == len(names)
+
+
+def test_the_mail_in_the_transaction_is_worth_most(twin: Twin, finding: Finding) -> None:
+    """
+    It holds the only connection: after the answer, and given back, nobody waits for it.
+    """
+    offers = answered(Offering(BackgroundMove()).offers(twin.profile, twin, finding), no_reads)
+
+    now_s = twin.number(twin.base, ORDERS, 95)
+    for offer in offers:
+        assert not offer.not_yet
+        assert twin.number(twin.run(offer.model), ORDERS, 95) < now_s - 0.05
