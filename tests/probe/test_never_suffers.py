@@ -98,23 +98,23 @@ def _limit(file_bytes: int) -> None:
 
 def answers(port: int, paths: tuple[str, ...] = REQUESTS) -> dict[str, Any]:
     """
-    Return what the app says to each request, once it has done what it does for them after the answer.
+    Return what the app says to each request.
     """
-    said = {path: ask(port, path, **HEADERS) for path in paths}
-    _await_background(port)
-    return said
+    return {path: ask(port, path, **HEADERS) for path in paths}
 
 
-def _await_background(port: int) -> None:
+def _round(port: int) -> dict[str, Any]:
     """
-    Return when each answer of /background was followed by its work: when that happens is the machine's affair, and the
-    order of what the app did is compared.
+    Return what the app says to each request, once each answer of /background was followed by its work.
+
+    When that happens is the machine's affair, and the order of what the app did is compared.
     """
+    said = answers(port)
     deadline_s = time.monotonic() + PATIENCE_S
     while True:
         did = json.loads(ask(port, "/did")[2])
         if did.count("at once") == did.count("later"):
-            return
+            return said
         assert time.monotonic() < deadline_s, f"the work in the background was not done within {PATIENCE_S} s: {did}"
         time.sleep(0.005)
 
@@ -133,7 +133,7 @@ def plain(around: dict[str, str]) -> dict[str, Any]:
     """What the app answers where nothing is recorded, asked as often as the longest of the tests asks."""
     port = free_port()
     with served(_fast(port), port, None, **around):
-        rounds = [answers(port) for _ in range(3)]
+        rounds = [_round(port) for _ in range(3)]
         forked = ask(port, "/fork")
         return {"rounds": rounds, "fork": forked, "did": ask(port, "/did")}
 
@@ -142,13 +142,13 @@ def _same(port: int, plain: dict[str, Any], *, hurt_first: Any = None, hurt_seco
     """
     Ask three times; *hurt_first* comes after the first round and *hurt_second* after the second.
     """
-    assert plain["rounds"][0] == answers(port)
+    assert plain["rounds"][0] == _round(port)
     if hurt_first is not None:
         hurt_first()
-    assert plain["rounds"][1] == answers(port)
+    assert plain["rounds"][1] == _round(port)
     if hurt_second is not None:
         hurt_second()
-    assert plain["rounds"][2] == answers(port)
+    assert plain["rounds"][2] == _round(port)
     assert plain["fork"] == ask(port, "/fork")
     assert plain["did"] == ask(port, "/did")
 
