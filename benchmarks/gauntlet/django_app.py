@@ -125,6 +125,13 @@ def product(_request: Any, number: int) -> JsonResponse:
     return JsonResponse({"name": Product.objects.get(pk=number).name})
 
 
+def order(_request: Any, number: int) -> JsonResponse:
+    """
+    Show one order.
+    """
+    return JsonResponse({"total": str(Order.objects.get(pk=number).total)})
+
+
 def health(_request: Any) -> JsonResponse:
     """
     Say that it is up.
@@ -137,5 +144,6 @@ urlpatterns = [
     path("cart/<int:number>", cart),
     path("orders/<int:number>", orders),
     path("products/<int:number>", product),
+    path("customers/<int:number>", order),
 ]
 app = WSGIHandler()

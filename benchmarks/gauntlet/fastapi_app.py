@@ -94,6 +94,11 @@ async def cart(cart: int) -> list[dict[str, str]]:
         return rows_of([await connection.fetchrow(text.PRODUCT.dollar, line["product_id"]) for line in lines])
 
 
+@app.get("/customers/{customer}")
+async def customer(customer: int) -> dict[str, int]:
+    return {"customer": await app.state.pool.fetchval(text.ONE_CUSTOMER.dollar, customer)}
+
+
 @app.get("/visits/{day}")
 async def visits(day: int) -> list[dict[str, str]]:
     return rows_of(await app.state.pool.fetch(text.VISITS.dollar, "robot", day))

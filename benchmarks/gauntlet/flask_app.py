@@ -82,6 +82,11 @@ def cart(cart: int) -> Response:
         return answer([connection.execute(text.PRODUCT.percent, (line["product_id"],)).fetchone() for line in lines])
 
 
+@app.get("/customers/<int:customer>")
+def customer(customer: int) -> Response:
+    return answer(asked(text.ONE_CUSTOMER, customer))
+
+
 @app.get("/checked/<int:number>")
 def checked(number: int) -> Response:
     with pool.connection() as connection:

@@ -8,27 +8,48 @@ Not here  making the recordings (stage.py), tables (report.py)
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.gauntlet.scenario import Fix, Scenario
+from benchmarks.gauntlet.scenario import Culprit, Fix, Scenario, Take
 from rung import wire
 from rung.loop import Look
+from rung.steps.find.counterfactual import taken_away
 from rung.steps.find.finding import Suspect
-from rung.steps.measure import Profile, percentile
-from rung.steps.price.quote import Quote
+from rung.steps.find.trial import Candidate
+from rung.steps.measure import CPU, Part, Profile, percentile
+from rung.steps.price.predict import predicted
+from rung.steps.price.quote import Offer
+from rung.steps.twin import edit
+from rung.steps.twin.topology import Topology
+from rung.steps.twin.twin import Model, Twin
+from rung.steps.twin.variant import unchanged
+from rung.steps.twin.workload import Op, Workload
 
 PERCENTILE = 95
 SEAMS_SHOWN = 6
+REQUESTS_MIN = 60  # of a route in one load: below it, its number says nothing
 NOTHING = "nothing"
-BY_MOVE, BY_COUNTERFACTUAL = "move", "counterfactual"
+BY_MOVE, BY_COUNTERFACTUAL, BY_SPEED = "move", "counterfactual", "speed"
 
 
-def looked_at(folder: Path, dsn: str, scenario: Scenario, recording: str) -> Look:
+@dataclass(frozen=True, slots=True)
+class Seen:
     """
-    Return what the command line would show of the recording: the finding, and the price of each move.
+    What the command line would show of a recording, and what its prices are made of.
+    """
+
+    look: Look
+    twin: Twin
+    offers: tuple[Offer, ...]
+
+
+def seen_in(folder: Path, dsn: str, scenario: Scenario, recording: str) -> Seen:
+    """
+    Return what find and price make of the recording.
     """
     goal = {
         "goal.latency": f"{scenario.goal_s}s",
@@ -36,7 +57,13 @@ def looked_at(folder: Path, dsn: str, scenario: Scenario, recording: str) -> Loo
         "goal.headroom": f"{scenario.headroom}",
     }
     with wire.workplace({"folder": ".", **goal}, database=dsn, folder=folder).loop() as loop:
-        return loop.look(recording)
+        look = loop.look(recording)
+        twin = Twin(look.profile)
+        offers: list[Offer] = []
+        if look.finding.verdict != NOTHING:
+            for move in loop.moves:
+                offers += loop.ask(move.offers(look.profile, twin, look.finding), recording)
+        return Seen(look, twin, tuple(offers))
 
 
 def profiled(folder: Path, recording: str) -> Profile:
@@ -84,27 +111,95 @@ def _shown(suspect: Suspect | None) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def priced(look: Look, fix: Fix) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class Promise:
     """
-    Return the promise for *fix*: the price of its move where there is one, else the number without the bottleneck.
+    What one load is held against: how it was come by, of which move, and what it makes of the recorded traffic.
     """
-    quotes = [
-        quote for quote in look.quotes if quote.predicted is not None and quote.name.startswith(fix.moves or "\0")
-    ]
-    if quotes:
-        quote = min(quotes, key=_promised_s)
-        assert quote.predicted is not None
-        value = quote.predicted
-        return {"by": BY_MOVE, "name": quote.name, "value_s": value.value, "low_s": value.low, "high_s": value.high}
-    suspect = look.finding.bottleneck
-    if suspect is None:
+
+    by: str
+    name: str
+    model: Model
+    bounds: tuple[Model, ...] = ()
+
+
+def promised(seen: Seen, fix: Fix | None) -> Promise | None:
+    """
+    Return the promise for *fix*: its move's, where there is one; else the traffic without what it takes away.
+
+    None where nothing is promised: another move that is not offered, or nothing named.
+    """
+    if fix is None:
+        return Promise(BY_SPEED, "nothing", unchanged)
+    offers = [offer for offer in seen.offers if fix.moves and offer.name.startswith(fix.moves)]
+    if offers:
+        offer = min(offers, key=lambda offer: _number(seen, offer.model))
+        return Promise(BY_MOVE, offer.name, offer.model, offer.bounds)
+    suspect = seen.look.finding.bottleneck
+    if fix.rival or suspect is None:
         return None
-    value = suspect.without_s
-    return {"by": BY_COUNTERFACTUAL, "name": "", "value_s": value.value, "low_s": value.low, "high_s": value.high}
+    if fix.takes_away is not None:
+        return Promise(BY_COUNTERFACTUAL, "", _without(seen.look.profile, fix.takes_away, fix.leaves_s))
+    return Promise(
+        BY_COUNTERFACTUAL, "", taken_away(Candidate(suspect.part, suspect.route if suspect.part == CPU else ""))
+    )
 
 
-def _promised_s(quote: Quote) -> float:
-    return quote.predicted.value if quote.predicted is not None else float("inf")
+def _number(seen: Seen, model: Model) -> float:
+    return seen.twin.number(seen.twin.run(model), seen.look.finding.route, PERCENTILE)
+
+
+def _without(profile: Profile, culprit: Culprit, leaves_s: float) -> Model:
+    """
+    Return the model in which every part that *culprit* is met by takes *leaves_s* a call.
+    """
+    texts = profile.texts
+    parts = [
+        part
+        for part in profile.parts
+        if culprit.is_met_by(part.seam, part.name, texts[part.name].text if part.name in texts else "")
+    ] or [Part(culprit.seam, "")]
+
+    def model(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
+        if culprit.seam == "lock":
+            return edit.dropped(workload, np.isin(workload.op, (Op.LOCK, Op.UNLOCK))), topology
+        for part in parts:
+            if leaves_s:
+                workload = edit.replaced(workload, edit.spent_on(workload, part), leaves_s)
+            else:
+                workload, topology = edit.without(workload, topology, part)
+        return workload, topology
+
+    return model
+
+
+def predictions(seen: Seen, take: Take, profile: Profile) -> list[dict[str, Any]]:
+    """
+    Return each route's number in one load, beside what was promised of it.
+    """
+    promise = promised(seen, take.fix)
+    if promise is None:
+        return []
+    told = []
+    outcomes = [seen.twin.run(model, speed=take.speed) for model in (promise.model, *promise.bounds)]
+    for number in seen.look.finding.routes:
+        if not number.judged or not number.requests or number.route not in profile.routes:
+            continue
+        chosen = profile.requests.route == profile.routes.index(number.route)
+        if chosen.sum() < REQUESTS_MIN:
+            continue
+        measured_s = percentile(profile.requests.latency_s[chosen], PERCENTILE)
+        value = predicted(seen.twin, number.route, PERCENTILE, outcomes)
+        told.append(
+            {
+                "take": take.name, "speed": take.speed, "by": promise.by, "move": promise.name, "route": number.route,
+                "goals": number.route == seen.look.finding.route, "requests": int(chosen.sum()),
+                "residual": seen.twin.residual(number.route, PERCENTILE),
+                "value_s": value.value, "low_s": value.low, "high_s": value.high, "measured_s": measured_s,
+                "error": value.value / measured_s - 1.0, "inside": value.low <= measured_s <= value.high,
+            }
+        )  # fmt: skip
+    return told
 
 
 def quotes_of(look: Look) -> list[dict[str, Any]]:
@@ -119,23 +214,6 @@ def quotes_of(look: Look) -> list[dict[str, Any]]:
         }
         for quote in look.quotes
     ]  # fmt: skip
-
-
-def compared(promise: dict[str, Any] | None, profile: Profile, route: str) -> dict[str, Any]:
-    """
-    Return the goal's number after the fix, beside what was promised.
-    """
-    if route not in profile.routes:
-        return {"route": route, "measured_s": None, "promise": promise, "error": None, "inside": None}
-    chosen = profile.requests.route == profile.routes.index(route)
-    measured_s = percentile(profile.requests.latency_s[chosen], PERCENTILE)
-    return {
-        "route": route,
-        "measured_s": measured_s,
-        "promise": promise,
-        "error": None if promise is None else promise["value_s"] / measured_s - 1.0,
-        "inside": None if promise is None else promise["low_s"] <= measured_s <= promise["high_s"],
-    }
 
 
 def account(profile: Profile) -> dict[str, Any]:

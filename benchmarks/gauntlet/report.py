@@ -8,6 +8,7 @@ Not here  working them out (judge.py)
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +17,8 @@ from benchmarks.gauntlet.scenario import Scenario
 from rung.units import show_seconds
 
 Result = dict[str, Any]
-CLOSE, NEAR = 0.10, 0.20
+NEAR = 0.20
+STABLE = 0.8
 _HEAD = "| scenario | named first | right | p95 | promised after the fix | measured | error |"
 _LINE = "|---|---|:-:|--:|--:|--:|--:|"
 
@@ -26,15 +28,9 @@ def summary(results: Sequence[Result]) -> dict[str, Any]:
     Return the figures over all scenarios; one that failed is one that is wrong.
     """
     faulty, healthy = ([one for one in results if one["faulty"] is kind] for kind in (True, False))
-    errors = {
-        by: [
-            abs(one["after"]["error"])
-            for one in faulty
-            if one.get("after") and one["after"]["error"] is not None and by in {"all", one["after"]["promise"]["by"]}
-        ]
-        for by in ("all", "move")
-    }
-    inside = [one["after"]["inside"] for one in faulty if one.get("after") and one["after"]["inside"] is not None]
+    fixed = [told for one in results if (told := promise_of(one)) is not None]
+    everything = [each for one in results for each in one.get("predictions", [])]
+    stable = [one["find"]["first"]["stability"] for one in faulty if one.get("find", {}).get("first")]
     return {
         "faulty": len(faulty),
         "right": sum(_right(one) for one in faulty),
@@ -42,16 +38,75 @@ def summary(results: Sequence[Result]) -> dict[str, Any]:
         "left_alone": sum(_right(one) for one in healthy),
         "failed": sum("failed" in one for one in results),
         "void": sum(bool(one.get("void")) for one in results),
-        "inside": [sum(inside), len(inside)],
-        **{
-            f"errors_{by}": {
-                "promises": len(values),
-                "median": statistics.median(values) if values else None,
-                "within_20_percent": sum(value <= NEAR for value in values),
-            }
-            for by, values in errors.items()
-        },
+        "stable": [sum(value >= STABLE for value in stable), len(stable)],
+        "errors_all": _errors(fixed),
+        "errors_move": _errors([told for told in fixed if told["by"] == "move"]),
+        "errors_everywhere": _errors(everything),
+        "inside": _coverage(everything),
+        "better": _better(results),
     }
+
+
+def promise_of(result: Result) -> dict[str, Any] | None:
+    """
+    Return what was promised of the goal's route after the true fix, beside what came.
+    """
+    return next((each for each in result.get("predictions", []) if each["take"] == "after" and each["goals"]), None)
+
+
+def _errors(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    values = [abs(each["error"]) for each in told]
+    return {
+        "promises": len(values),
+        "median": statistics.median(values) if values else None,
+        "within_20_percent": sum(value <= NEAR for value in values),
+    }
+
+
+def _coverage(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """
+    Return how many measurements lie inside their interval, with the 95 % interval of that share.
+    """
+    inside, count = sum(each["inside"] for each in told), len(told)
+    low, high = clopper_pearson(inside, count) if count else (None, None)
+    return {"inside": inside, "predictions": count, "low": low, "high": high}
+
+
+def clopper_pearson(hits: int, count: int, share: float = 0.95) -> tuple[float, float]:
+    """
+    Return the exact interval of a binomial share.
+
+    Source: Clopper and Pearson 1934; the bounds are found by halving, as the standard library has no beta quantile.
+
+    >>> [round(end, 3) for end in clopper_pearson(8, 10)]
+    [0.444, 0.975]
+    """
+    tail = (1 - share) / 2
+
+    def at_most(hits_max: int, chance: float) -> float:
+        return sum(math.comb(count, hit) * chance**hit * (1 - chance) ** (count - hit) for hit in range(hits_max + 1))
+
+    def where(falls_to: float, hits_max: int) -> float:
+        low, high = 0.0, 1.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if at_most(hits_max, middle) > falls_to else (low, middle)
+        return low
+
+    return (where(1 - tail, hits - 1) if hits else 0.0, where(tail, hits) if hits < count else 1.0)
+
+
+def _better(results: Sequence[Result]) -> list[int]:
+    """
+    Return in how many scenarios the move that was priced best was measured best, of how many with two.
+    """
+    right = count = 0
+    for one in results:
+        of = {each["take"]: each for each in one.get("predictions", []) if each["goals"] and each["speed"] == 1.0}
+        if {"after", "rival"} <= set(of):
+            count += 1
+            right += min(of, key=lambda take: of[take]["value_s"]) == min(of, key=lambda take: of[take]["measured_s"])
+    return [right, count]
 
 
 def _right(result: Result) -> bool:
@@ -76,8 +131,21 @@ def summary_text(figures: dict[str, Any]) -> str:
                 f"Promise beside what was measured after the true fix, {words}: median error {errors['median']:.0%}, "
                 f"within 20 % in {errors['within_20_percent']} of {errors['promises']}."
             )
-    inside, promises = figures["inside"]
-    lines.append(f"{inside} of {promises} measurements lie inside the promise's interval.")
+    everywhere, covered = figures["errors_everywhere"], figures["inside"]
+    if covered["predictions"]:
+        share = covered["inside"] / covered["predictions"]
+        lines.append(
+            f"Over all {covered['predictions']} predictions (scenario, route and load): median error "
+            f"{everywhere['median']:.0%}, within 20 % in {everywhere['within_20_percent']}."
+        )
+        lines.append(
+            f"{covered['inside']} of them, {share:.0%}, lie inside their interval of 80 % "
+            f"(95 % sure: {covered['low']:.0%} to {covered['high']:.0%})."
+        )
+    better, both = figures["better"]
+    lines.append(f"Of two moves the one priced best was measured best in {better} of {both} scenarios.")
+    stable, named = figures["stable"]
+    lines.append(f"What was named first came first in at least {STABLE:.0%} of resamples in {stable} of {named}.")
     if figures["failed"] or figures["void"]:
         lines.append(f"{figures['failed']} could not be run; in {figures['void']} the load was late, so they are void.")
     return "\n".join(lines)
@@ -94,18 +162,13 @@ def _row(result: Result) -> str:
     name = result["scenario"] + (" (void)" if result.get("void") else "")
     if "failed" in result:
         return f"| {name} | failed: {_cell(result['failed'])} | no | | | | |"
-    found, after = result["find"], result.get("after")
+    found, promise = result["find"], promise_of(result)
     cells = [name, _named(found["first"]), "yes" if found["right"] else "**no**", show_seconds(found["now_s"])]
-    if after is None:
-        return "| " + " | ".join([*cells, "", "", ""]) + " |"
-    promise = after["promise"]
     if promise is None:
-        cells.append("–")
-    else:
-        low, high = show_seconds(promise["low_s"]), show_seconds(promise["high_s"])
-        cells.append(f"{promise['name'] or 'without it'}: {show_seconds(promise['value_s'])} ({low} to {high})")
-    cells.append("–" if after["measured_s"] is None else show_seconds(after["measured_s"]))
-    cells.append("–" if after["error"] is None else f"{after['error']:+.0%}")
+        return "| " + " | ".join([*cells, "", "", ""]) + " |"
+    low, high = show_seconds(promise["low_s"]), show_seconds(promise["high_s"])
+    cells.append(f"{promise['move'] or 'without it'}: {show_seconds(promise['value_s'])} ({low} to {high})")
+    cells += [show_seconds(promise["measured_s"]), f"{promise['error']:+.0%}"]
     return "| " + " | ".join(map(_cell, cells)) + " |"
 
 
@@ -126,10 +189,9 @@ def progress(scenario: Scenario, result: Result) -> str:
     """
     if "failed" in result:
         return f"{scenario.name}: failed: {result['failed']}"
-    found, after = result["find"], result.get("after")
+    found, promise = result["find"], promise_of(result)
     judged = "right" if found["right"] else "WRONG"
     line = f"{scenario.name}: {judged}, {_named(found['first'])}, p95 {show_seconds(found['now_s'])}"
-    if after is not None and after["measured_s"] is not None:
-        promised = show_seconds(after["promise"]["value_s"]) if after["promise"] else "–"
-        line += f"; after the fix {show_seconds(after['measured_s'])}, promised {promised}"
+    if promise is not None:
+        line += f"; after the fix {show_seconds(promise['measured_s'])}, promised {show_seconds(promise['value_s'])}"
     return line + (f"; void: {result['void']}" if result.get("void") else "")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gauntlet import judge, stage
-from benchmarks.gauntlet.scenario import Scenario
+from benchmarks.gauntlet.scenario import BEFORE, Fix, Scenario, takes
 from benchmarks.gauntlet.stage import Phase, Stage
 from rung import __version__, clock
 from rung.adapters.shelf import RECORDINGS
@@ -89,44 +89,42 @@ def one(put: Stage, scenario: Scenario, *, phase_s: float, kept: Result | None) 
     }  # fmt: skip
     try:
         put.lay(scenario.sql)
-        _before(put, scenario, phase_s, kept, result)
-        if scenario.fix is not None:
-            _after(put, scenario, phase_s, kept, result)
+        _taken(put, scenario, phase_s, kept, result)
     except Exception as problem:  # one that fails stays in the table, and the next one is run
         result["failed"] = f"{type(problem).__name__}: {problem}"
     result["took_s"] = clock.now_s() - begun_s
     return result
 
 
-def _before(put: Stage, scenario: Scenario, phase_s: float, kept: Result | None, result: Result) -> None:
-    phase = _found(put, kept, "before") or put.record(
-        scenario, slug(scenario.name), server=scenario.server, faults=scenario.faults, settings=scenario.settings,
-        last_s=phase_s,
-    )  # fmt: skip
-    _note(result, "before", phase)
+def _taken(put: Stage, scenario: Scenario, phase_s: float, kept: Result | None, result: Result) -> None:
+    result["predictions"] = []
+    seen: judge.Seen
+    for take in takes(scenario):
+        fix = take.fix or Fix(faults=scenario.faults)
+        phase = _found(put, kept, take.name)
+        if phase is None:
+            put.change(fix.sql)
+            phase = put.record(
+                scenario, slug(f"{scenario.name} {take.name}"), server=fix.server or scenario.server, faults=fix.faults,
+                settings={**scenario.settings, **fix.settings}, last_s=phase_s, speed=take.speed,
+            )  # fmt: skip
+        _note(result, take.name, phase)
+        if take.name == BEFORE:
+            seen = _seen(put, scenario, phase, result)
+        else:
+            profile = judge.profiled(put.folder, phase.recording)
+            result["accounts"][take.name] = judge.account(profile)
+            result["predictions"] += judge.predictions(seen, take, profile)
+
+
+def _seen(put: Stage, scenario: Scenario, phase: Phase, result: Result) -> judge.Seen:
     begun_s = clock.monotonic_s()
-    look = judge.looked_at(put.folder, put.dsn, scenario, phase.recording)
+    seen = judge.seen_in(put.folder, put.dsn, scenario, phase.recording)
     result["looked_s"] = clock.monotonic_s() - begun_s
-    result["account"] = judge.account(look.profile)
-    result["find"] = judge.named(look, scenario)
-    result["quotes"] = judge.quotes_of(look)
-    result["promise"] = judge.priced(look, scenario.fix) if scenario.fix is not None else None
-
-
-def _after(put: Stage, scenario: Scenario, phase_s: float, kept: Result | None, result: Result) -> None:
-    fix = scenario.fix
-    assert fix is not None
-    phase = _found(put, kept, "after")
-    if phase is None:
-        put.change(fix.sql)
-        phase = put.record(
-            scenario, f"{slug(scenario.name)}-fixed", server=fix.server or scenario.server, faults=fix.faults,
-            settings={**scenario.settings, **fix.settings}, last_s=phase_s,
-        )  # fmt: skip
-    _note(result, "after", phase)
-    profile = judge.profiled(put.folder, phase.recording)
-    result["account_after"] = judge.account(profile)
-    result["after"] = judge.compared(result["promise"], profile, result["find"]["route"])
+    result["accounts"] = {BEFORE: judge.account(seen.look.profile)}
+    result["find"] = judge.named(seen.look, scenario)
+    result["quotes"] = judge.quotes_of(seen.look)
+    return seen
 
 
 def _note(result: Result, which: str, phase: Phase) -> None:

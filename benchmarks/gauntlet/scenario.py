@@ -2,14 +2,14 @@
 What a scenario is: an app with a fault, the traffic that shows it, the true answer, and the true fix.
 
 In        nothing
-Out       the values Scenario, Culprit, Fix
+Out       the values Scenario, Culprit, Fix, and the loads that each gets (Take)
 Not here  the scenarios themselves (scenarios.py), running one (stage.py)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rung.adapters.traffic import Route
 
@@ -44,6 +44,9 @@ class Fix:
         server: Another command to serve it, "" for the same.
         sql: Run in the database before the app starts again.
         moves: Beginnings of the names of moves whose price is this fix's; () where none is.
+        takes_away: Where none is, what the fix takes away; None for what find names.
+        leaves_s: What it leaves of each call of that.
+        rival: Whether it is another move than the true one.
     """
 
     faults: tuple[str, ...] = ()
@@ -51,6 +54,9 @@ class Fix:
     server: str = ""
     sql: tuple[str, ...] = ()
     moves: tuple[str, ...] = ()
+    takes_away: Culprit | None = None
+    leaves_s: float = 0.0
+    rival: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +73,7 @@ class Scenario:
         headroom: That find asks for.
         truth: Any of these may be named first; () for a healthy app: nothing may be.
         fix: None for a healthy app.
+        rival: Another move, that is priced and measured beside the true one: which is better?
     """
 
     name: str
@@ -80,6 +87,7 @@ class Scenario:
     sql: tuple[str, ...] = ()
     truth: tuple[Culprit, ...] = ()
     fix: Fix | None = None
+    rival: Fix | None = None
 
     @property
     def sync(self) -> bool:
@@ -87,6 +95,40 @@ class Scenario:
         Whether its requests are served by threads or processes that wait.
         """
         return not self.server.startswith("uvicorn")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """
+    One load of a scenario's app.
+
+    Attributes:
+        name: "before" for the one that find sees; the others are what its prices are held against.
+        fix: What is changed before it.
+        speed: Its traffic, as a multiple of the scenario's.
+    """
+
+    name: str
+    fix: Fix | None = None
+    speed: float = 1.0
+
+
+BEFORE = "before"
+SLOWER = 0.6
+
+
+def takes(scenario: Scenario) -> tuple[Take, ...]:
+    """
+    Return the loads of *scenario*, in order: what the true fix does to the database comes last.
+    """
+    before = Take(name=BEFORE)
+    if scenario.fix is None:
+        return before, Take(name="slower", speed=SLOWER)
+    rival = (Take(name="rival", fix=scenario.rival),) if scenario.rival is not None else ()
+    fixed = Take(name="after", fix=scenario.fix)
+    # What the fix does to the database is done by then.
+    slower = Take(name="after, slower", fix=replace(scenario.fix, sql=()), speed=SLOWER)
+    return before, *rival, fixed, slower
 
 
 # Words after the interpreter; {port} is filled in.
@@ -97,6 +139,10 @@ SERVERS = {
     "uvicorn": f"{_UVICORN} --log-level warning",
     "uvicorn, 2 workers": f"{_UVICORN} --log-level warning --workers 2",
     "flask, 2 threads": f"{_GUNICORN} --worker-class gthread --threads 2 {_FLASK}",
+    "flask, 4 threads": f"{_GUNICORN} --worker-class gthread --threads 4 {_FLASK}",
+    "flask, 8 threads": f"{_GUNICORN} --worker-class gthread --threads 8 {_FLASK}",
+    "flask, 2 workers of 2 threads": f"{_GUNICORN} --worker-class gthread --workers 2 --threads 2 {_FLASK}",
+    "flask, 2 workers of 16 threads": f"{_GUNICORN} --worker-class gthread --workers 2 --threads 16 {_FLASK}",
     "flask, 16 threads": f"{_GUNICORN} --worker-class gthread --threads 16 {_FLASK}",
     "flask, 1 worker": f"{_GUNICORN} --worker-class sync --workers 1 {_FLASK}",
     "flask, 4 workers": f"{_GUNICORN} --worker-class sync --workers 4 {_FLASK}",

@@ -25,28 +25,38 @@ def _get(path: str, values: Draw = _CUSTOMER, *, weight: float = 1.0, method: st
 _UVICORN, _MANY, _FEW, _DJANGO = "uvicorn", "flask, 16 threads", "flask, 2 threads", "django, 2 workers"
 
 # What else the apps are asked, cheap.
-_OTHER = _get("/products/{number}", _PRODUCT)
+_OTHER = (_get("/products/{number}", _PRODUCT, weight=0.6), _get("/customers/{number}", weight=0.4))
 _ORDERS, _RECENT = _get("/orders/{number}"), _get("/recent/{number}")
 _BARE = ("DROP INDEX orders_customer",)
 _WRONG = ("DROP INDEX orders_customer", "CREATE INDEX orders_created ON orders (created_at, customer_id)")
 _INDEX = ("CREATE INDEX orders_customer_again ON orders (customer_id, created_at DESC)", "ANALYZE orders")
 
 
+def _two_workers(*faults: str) -> Fix:
+    return Fix(faults=faults, server="uvicorn, 2 workers", moves=("workers:2",), rival=True)
+
+
+def _two_of_many(*faults: str) -> Fix:
+    return Fix(faults=faults, server="flask, 2 workers of 16 threads", moves=("workers:2",), rival=True)
+
+
 def _async_queries() -> Iterable[Scenario]:
     yield Scenario(
-        name="async missing index", server=_UVICORN, routes=(_ORDERS, _OTHER), rate_per_s=40, goal_s=0.02,
+        name="async missing index", server=_UVICORN, routes=(_ORDERS, *_OTHER), rate_per_s=40, goal_s=0.02,
         sql=_BARE, truth=(Culprit("query", "from orders"),), fix=Fix(sql=_INDEX, moves=("index:orders",)),
+        rival=_two_workers(),
     )  # fmt: skip
     yield Scenario(
-        name="async wrong column order", server=_UVICORN, routes=(_RECENT, _OTHER), rate_per_s=40, goal_s=0.02,
+        name="async wrong column order", server=_UVICORN, routes=(_RECENT, *_OTHER), rate_per_s=40, goal_s=0.02,
         sql=_WRONG, truth=(Culprit("query", "from orders"),), fix=Fix(sql=_INDEX, moves=("index:orders",)),
     )  # fmt: skip
     yield Scenario(
-        name="async N+1", server=_UVICORN, routes=(_get("/cart/{number}", _CART), _OTHER), rate_per_s=40, goal_s=0.015,
+        name="async N+1", server=_UVICORN, routes=(_get("/cart/{number}", _CART), *_OTHER), rate_per_s=40, goal_s=0.015,
         faults=("nplusone",), truth=(Culprit("query", "from product"),), fix=Fix(moves=("nplusone",)),
+        rival=_two_workers("nplusone"),
     )  # fmt: skip
     yield Scenario(
-        name="async stale statistics", server=_UVICORN, routes=(_get("/visits/{number}", _DAY), _OTHER), rate_per_s=50,
+        name="async stale statistics", server=_UVICORN, routes=(_get("/visits/{number}", _DAY), *_OTHER), rate_per_s=50,
         goal_s=0.015, truth=(Culprit("query", "from visit"),),
         fix=Fix(sql=("ANALYZE visit",), moves=("analyze", "statistics")),
     )  # fmt: skip
@@ -55,113 +65,123 @@ def _async_queries() -> Iterable[Scenario]:
 def _async_waiting() -> Iterable[Scenario]:
     yield Scenario(
         name="async one row locked", server=_UVICORN,
-        routes=(_get("/purchases/{number}", _PRODUCT, method="POST"), _OTHER),
+        routes=(_get("/purchases/{number}", _PRODUCT, method="POST"), *_OTHER),
         rate_per_s=50, goal_s=0.04, faults=("onerow", "heldlock"), settings={"POOL": "60", "STATEMENT_S": "0.005"},
-        truth=(Culprit("lock"), Culprit("query", "update stock")), fix=Fix(faults=("onerow",)),
+        truth=(Culprit("lock"), Culprit("query", "update stock")),
+        fix=Fix(faults=("onerow",), takes_away=Culprit("lock")),
     )  # fmt: skip
     yield Scenario(
-        name="async pool too small", server=_UVICORN, routes=(_get("/checked/{number}"), _OTHER), rate_per_s=76,
+        name="async pool too small", server=_UVICORN, routes=(_get("/checked/{number}"), *_OTHER), rate_per_s=76,
         goal_s=0.04, settings={"POOL": "1", "STATEMENT_S": "0.004"}, truth=(Culprit("pool"),),
-        fix=Fix(settings={"POOL": "10"}, moves=("pool",)),
+        fix=Fix(settings={"POOL": "4"}, moves=("pool:4",)),
+        rival=_two_workers(),
     )  # fmt: skip
     yield Scenario(
         name="async pool held during a call", server=_UVICORN, routes=(_get("/quotes/{number}", _PRODUCT),),
         rate_per_s=42,
         goal_s=0.08, faults=("heldpool",), settings={"POOL": "3", "OUTSIDE_S": "0.05"},
-        truth=(Culprit("pool"), Culprit("external")), fix=Fix(settings={"POOL": "3"}),
+        truth=(Culprit("pool"), Culprit("external")), fix=Fix(takes_away=Culprit("pool")),
     )  # fmt: skip
     yield Scenario(
         name="async connection per request", server=_UVICORN, routes=(_get("/products/{number}", _PRODUCT),),
         rate_per_s=30,
         goal_s=0.01, faults=("connect",), truth=(Culprit("connect"),), fix=Fix(moves=("keepopen",)),
+        rival=_two_workers("connect"),
     )  # fmt: skip
 
 
 def _async_working() -> Iterable[Scenario]:
     yield Scenario(
-        name="async hot function", server=_UVICORN, routes=(_get("/scores/{number}"), _OTHER), rate_per_s=60,
+        name="async hot function", server=_UVICORN, routes=(_get("/scores/{number}"), *_OTHER), rate_per_s=60,
         goal_s=0.015, faults=("hot",), settings={"ROUNDS": "150000"}, truth=(Culprit("cpu"),),
         fix=Fix(moves=("hotfunction",)),
+        rival=_two_workers("hot"),
     )  # fmt: skip
     for fault, kind in (("sleeping", "sleep"), ("blocking", "request")):
         yield Scenario(
-            name=f"async blocking {kind}", server=_UVICORN, routes=(_get("/blocked/{number}"), _OTHER), rate_per_s=44,
+            name=f"async blocking {kind}", server=_UVICORN, routes=(_get("/blocked/{number}"), *_OTHER), rate_per_s=44,
             goal_s=0.04, faults=(fault,), settings={"OUTSIDE_S": "0.025"},
             truth=(Culprit("loop"), Culprit("external"), Culprit("other"), Culprit("cpu", "blocked")), fix=Fix(),
         )  # fmt: skip
     yield Scenario(
-        name="async few threads", server=_UVICORN, routes=(_get("/sheets/{number}"), _OTHER), rate_per_s=80,
+        name="async few threads", server=_UVICORN, routes=(_get("/sheets/{number}"), *_OTHER), rate_per_s=80,
         goal_s=0.04,
         settings={"THREADS": "1", "STATEMENT_S": "0.004", "USES": "threads", "POOL": "20"}, truth=(Culprit("threads"),),
-        fix=Fix(settings={"THREADS": "20"}, moves=("threads",)),
+        fix=Fix(settings={"THREADS": "4"}, moves=("threads:4",)),
+        rival=_two_workers(),
     )  # fmt: skip
     yield Scenario(
-        name="async slow supplier", server=_UVICORN, routes=(_get("/quotes/{number}", _PRODUCT), _OTHER), rate_per_s=40,
-        goal_s=0.06, settings={"OUTSIDE_S": "0.15"}, truth=(Culprit("external"),),
-        fix=Fix(settings={"OUTSIDE_S": "0.01"}),
+        name="async slow supplier", server=_UVICORN, routes=(_get("/quotes/{number}", _PRODUCT), *_OTHER),
+        rate_per_s=40, goal_s=0.06, settings={"OUTSIDE_S": "0.15"}, truth=(Culprit("external"),),
+        fix=Fix(settings={"OUTSIDE_S": "0.01"}, takes_away=Culprit("external"), leaves_s=0.01),
     )  # fmt: skip
     yield Scenario(
-        name="async mail inline", server=_UVICORN, routes=(_get("/invitations/{number}", method="POST"), _OTHER),
+        name="async mail inline", server=_UVICORN, routes=(_get("/invitations/{number}", method="POST"), *_OTHER),
         rate_per_s=24, goal_s=0.05, faults=("mail",), truth=(Culprit("external", "mail"),),
         fix=Fix(moves=("background",)),
+        rival=_two_workers("mail"),
     )  # fmt: skip
     yield Scenario(
-        name="async repeated read", server=_UVICORN, routes=(_get("/bestsellers"), _OTHER), rate_per_s=40, goal_s=0.02,
+        name="async repeated read", server=_UVICORN, routes=(_get("/bestsellers"), *_OTHER), rate_per_s=40, goal_s=0.02,
         faults=("repeated",), truth=(Culprit("query", "sum("),), fix=Fix(moves=("cache",)),
+        rival=_two_workers("repeated"),
     )  # fmt: skip
     yield Scenario(
-        name="async large answer", server=_UVICORN, routes=(_get("/export"), _OTHER), rate_per_s=30, goal_s=0.015,
+        name="async large answer", server=_UVICORN, routes=(_get("/export"), *_OTHER), rate_per_s=30, goal_s=0.015,
         faults=("large",), settings={"ROWS": "2500"}, truth=(Culprit("cpu"),), fix=Fix(),
     )  # fmt: skip
 
 
 def _async_decoys_and_overload() -> Iterable[Scenario]:
     yield Scenario(
-        name="async decoy: slow and rare", server=_UVICORN, routes=(_ORDERS, _OTHER, _get("/report", weight=0.01)),
+        name="async decoy: slow and rare", server=_UVICORN, routes=(_ORDERS, *_OTHER, _get("/report", weight=0.01)),
         rate_per_s=40, goal_s=0.02, sql=_BARE, truth=(Culprit("query", "from orders"),),
         fix=Fix(sql=_INDEX, moves=("index:orders",)),
     )  # fmt: skip
     yield Scenario(
-        name="async decoy: after the answer", server=_UVICORN, routes=(_get("/told/{number}"), _OTHER), rate_per_s=50,
+        name="async decoy: after the answer", server=_UVICORN, routes=(_get("/told/{number}"), *_OTHER), rate_per_s=50,
         goal_s=0.02, sql=_BARE, truth=(Culprit("query", "from orders"),), fix=Fix(sql=_INDEX, moves=("index:orders",)),
     )  # fmt: skip
     yield Scenario(
-        name="async overload of the app", server=_UVICORN, routes=(_get("/scores/{number}"), _OTHER), rate_per_s=110,
+        name="async overload of the app", server=_UVICORN, routes=(_get("/scores/{number}"), *_OTHER), rate_per_s=110,
         goal_s=0.1, faults=("hot",), settings={"ROUNDS": "250000"}, truth=(Culprit("cpu"),),
         fix=Fix(moves=("hotfunction",)),
     )  # fmt: skip
     yield Scenario(
-        name="async overload of the database", server=_UVICORN, routes=(_ORDERS, _OTHER), rate_per_s=110, goal_s=0.1,
+        name="async overload of the database", server=_UVICORN, routes=(_ORDERS, *_OTHER), rate_per_s=110, goal_s=0.1,
         sql=_BARE, truth=(Culprit("query", "from orders"),), fix=Fix(sql=_INDEX, moves=("index:orders",)),
     )  # fmt: skip
 
 
 def _sync_queries() -> Iterable[Scenario]:
     yield Scenario(
-        name="sync missing index", server=_MANY, routes=(_ORDERS, _OTHER), rate_per_s=40, goal_s=0.02, sql=_BARE,
+        name="sync missing index", server=_MANY, routes=(_ORDERS, *_OTHER), rate_per_s=40, goal_s=0.02, sql=_BARE,
         truth=(Culprit("query", "from orders"),), fix=Fix(sql=_INDEX, moves=("index:orders",)),
     )  # fmt: skip
     yield Scenario(
-        name="sync wrong column order", server=_MANY, routes=(_RECENT, _OTHER), rate_per_s=36, goal_s=0.02, sql=_WRONG,
+        name="sync wrong column order", server=_MANY, routes=(_RECENT, *_OTHER), rate_per_s=36, goal_s=0.02, sql=_WRONG,
         truth=(Culprit("query", "from orders"),), fix=Fix(sql=_INDEX, moves=("index:orders",)),
     )  # fmt: skip
     yield Scenario(
-        name="sync N+1", server=_MANY, routes=(_get("/cart/{number}", _CART), _OTHER), rate_per_s=40, goal_s=0.015,
+        name="sync N+1", server=_MANY, routes=(_get("/cart/{number}", _CART), *_OTHER), rate_per_s=40, goal_s=0.015,
         faults=("nplusone",), truth=(Culprit("query", "from product"),), fix=Fix(moves=("nplusone",)),
+        rival=_two_of_many("nplusone"),
     )  # fmt: skip
 
 
 def _sync_waiting() -> Iterable[Scenario]:
     yield Scenario(
         name="sync one row locked", server="flask, 16 threads",
-        routes=(_get("/purchases/{number}", _PRODUCT, method="POST"), _OTHER), rate_per_s=48, goal_s=0.04,
+        routes=(_get("/purchases/{number}", _PRODUCT, method="POST"), *_OTHER), rate_per_s=48, goal_s=0.04,
         faults=("onerow", "heldlock"), settings={"POOL": "20", "STATEMENT_S": "0.005"},
-        truth=(Culprit("lock"), Culprit("query", "update stock")), fix=Fix(faults=("onerow",)),
+        truth=(Culprit("lock"), Culprit("query", "update stock")),
+        fix=Fix(faults=("onerow",), takes_away=Culprit("lock")),
     )  # fmt: skip
     yield Scenario(
-        name="sync pool too small", server=_MANY, routes=(_get("/checked/{number}"), _OTHER), rate_per_s=70,
+        name="sync pool too small", server=_MANY, routes=(_get("/checked/{number}"), *_OTHER), rate_per_s=70,
         goal_s=0.04, settings={"POOL": "1", "STATEMENT_S": "0.004"}, truth=(Culprit("pool"),),
-        fix=Fix(settings={"POOL": "10"}, moves=("pool",)),
+        fix=Fix(settings={"POOL": "4"}, moves=("pool:4",)),
+        rival=_two_of_many(),
     )  # fmt: skip
     yield Scenario(
         name="sync connection per request", server=_MANY, routes=(_get("/products/{number}", _PRODUCT),), rate_per_s=30,
@@ -171,42 +191,46 @@ def _sync_waiting() -> Iterable[Scenario]:
 
 def _sync_working() -> Iterable[Scenario]:
     yield Scenario(
-        name="sync hot function", server=_MANY, routes=(_get("/scores/{number}"), _OTHER), rate_per_s=60, goal_s=0.015,
+        name="sync hot function", server=_MANY, routes=(_get("/scores/{number}"), *_OTHER), rate_per_s=60, goal_s=0.015,
         faults=("hot",), settings={"ROUNDS": "150000"}, truth=(Culprit("cpu"),), fix=Fix(moves=("hotfunction",)),
+        rival=_two_of_many("hot"),
     )  # fmt: skip
     yield Scenario(
-        name="sync slow supplier", server=_MANY, routes=(_get("/quotes/{number}", _PRODUCT), _OTHER), rate_per_s=40,
-        goal_s=0.06, settings={"OUTSIDE_S": "0.15"}, truth=(Culprit("external"),),
-        fix=Fix(settings={"OUTSIDE_S": "0.01"}),
+        name="sync slow supplier", server=_MANY, routes=(_get("/quotes/{number}", _PRODUCT), *_OTHER),
+        rate_per_s=40, goal_s=0.06, settings={"OUTSIDE_S": "0.15"}, truth=(Culprit("external"),),
+        fix=Fix(settings={"OUTSIDE_S": "0.01"}, takes_away=Culprit("external"), leaves_s=0.01),
     )  # fmt: skip
     yield Scenario(
-        name="sync mail inline", server=_MANY, routes=(_get("/invitations/{number}", method="POST"), _OTHER),
+        name="sync mail inline", server=_MANY, routes=(_get("/invitations/{number}", method="POST"), *_OTHER),
         rate_per_s=24, goal_s=0.05, faults=("mail",), truth=(Culprit("external", "mail"),),
         fix=Fix(moves=("background",)),
     )  # fmt: skip
     yield Scenario(
-        name="sync repeated read", server=_MANY, routes=(_get("/bestsellers"), _OTHER), rate_per_s=40, goal_s=0.02,
+        name="sync repeated read", server=_MANY, routes=(_get("/bestsellers"), *_OTHER), rate_per_s=40, goal_s=0.02,
         faults=("repeated",), truth=(Culprit("query", "sum("),), fix=Fix(moves=("cache",)),
+        rival=_two_of_many("repeated"),
     )  # fmt: skip
     yield Scenario(
-        name="sync large answer", server=_MANY, routes=(_get("/export"), _OTHER), rate_per_s=30, goal_s=0.015,
+        name="sync large answer", server=_MANY, routes=(_get("/export"), *_OTHER), rate_per_s=30, goal_s=0.015,
         faults=("large",), settings={"ROWS": "2500"}, truth=(Culprit("cpu"),), fix=Fix(),
     )  # fmt: skip
 
 
 def _sync_workers_and_decoys() -> Iterable[Scenario]:
     yield Scenario(
-        name="sync few threads", server=_FEW, routes=(_get("/checked/{number}"), _OTHER), rate_per_s=140, goal_s=0.04,
+        name="sync few threads", server=_FEW, routes=(_get("/checked/{number}"), *_OTHER), rate_per_s=140, goal_s=0.04,
         settings={"STATEMENT_S": "0.004"}, truth=(Culprit("queue"), Culprit("threads")),
-        fix=Fix(server=_MANY, moves=("threads",)),
+        fix=Fix(server="flask, 8 threads", moves=("threads:8",)),
+        rival=Fix(server="flask, 2 workers of 2 threads", moves=("workers:2",), rival=True),
     )  # fmt: skip
     yield Scenario(
-        name="sync single worker", server="flask, 1 worker", routes=(_get("/checked/{number}"), _OTHER), rate_per_s=70,
+        name="sync single worker", server="flask, 1 worker", routes=(_get("/checked/{number}"), *_OTHER), rate_per_s=70,
         goal_s=0.04, settings={"STATEMENT_S": "0.004"}, truth=(Culprit("queue"),),
-        fix=Fix(server="flask, 4 workers", moves=("workers",)),
+        fix=Fix(server="flask, 4 workers", moves=("workers:4",)),
+        rival=Fix(server="flask, 4 threads", moves=("threads:4",), rival=True),
     )  # fmt: skip
     yield Scenario(
-        name="sync decoy: slow and rare", server=_MANY, routes=(_ORDERS, _OTHER, _get("/report", weight=0.01)),
+        name="sync decoy: slow and rare", server=_MANY, routes=(_ORDERS, *_OTHER, _get("/report", weight=0.01)),
         rate_per_s=40, goal_s=0.02, sql=_BARE, truth=(Culprit("query", "from orders"),),
         fix=Fix(sql=_INDEX, moves=("index:orders",)),
     )  # fmt: skip
@@ -214,11 +238,11 @@ def _sync_workers_and_decoys() -> Iterable[Scenario]:
 
 def _django() -> Iterable[Scenario]:
     yield Scenario(
-        name="django N+1", server=_DJANGO, routes=(_get("/cart/{number}", _CART), _OTHER), rate_per_s=30, goal_s=0.02,
+        name="django N+1", server=_DJANGO, routes=(_get("/cart/{number}", _CART), *_OTHER), rate_per_s=30, goal_s=0.02,
         faults=("nplusone",), truth=(Culprit("query", 'from "product"'),), fix=Fix(moves=("nplusone",)),
     )  # fmt: skip
     yield Scenario(
-        name="django missing index", server=_DJANGO, routes=(_ORDERS, _OTHER), rate_per_s=40, goal_s=0.01, sql=_BARE,
+        name="django missing index", server=_DJANGO, routes=(_ORDERS, *_OTHER), rate_per_s=40, goal_s=0.01, sql=_BARE,
         truth=(Culprit("query", 'from "orders"'),), fix=Fix(sql=_INDEX, moves=("index:orders",)),
     )  # fmt: skip
     yield Scenario(
@@ -232,7 +256,7 @@ def _healthy() -> Iterable[Scenario]:
     for rate_per_s in (10, 40, 100):
         yield Scenario(
             name=f"async healthy at {rate_per_s}/s", server="uvicorn", rate_per_s=rate_per_s, goal_s=0.3, headroom=2.0,
-            routes=(_ORDERS, _RECENT, _get("/cart/{number}", _CART), _OTHER),
+            routes=(_ORDERS, _RECENT, _get("/cart/{number}", _CART), *_OTHER),
         )  # fmt: skip
     yield Scenario(
         name="async healthy, slow within the goal", server="uvicorn", rate_per_s=30, goal_s=0.5, headroom=2.0,
@@ -241,11 +265,11 @@ def _healthy() -> Iterable[Scenario]:
     for rate_per_s in (10, 60):
         yield Scenario(
             name=f"sync healthy at {rate_per_s}/s", server="flask, 16 threads", rate_per_s=rate_per_s, goal_s=0.3,
-            headroom=2.0, routes=(_ORDERS, _RECENT, _get("/cart/{number}", _CART), _OTHER),
+            headroom=2.0, routes=(_ORDERS, _RECENT, _get("/cart/{number}", _CART), *_OTHER),
         )  # fmt: skip
     yield Scenario(
         name="django healthy at 30/s", server="django, 2 workers", rate_per_s=30, goal_s=0.3, headroom=2.0,
-        routes=(_ORDERS, _get("/cart/{number}", _CART), _OTHER),
+        routes=(_ORDERS, _get("/cart/{number}", _CART), *_OTHER),
     )  # fmt: skip
 
 

@@ -1,7 +1,9 @@
 """
-The load, as a process of its own so that it can be niced: `python -m benchmarks.gauntlet.sending SCENARIO URL SECONDS`.
+The load, as a process of its own so that it can be niced.
 
-In        a scenario's name, the app's address, how long
+`python -m benchmarks.gauntlet.sending SCENARIO URL SECONDS SPEED`
+
+In        a scenario's name, the app's address, how long, how much faster than the scenario says
 Out       JSON: what came of the requests, by route
 Not here  what the app did meanwhile (the recording says it)
 """
@@ -22,9 +24,9 @@ def main() -> None:
     """
     Send, and say what came of it.
     """
-    name, url, duration_s = sys.argv[1:]
+    name, url, duration_s, speed = sys.argv[1:]
     scenario = SCENARIOS[name]
-    report = send(url, Plan(scenario.routes, scenario.rate_per_s, float(duration_s), SEED))
+    report = send(url, Plan(scenario.routes, scenario.rate_per_s * float(speed), float(duration_s), SEED))
     told = {
         "void": report.void_reason,
         "problems": report.problems,

@@ -124,9 +124,11 @@ class Stage:
         faults: Sequence[str],
         settings: Mapping[str, str],
         last_s: float,
+        speed: float,
     ) -> Phase:
         """
-        Start the app recorded, send the load for *last_s* seconds, stop it, and return the sealed recording.
+        Start the app recorded, send the load for *last_s* seconds *speed* times as fast as the scenario says, stop it,
+        and return the sealed recording.
         """
         port = checked_port(0)
         # What pg_stat_statements counted before belongs to nobody in this recording.
@@ -150,7 +152,7 @@ class Stage:
             try:
                 url = f"http://127.0.0.1:{port}"
                 _wait_until_up(url, recorded.process, self.folder / "apps.log")
-                load = _sent(scenario.name, url, last_s)
+                load = _sent(scenario.name, url, last_s, speed)
             finally:
                 _end(recorded.process)
                 whole = recorded.seal()
@@ -206,8 +208,8 @@ def _wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> Non
     raise StageFailed(f"the app did not come up: {said[-1] if said else 'it said nothing'}")
 
 
-def _sent(scenario: str, url: str, last_s: float) -> dict[str, Any]:
-    words = [sys.executable, "-m", "benchmarks.gauntlet.sending", scenario, url, str(last_s)]
+def _sent(scenario: str, url: str, last_s: float, speed: float) -> dict[str, Any]:
+    words = [sys.executable, "-m", "benchmarks.gauntlet.sending", scenario, url, str(last_s), str(speed)]
     done = subprocess.run(
         ["nice", "-n", str(LOAD_NICE), *words],
         stdout=subprocess.PIPE,

@@ -25,7 +25,6 @@ from rung.steps.twin.workload import Op, Workload
 
 BY_TIME, BY_DEMAND = 6, 4  # candidates that are simulated
 WAIT_SHARE_MIN = 0.005  # of the route's time; what is waited for less is no candidate
-PROCESSES_MANY = 16  # times as many: nobody waits for one
 
 # What a request waits for, not what it asks for; only the topology can take it away.
 _WAITING = frozenset({"queue", "loop", "pool", "threads"})
@@ -109,14 +108,9 @@ def taken_away(candidate: Candidate) -> Model:
     """
 
     def model(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
-        part = candidate.part
-        if part.seam in {"pool", "threads"}:
-            return workload, topology.without_waiting(part.seam)
-        if part.seam in {"loop", "queue"}:
-            return workload, topology.with_workers(PROCESSES_MANY * len(topology.workers))
-        chosen = workload.part == workload.part_of(part)
-        if candidate.route:
-            chosen &= (workload.route == workload.routes.index(candidate.route))[workload.request]
+        if not candidate.route:
+            return edit.without(workload, topology, candidate.part)
+        chosen = edit.spent_on(workload, candidate.part) & edit.on_route(workload, candidate.route)
         return edit.replaced(workload, chosen, 0.0), topology
 
     return model

@@ -85,7 +85,8 @@ def _quote(twin: Twin, finding: Finding, offer: Offer) -> Quote:
             f"more than {show_share(RESIDUAL_MAX)}",
         )
     outcome = twin.run(offer.model)
-    number = predicted(twin, finding, offer, outcome)
+    bounds = [twin.run(model) for model in offer.bounds]
+    number = predicted(twin, finding.route, finding.goal.percentile, [outcome, *bounds])
     asked = outcome if simulated.speed == 1.0 else twin.run(offer.model, speed=simulated.speed)
     then_s = worst_s(twin, finding, asked)
     gains = then_s < simulated.at_speed_s * (1 - GAIN_MIN)

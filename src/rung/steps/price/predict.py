@@ -1,7 +1,7 @@
 """
 Work out what an offer would bring: the recorded traffic run again by the twin, as the offer makes it.
 
-In        the Twin, the Finding, an Offer
+In        the Twin, runs of it
 Out       the goal's number with an interval, all routes' percentiles, how much traffic it would bear
 Not here  which offers there are (moves/), what the twin is (steps/twin)
 
@@ -12,12 +12,13 @@ its own recording, and what is not known of the move itself (its bounds).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from rung.steps.find.finding import Finding, Interval
 from rung.steps.find.resample import resampled_blocks
-from rung.steps.price.quote import Offer, RoutePrice
+from rung.steps.price.quote import RoutePrice
 from rung.steps.twin.outcome import Outcome
 from rung.steps.twin.twin import Twin
 
@@ -27,19 +28,19 @@ NORMAL_80 = 1.2816  # standard deviations on either side of 80 % of a normal dis
 RUNS_DIFFER = 0.05
 
 
-def predicted(twin: Twin, finding: Finding, offer: Offer, outcome: Outcome) -> Interval:
+def predicted(twin: Twin, route: str, percent: int, outcomes: Sequence[Outcome]) -> Interval:
     """
-    Return the goal's number after *offer*, of which *outcome* is the run, with the range of 80 %.
+    Return a route's percentile, with the range of 80 %, after what *outcomes* are the runs of.
+
+    The first is the one that is expected, the others are at the ends of what is not known.
     """
-    route, percent = finding.route, finding.goal.percentile
     resamples = resampled_blocks(twin.counted_due_s(route))
     scale = twin.scale(route, percent)
-    middle_s = twin.number(outcome, route, percent)
-    ends = [outcome, *(twin.run(model) for model in offer.bounds)]
-    drawn_s = [resamples.percentiles(twin.latencies(end, route), percent) * scale for end in ends]
+    middle_s = twin.number(outcomes[0], route, percent)
+    drawn_s = [resamples.percentiles(twin.latencies(end, route), percent) * scale for end in outcomes]
     low_s = min(float(np.quantile(values_s, 0.1)) for values_s in drawn_s)
     high_s = max(float(np.quantile(values_s, 0.9)) for values_s in drawn_s)
-    return widened(Interval(middle_s, min(low_s, middle_s), max(high_s, middle_s)), finding.simulated.residual)
+    return widened(Interval(middle_s, min(low_s, middle_s), max(high_s, middle_s)), twin.residual(route, percent))
 
 
 def widened(interval: Interval, residual: float) -> Interval:
