@@ -13,7 +13,7 @@ import pytest
 from benchmarks.gauntlet import report
 from benchmarks.gauntlet.judge import is_right
 from benchmarks.gauntlet.run import path_of, run, slug
-from benchmarks.gauntlet.scenario import SERVERS, Culprit, Scenario
+from benchmarks.gauntlet.scenario import SERVERS, Culprit, Fix, Scenario, takes
 from benchmarks.gauntlet.scenarios import FEW, SCENARIOS
 from rung.steps.find.finding import Interval, Suspect
 from rung.steps.measure import Part
@@ -26,14 +26,18 @@ def suspect(seam: str, *, statement: str = "", code: str = "") -> Suspect:
     return Suspect(Part(seam, "some"), "GET /", statement, code, Interval(1.0, 1.0, 1.0), 0.5, 1.0)
 
 
-def result(name: str, *, faulty: bool = True, right: bool = True, error: float | None = None) -> dict[str, Any]:
-    first = {"seam": "query", "name": "f00", "statement": "SELECT a | b", "code": ""}
+def prediction(error: float, *, take: str = "after", speed: float = 1.0, inside: bool = True) -> dict[str, Any]:
+    return {
+        "take": take, "speed": speed, "by": "move", "move": "index:a", "route": "GET /", "goals": True,
+        "value_s": 0.02, "low_s": 0.01, "high_s": 0.03, "measured_s": 0.02 / (1 + error), "error": error,
+        "inside": inside,
+    }  # fmt: skip
+
+
+def result(name: str, *told: dict[str, Any], faulty: bool = True, right: bool = True) -> dict[str, Any]:
+    first = {"seam": "query", "name": "f00", "statement": "SELECT a | b", "code": "", "stability": 0.9}
     found = {"right": right, "first": first if faulty else None, "now_s": 0.1}
-    told: dict[str, Any] = {"scenario": name, "faulty": faulty, "find": found}
-    if error is not None:
-        promise = {"by": "move", "name": "index:a", "value_s": 0.02, "low_s": 0.01, "high_s": 0.03}
-        told["after"] = {"measured_s": 0.02 / (1 + error), "promise": promise, "error": error, "inside": True}
-    return told
+    return {"scenario": name, "faulty": faulty, "find": found, "predictions": list(told)}
 
 
 def test_there_are_enough_of_each_kind() -> None:
@@ -51,7 +55,15 @@ def test_a_fault_has_its_fix_and_a_healthy_app_has_neither(scenario: Scenario) -
     if scenario.fix is None:
         assert not scenario.faults and not scenario.sql
         return
-    fix = scenario.fix
+    for fix in (scenario.fix, scenario.rival):
+        if fix is not None:
+            assert_changes(scenario, fix)
+
+
+def assert_changes(scenario: Scenario, fix: Fix) -> None:
+    """
+    Hold that *fix* changes something, and that its app can be served.
+    """
     before = (scenario.faults, dict(scenario.settings), scenario.server)
     after = (fix.faults, {**scenario.settings, **fix.settings}, fix.server or scenario.server)
     assert fix.sql or before != after
@@ -76,8 +88,8 @@ def test_the_right_answer_for_a_healthy_app_is_nothing() -> None:
 
 def test_what_failed_stays_in_the_table_and_counts_as_wrong() -> None:
     results = [
-        result("one", error=0.05),
-        result("two", error=-0.5),
+        result("one", prediction(0.05)),
+        result("two", prediction(-0.5, inside=False)),
         {"scenario": "three", "faulty": True, "failed": "OSError: a | b"},
         result("four", faulty=False),
     ]
@@ -89,6 +101,32 @@ def test_what_failed_stays_in_the_table_and_counts_as_wrong() -> None:
     assert {rows[0].count("|")} == {row.replace("\\|", "").count("|") for row in rows}
     assert "failed: OSError" in rows[4]
     assert "2 of 3 faulty" in report.summary_text(figures)
+    assert (1, 2) == (figures["inside"]["inside"], figures["inside"]["predictions"])
+
+
+def test_the_better_of_two_moves_is_told_by_price_and_by_measurement() -> None:
+    # Both promise 20 ms; the rival's promise is 30 % too low, so it is measured worse.
+    cheaper = {**prediction(-0.3, take="rival"), "value_s": 0.019}
+    dearer = {**prediction(0.0, take="rival"), "value_s": 0.05, "measured_s": 0.05}
+    results = [result("one", prediction(0.0), cheaper), result("two", prediction(0.0), dearer), result("three")]
+    assert [1, 2] == report.summary(results)["better"]
+
+
+def test_other_loads_count_for_the_intervals_and_not_for_the_goal() -> None:
+    results = [result("one", prediction(0.1), prediction(0.5, take="after, slower", speed=0.6, inside=False))]
+    figures = report.summary(results)
+    assert 1 == figures["errors_all"]["promises"]
+    assert 2 == figures["inside"]["predictions"] == figures["errors_everywhere"]["promises"]
+
+
+def test_each_scenario_gets_two_loads_at_least_and_its_rival_before_the_fix() -> None:
+    for scenario in SCENARIOS.values():
+        names = [take.name for take in takes(scenario)]
+        assert "before" == names[0]
+        assert len(names) >= 2
+        # The fix may change the database, which the rival must find as it was.
+        assert "rival" not in names or names.index("rival") < names.index("after")
+    assert sum(scenario.rival is not None for scenario in SCENARIOS.values()) >= 12
 
 
 def test_results_that_are_there_are_not_run_again(tmp_path: Path) -> None:
@@ -110,6 +148,10 @@ def test_a_scenario_is_loaded_judged_fixed_and_loaded_again(tmp_path: Path) -> N
     assert [scenario.name] == told
     assert made == json.loads(path_of(tmp_path, scenario).read_text())
     assert made["find"]["right"], made["find"]
-    assert made["after"]["measured_s"] > 0
-    assert {"before", "after"} == set(made["phases"])
-    assert "GET /orders/{customer}" in made["account"]
+    assert {"before", "rival", "after", "after, slower"} == set(made["phases"]) == set(made["accounts"])
+    assert all(phase["load"]["overall"]["requests"] > 0 for phase in made["phases"].values())
+    assert "GET /orders/{customer}" in made["accounts"]["before"]
+    # In so short a load only the faulty route has requests enough to be held against its promise.
+    (promise,) = [each for each in made["predictions"] if each["take"] == "after" and each["goals"]]
+    assert promise["measured_s"] > 0
+    assert promise["move"].startswith("index:orders")
