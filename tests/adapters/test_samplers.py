@@ -114,10 +114,27 @@ def test_a_server_is_one_program_that_keeps_the_cpu_of_closed_connections(cluste
         used_s = backend.cpu_times().user + backend.cpu_times().system
     backend.wait(PATIENCE_S) if backend.is_running() else None
     (server,) = [row for row in programs.look(()) if row[:2] == ("database", cluster.pid)]
-    _, _, processes, cpu_s, rss_bytes = server
+    _, _, processes, cpu_s, rss_bytes, nice, processors = server
     assert processes > 3
     assert cpu_s >= used_s - 0.05 > 0.05
     assert rss_bytes > 10_000_000
+    assert nice == psutil.Process(cluster.pid).nice()
+    if hasattr(os, "sched_getaffinity"):
+        assert processors == ",".join(str(each) for each in sorted(os.sched_getaffinity(cluster.pid)))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not confine processes")
+def test_an_app_that_is_confined_and_niced_is_told_as_such() -> None:
+    programs = hosts.Programs()
+    with child("-c", BURNING) as process:
+        processor = min(os.sched_getaffinity(0))
+        os.sched_setaffinity(process.pid, {processor})
+        os.setpriority(os.PRIO_PROCESS, process.pid, 7)
+        process.stdout.readline()
+        reported = [(process.pid, time.time())]
+        list(programs.look(reported))
+        (app,) = [row for row in programs.look(reported) if row[0] == "app"]
+        assert (7, str(processor)) == app[5:]
 
 
 @pytest.mark.parametrize(

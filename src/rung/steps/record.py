@@ -78,11 +78,12 @@ SAMPLED: dict[str, tuple[tuple[str, str], ...]] = {
         ("host", "VARCHAR"), ("at_s", "DOUBLE"), ("lasted_s", "DOUBLE"), ("cores", "INTEGER"),
         ("cores_allowed", "DOUBLE"), ("busy_s", "DOUBLE"), ("iowait_s", "DOUBLE"), ("steal_s", "DOUBLE"),
         ("pressure_s", "DOUBLE"), ("load", "DOUBLE"), ("running", "INTEGER"), ("memory_bytes", "BIGINT"),
-        ("memory_used_bytes", "BIGINT"),
+        ("memory_used_bytes", "BIGINT"), ("niced_s", "DOUBLE"),
     ),
     "programs": (
         ("host", "VARCHAR"), ("at_s", "DOUBLE"), ("lasted_s", "DOUBLE"), ("role", "VARCHAR"), ("pid", "INTEGER"),
-        ("processes", "INTEGER"), ("cpu_s", "DOUBLE"), ("rss_bytes", "BIGINT"),
+        ("processes", "INTEGER"), ("cpu_s", "DOUBLE"), ("rss_bytes", "BIGINT"), ("nice", "INTEGER"),
+        ("processors", "VARCHAR"),
     ),
     "databases": (
         *_DATABASE, ("host", "VARCHAR"), ("clock_offset_s", "DOUBLE"), ("clock_uncertainty_s", "DOUBLE"),

@@ -338,10 +338,12 @@ def test_what_is_beside_the_requests_is_read_from_a_recording(tmp_path: Path) ->
     keep_recording(
         tmp_path / "r",
         [Row(0.0, 0.1), Row(2.0, 0.1)],
-        hosts=[tables.row("hosts", **base, cores=4, cores_allowed=2.0, busy_s=1.5)],
+        hosts=[tables.row("hosts", **base, cores=4, cores_allowed=2.0, busy_s=1.5, niced_s=0.5)],
         programs=[
-            tables.row("programs", **base, role="database", pid=2, processes=3, cpu_s=0.5),
-            tables.row("programs", **base, role="app", pid=1, processes=1, cpu_s=0.25),
+            tables.row("programs", **base, role="database", pid=2, processes=3, cpu_s=0.5, processors="2,3"),
+            tables.row("programs", **base, role="app", pid=1, processes=1, cpu_s=0.25, processors="0"),
+            tables.row("programs", **base, role="collector", pid=5, processes=1, cpu_s=0.1, nice=0),
+            tables.row("programs", **base, role="load", pid=6, processes=1, cpu_s=0.4, nice=5),
         ],
         statement_totals=[
             tables.row("statement_totals", **counted, at_s=1e9, calls=10, total_s=1.0),
@@ -364,7 +366,9 @@ def test_what_is_beside_the_requests_is_read_from_a_recording(tmp_path: Path) ->
     kept = ParquetRecording(tmp_path / "r")
     made: Profile = answered(measure(), lambda question: getattr(kept, question.verb)(question))
 
-    assert made.beside.usages == (Usage("h", 1.0, 2.0, 4.0, 1.5, 0.25, 0.5, 0.0),)
+    # What is niced steps aside.
+    expected = Usage("h", 1.0, 2.0, 4.0, 1.0, 0.25, 0.5, 0.1, frozenset({0}), frozenset({2, 3}))
+    assert made.beside.usages == (expected,)
     assert made.beside.executions == (Executions(SLOW, "h:1/shop", 24, 2.5),)
     assert made.beside.workers == {("h", 1): 0.25}
     assert made.process_names == ("h/i/1",)
@@ -405,6 +409,22 @@ def test_a_collector_that_is_confined_tells_that_the_app_is() -> None:
 
     assert [host.cores for host in topology.hosts] == [1.0, 3.0]
     assert topology.databases == (1,)
+
+
+@pytest.mark.parametrize(
+    ("app", "database", "cores"),
+    [({0}, {1}, [1.0, 1.0]), ({0, 1}, {0, 1}, [2.0]), ({0}, {0, 1, 2}, [1.0, 2.0]), ({0, 1, 2}, {0}, [2.0, 1.0])],
+)
+def test_processors_that_are_known_tell_whether_cores_are_shared(
+    app: set[int], database: set[int], cores: list[float]
+) -> None:
+    made, _ = on_one_core(count=50)
+    usage = Usage("h", 60.0, 4.0, 4.0, 0.9, 0.1, 0.5, 0.0, frozenset(app), frozenset(database))
+    topology = recover(replace(made, beside=Beside(usages=(usage,)))).topology
+
+    assert [host.cores for host in topology.hosts] == cores
+    # What else ran is in the way of both.
+    assert all(0 < host.background < host.cores for host in topology.hosts)
 
 
 def test_what_the_recorder_did_not_see_is_computed_as_well() -> None:

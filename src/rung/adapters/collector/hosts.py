@@ -35,6 +35,7 @@ QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _MICRO = 1e-6  # what Linux counts pressure in
 
 Row = tuple[Any, ...]
+Counted = tuple[int, float, int]  # processes, processor seconds, bytes
 
 
 class HostSampler:
@@ -70,6 +71,7 @@ class HostSampler:
             self._used_s(before, "iowait"), self._used_s(before, "steal"),
             None if pressed_s is None or self._pressure_s is None else max(0.0, self._pressure_s - pressed_s),
             os.getloadavg()[0], _running(), memory.total, memory.total - memory.available,
+            self._used_s(before, "nice"),
         )  # fmt: skip
         programs = [(self.host, at_s, lasted_s, *seen) for seen in self._programs.look(reported)]
         return {"hosts": [host], "programs": programs}
@@ -93,10 +95,11 @@ class Programs:
 
     def look(self, reported: Iterable[tuple[int, float]]) -> Iterator[Row]:
         """
-        Return role, pid, number of processes, CPU since the last look and memory of what was there then as well.
+        Return role, pid, number of processes, CPU since the last look and memory of what was there then as well,
+        and of the first process its niceness and the processors that it may use.
         """
         self._notice()
-        seen: dict[tuple[str, int], tuple[int, float, int]] = {(COLLECTOR, self._self.pid): (1, *_used(self._self))}
+        seen: dict[tuple[str, int], Counted] = {(COLLECTOR, self._self.pid): (1, *_used(self._self))}
         for pid, started_s in reported:
             process = self._app(pid, started_s)
             if process is not None:
@@ -104,7 +107,7 @@ class Programs:
         for role, pid, processes in self._groups():
             self._count(seen, role, pid, processes)
         rows = [
-            (role, pid, count, max(0.0, cpu_s - self._cpu_s[role, pid]), rss_bytes)
+            (role, pid, count, max(0.0, cpu_s - self._cpu_s[role, pid]), rss_bytes, *_place_of(pid))
             for (role, pid), (count, cpu_s, rss_bytes) in seen.items()
             if (role, pid) in self._cpu_s
         ]
@@ -157,7 +160,7 @@ class Programs:
             yield DATABASE, pid, processes
 
     def _count(
-        self, seen: dict[tuple[str, int], tuple[int, float, int]], role: str, pid: int, group: Sequence[psutil.Process]
+        self, seen: dict[tuple[str, int], Counted], role: str, pid: int, group: Sequence[psutil.Process]
     ) -> None:
         count, cpu_s, private_bytes, shared_bytes = 0, 0.0, 0, 0
         for process in group:
@@ -196,6 +199,17 @@ def role_of(name: str, command: Sequence[str]) -> str | None:
 def _used(process: psutil.Process) -> tuple[float, int]:
     times = process.cpu_times()
     return times.user + times.system, process.memory_info().rss
+
+
+def _place_of(pid: int) -> tuple[int | None, str | None]:
+    """
+    Return a process's niceness and the processors that it may use, None where the system does not tell.
+    """
+    try:
+        process = psutil.Process(pid)
+        return process.nice(), ",".join(str(processor) for processor in sorted(process.cpu_affinity()))
+    except (psutil.Error, OSError, AttributeError):
+        return None, None
 
 
 def _cores_allowed(cores: int) -> float:

@@ -106,8 +106,9 @@ class Usage:
     Attributes:
         cores: That what runs there may use; a fraction where a container has no more.
         cores_all: That the machine has.
-        busy: Of all of them, whatever ran.
-        app, database, tools: With the app, the database server, and rung's own load and collector.
+        busy: Of all of them, whatever ran and was not niced.
+        app, database, tools: With the app, the database server, and rung's own load and collector where not niced.
+        app_processors, database_processors: Which of them these may use; empty where that is not known.
     """
 
     host: str
@@ -118,6 +119,8 @@ class Usage:
     app: float
     database: float
     tools: float
+    app_processors: frozenset[int] = frozenset()
+    database_processors: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +176,7 @@ def look_beside() -> Step[Beside]:
             Machine(*row)
             for row in _tuples(machines, "host", "looked_s", "load_share", "collector_share", "steal_share")
         ),
-        usages=tuple(
-            Usage(*row)
-            for row in _tuples(usages, "host", "looked_s", "cores", "cores_all", "busy", "app", "database", "tools")
-        ),
+        usages=_usages(usages),
         executions=tuple(Executions(*row) for row in _tuples(executions, "statement", "database", "calls", "total_s")),
         workers={(host, pid): cpu_s for host, pid, cpu_s in _tuples(workers, "host", "pid", "cpu_s")},
     )
@@ -190,6 +190,16 @@ def _locks(locks: Mapping[str, Column], blockers: Mapping[str, Column]) -> dict[
         statement: Locked(looks, waiting, tuple(by_statement.get(statement, ())))
         for statement, looks, waiting in _tuples(locks, "statement", "looks", "waiting")
     }
+
+
+def _usages(rows: Mapping[str, Column]) -> tuple[Usage, ...]:
+    shares = _tuples(rows, "host", "looked_s", "cores", "cores_all", "busy", "app", "database", "tools")
+    places = _tuples(rows, "app_processors", "database_processors")
+    return tuple(Usage(*share, *map(_processors, told)) for share, told in zip(shares, places, strict=True))
+
+
+def _processors(told: str) -> frozenset[int]:
+    return frozenset(int(number) for number in told.split(",") if number)
 
 
 def _tuples(rows: Mapping[str, Column], *names: str) -> list[tuple[Any, ...]]:

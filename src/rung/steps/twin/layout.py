@@ -1,10 +1,10 @@
 """
 Tell whether the app and the database of one machine share its cores, or each was given cores of its own.
 
-What the collector may use is known, and it is confined as the app is.  What the database may use is not recorded, but
-it shows: where the right cores are taken for
-shared, what an execution had of them no longer depends on how many others ran.  So of several layouts that one is
-taken in which executions of the same statement differ least, if it is better by a margin than the plain one.
+Which processors each may use is recorded where the system tells (Linux).  Elsewhere, and of a database in another
+container, it shows: where the right cores are taken for shared, what an execution had of them no longer depends on how
+many others ran.  So of several layouts that one is taken in which executions of the same statement differ least, if it
+is better by a margin than the plain one.
 
 In        a Profile, its Pieces, its Estate, round trips
 Out       the Estate, with a host of its own for the database where that explains more
@@ -44,17 +44,34 @@ def laid_out(profile: Profile, pieces: Pieces, estate: Estate, trip_s: Floats) -
     usage = usages.get(estate.hosts[place].name)
     if usage is None or usage.cores_all < 2 or place not in estate.host.tolist():
         return estate
-    apart = _cores_apart(profile, pieces, estate, trip_s, usage)
-    if not apart:
-        return estate
     host = estate.hosts[place]
-    left = min(max(usage.cores_all - apart, 1.0), usage.cores)
-    hosts = list(estate.hosts)
-    hosts[place] = replace(host, cores=left, background=min(usage.tools, 0.5 * left))
-    return replace(estate, hosts=(*hosts, Host(host.name + APART, float(apart))), databases=(len(hosts),))
+    app, database = usage.app_processors, usage.database_processors
+    if app == database and app:
+        cores = min(float(len(app)), host.cores)
+        return replace(estate, hosts=_with(estate.hosts, place, replace(host, cores=cores)))
+    if app and database:
+        # Where one may use more than the other, the system puts it where the other may not go.
+        left, apart = float(len(app - database) or len(app)), float(len(database - app) or len(database))
+        each = host.background / (left + apart)
+        divided = replace(host, cores=left, background=each * left), Host(host.name + APART, apart, each * apart)
+    else:
+        apart = _cores_apart(profile, pieces, estate, trip_s, usage)
+        if not apart:
+            return estate
+        left = min(max(usage.cores_all - apart, 1.0), usage.cores)
+        divided = (
+            replace(host, cores=left, background=min(usage.tools, 0.5 * left)),
+            Host(host.name + APART, float(apart)),
+        )
+    hosts = (*_with(estate.hosts, place, divided[0]), divided[1])
+    return replace(estate, hosts=hosts, databases=(len(hosts) - 1,))
 
 
-def _cores_apart(profile: Profile, pieces: Pieces, estate: Estate, trip_s: Floats, usage: Usage) -> int:
+def _with(hosts: tuple[Host, ...], place: int, host: Host) -> tuple[Host, ...]:
+    return (*hosts[:place], host, *hosts[place + 1 :])
+
+
+def _cores_apart(profile: Profile, pieces: Pieces, estate: Estate, trip_s: Floats, usage: Usage) -> float:
     """
     Return how many cores the database has for itself, 0 where it shares them with the app.
     """
