@@ -154,18 +154,28 @@ def _rate(profile: Profile, workload: Workload, part: Part, plan: Plan) -> Step[
     return Rate(references, (rates[0], float(np.median(rates)), rates[-1]))
 
 
-def executing(part: Part, like_s: Floats, surplus_s: float) -> Model:
+def executing(part: Part, like: Part, surplus_s: float) -> Model:
     """
-    Return the model in which executions of *part* take what *like_s* took, drawn, and so much more.
+    Return the model in which executions of *part* take what those of *like* take, drawn, and so much more.
+
+    Of the database's processor, and of what nobody shares: a shorter execution waits less for its disk, too.
     """
 
     def model(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
-        chosen = (workload.op == Op.EXECUTE) & (workload.part == workload.part_of(part))
         generator = np.random.Generator(np.random.PCG64(1))  # the same recording gives the same price
-        drawn_s = generator.choice(like_s, size=int(chosen.sum())) + surplus_s
-        return edit.replaced(workload, chosen, drawn_s), topology
+        for op, more_s in ((Op.EXECUTE, surplus_s), (Op.DELAY, 0.0)):
+            chosen, like_s = edit.spent_on(workload, part, ops=(op,)), _times_s(workload, like, op)
+            if len(like_s):
+                drawn_s = generator.choice(like_s, size=int(chosen.sum())) + more_s
+                workload = edit.replaced(workload, chosen, drawn_s)
+        return workload, topology
 
     return model
+
+
+def _times_s(workload: Workload, part: Part, op: Op) -> Floats:
+    times_s: Floats = workload.service_s[edit.spent_on(workload, part, ops=(op,))]
+    return times_s
 
 
 def _offer(part: Part, plan: Plan, index: Index, promise: Promise, rate: Rate) -> Offer:
@@ -175,7 +185,7 @@ def _offer(part: Part, plan: Plan, index: Index, promise: Promise, rate: Rate) -
     place = rate.nearest(cost)
     beyond = max(cost - rate.costs[place], 0.0)
     low_s, middle_s, high_s = (second * beyond for second in rate.second_per_cost)
-    like_s = rate.times_s[place]
+    like, like_s = rate.parts[place], rate.times_s[place]
     assumptions = [
         f"the planner would use it: cost {show_count(promise.before.cost)} → {promise.after.cost:.1f}",
         "an execution then takes what recorded ones of like cost took "
@@ -195,8 +205,8 @@ def _offer(part: Part, plan: Plan, index: Index, promise: Promise, rate: Rate) -
         what=f"index {index.table} ({columns})",
         cost=show_bytes(promise.size_bytes),
         assumptions=tuple(assumptions),
-        model=executing(part, like_s, middle_s),
-        bounds=(executing(part, like_s, low_s), executing(part, like_s, high_s)) if high_s > low_s else (),
+        model=executing(part, like, middle_s),
+        bounds=(executing(part, like, low_s), executing(part, like, high_s)) if high_s > low_s else (),
         plan=BuildIndex(index, index_name(index), promise.size_bytes),
     )
 
