@@ -32,6 +32,7 @@ Every error that rung tells a person, as one tree.
     │   └── PortInUse               something else listens where the demo's app should
     ├── MoveError                   a move
     │   ├── NothingToTake           no move is on offer
+    │   ├── SettingByHand           a setting is changed by people; there is nothing to run
     │   ├── BuildBlocked            old transactions would hold the index build up
     │   └── BuildFailed             the database did not take the change; nothing is left behind
     └── LedgerError                 the ledger cannot answer
@@ -42,6 +43,7 @@ Each says what happened (with the values), why it matters, and what to type next
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 
 NextStep = tuple[str, str]  # (what it does, what to type)
@@ -547,6 +549,25 @@ class NothingToTake(MoveError):
             f"no move {asked!r} is on offer" if asked else "no move is on offer",
             why=reason,
             steps=(("See the whole ladder", "rung price"),),
+        )
+
+
+class SettingByHand(MoveError):
+    """
+    A setting was to be applied: it stands in the user's code or command, which rung does not touch.
+    """
+
+    code = "setting-by-hand"
+
+    def __init__(self, move: str) -> None:
+        self.move = move
+        super().__init__(
+            f"{move} is a setting: there is nothing that rung could run",
+            why="It stands in your app's code or configuration, or in the command that starts it. Nothing was changed.",
+            steps=(
+                ("Write down what to set, and its undo", f"rung take {shlex.quote(move)}"),
+                ("Set it, record the same load again, then", "rung confirm"),
+            ),
         )
 
 

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from rung.clock import now_s, stamp
 from rung.config import Settings
+from rung.errors import SettingByHand
 from rung.ports import Answers, Applied, Hands, LedgerFiles, Planner, Recordings, Say, Step, Traffic, Unavailable
 from rung.steps import ledger
 from rung.steps.confirm import Verdict, confirm
@@ -127,9 +128,14 @@ class Loop:
     def apply(self, change: Change, *, say: Say, wait: bool) -> Applied:
         """
         Run the change against the database; a recording from now on is one after it.
+
+        Raises:
+            SettingByHand: there is nothing to run.
         """
         build = change.build
-        applied = self.ports.hands.build_index(build.index, build.name, change.statement, say=say, wait=wait)
+        if build is None:
+            raise SettingByHand(change.move)
+        applied = self.ports.hands.build_index(build.plan.index, build.plan.name, build.statement, say=say, wait=wait)
         if not applied.already:
             self._write(replace(ledger.newest(self.entries(), change.move), taken=stamp(now_s())))
         return applied
@@ -142,9 +148,10 @@ class Loop:
 
     def undo(self, change: Change) -> None:
         """
-        Take the change back.
+        Take the change back; of a setting only the ledger's entry, for people set it.
         """
-        self.ports.hands.drop_index(change.build.index.schema, change.build.name, change.undo)
+        if (build := change.build) is not None:
+            self.ports.hands.drop_index(build.plan.index.schema, build.plan.name, build.undo)
         self._write(ledger.undone(ledger.newest(self.entries(), change.move)))
 
     def confirm(self, before: str, after: str, *, move: str | None = None) -> Verdict:

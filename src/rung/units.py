@@ -124,6 +124,17 @@ def show_share(value: float) -> str:
     return f"{percent:.1f} %" if 0 < abs(percent) < 1 else f"{percent:.0f} %"
 
 
+def show_change(value: float) -> str:
+    """
+    Return by what fraction of one something is more or less, as a percentage with its sign.
+
+    >>> show_change(0.0314), show_change(-0.25), show_change(-0.0001)
+    ('+3.1 %', '−25 %', '0 %')
+    """
+    text = f"{abs(value * 100):.1f}".removesuffix(".0") if abs(value) < 0.1 else f"{abs(value * 100):.0f}"
+    return f"{'' if text == '0' else '+' if value > 0 else '−'}{text} %"
+
+
 def _three_digits(value: float) -> str:
     if value >= 99.95:
         return f"{value:.0f}"

@@ -151,7 +151,7 @@ class Workplace:
         from rung.adapters.recordings import ParquetRecording
         from rung.adapters.shelf import folder_of
         from rung.loop import Loop, Ports
-        from rung.moves.index import IndexMove
+        from rung.moves.ladder import LADDER
 
         asked_anew: set[str] = set()
 
@@ -174,7 +174,7 @@ class Workplace:
             ledger=LedgerFolder(self.folder / self.settings.ledger_folder),
         )
         try:
-            yield Loop(ports=ports, moves=(IndexMove(),), settings=self.settings)
+            yield Loop(ports=ports, moves=LADDER, settings=self.settings)
         finally:
             planner.close()
 

@@ -54,7 +54,7 @@ def test_mail_after_the_answer_is_waited_for_by_nobody() -> None:
     assert [0.2, 0.1, 0.1] == pytest.approx(outcome.latency_s.tolist())
     assert outcome.lasted_s == pytest.approx(20.1)
     assert not variant.why_not_yet
-    assert not variant.taken_as
+    assert variant.taken_as == "hand"
 
 
 def test_a_sync_worker_stays_taken_until_the_mail_is_sent() -> None:

@@ -113,7 +113,7 @@ def test_without_digests_nothing_is_promised() -> None:
     variants = offered(NOTHING_READ)
 
     assert [f"cache:{ROUTE}", f"cache:{SLOW}"] == list(variants)
-    assert all("0 reads were digested" in variant.why_not_yet for variant in variants.values())
+    assert all("0 of its reads were digested" in variant.why_not_yet for variant in variants.values())
 
 
 def test_results_that_cannot_be_kept_are_misses() -> None:

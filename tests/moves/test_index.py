@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,13 +16,19 @@ from rung.moves.index import NAME_BYTES_MAX, IndexMove, candidates, index_name, 
 from rung.moves.lookup import Lookup
 from rung.ports import Explain, Index, IndexColumn, Plan, PlanNode, Promise, Question, WhatIf
 from rung.steps.find.finding import Finding
+from rung.steps.measure import Part
+from rung.steps.twin.edit import spent_on
+from rung.steps.twin.twin import Twin
+from rung.steps.twin.workload import Op
 from tests.strategies import (
     AWAY,
     BY_INDEX,
     BY_KEY,
     CUSTOMER_INDEX,
+    FAST,
     ORDERS_TABLE,
     SCAN,
+    SLOW,
     Shelf,
     answered,
     found,
@@ -33,6 +40,7 @@ from tests.strategies import (
 
 ROWS = shop()
 PROFILE = profile(ROWS)
+TWIN = Twin(PROFILE)
 FINDING = found(ROWS, planner=Shelf())
 
 
@@ -46,7 +54,7 @@ def index(*columns: str) -> Index:
 
 
 def offered(finding: Finding, answer: Any) -> Any:
-    return answered(IndexMove().offers(PROFILE, finding), answer)
+    return answered(IndexMove().offers(PROFILE, TWIN, finding), answer)
 
 
 def test_equality_comes_first_then_the_order_or_a_range() -> None:
@@ -128,8 +136,35 @@ def test_the_cheapest_used_candidate_is_offered() -> None:
 
     assert ["index:orders(customer_id,created_at)"] == [offer.name for offer in offers]
     assert (CUSTOMER_INDEX, "orders_customer_id_created_at_desc_rung") == (offers[0].plan.index, offers[0].plan.name)
-    assert offers[0].replacement.likeness_s.max() < 0.003
-    assert 0 <= offers[0].replacement.surplus_s[0] <= offers[0].replacement.surplus_s[1]
+
+
+def test_an_execution_takes_what_one_of_like_cost_took() -> None:
+    """
+    The model draws from executions of the statement whose cost is nearest, and leaves all other steps as they are.
+    """
+    (offer,) = offered(FINDING, Shelf())
+    before = TWIN.workload
+    slow, fast = (spent_on(before, Part("query", name), ops=(Op.EXECUTE,)) for name in (SLOW, FAST))
+    after, low, high = (model(before, TWIN.topology)[0] for model in (offer.model, offer.bounds[0], offer.bounds[1]))
+
+    assert before.service_s[slow].min() > 0.05
+    assert np.ptp(low.service_s[slow]) <= np.ptp(before.service_s[fast]) + 1e-12, "drawn from those, and one surplus"
+    assert low.service_s[slow].min() >= before.service_s[fast].min()
+    assert low.service_s[slow].mean() < after.service_s[slow].mean() < high.service_s[slow].mean() < 0.003
+    for made in (low, after, high):
+        np.testing.assert_array_equal(made.service_s[~slow], before.service_s[~slow])
+        np.testing.assert_array_equal(made.op, before.op)
+    assert offer.model(before, TWIN.topology)[1] is TWIN.topology
+
+
+def test_the_same_recording_gives_the_same_price() -> None:
+    """
+    What is drawn is drawn from a seed: two runs of one model are equal.
+    """
+    (offer,) = offered(FINDING, Shelf())
+    once, again = (offer.model(TWIN.workload, TWIN.topology)[0] for _ in range(2))
+
+    np.testing.assert_array_equal(once.service_s, again.service_s)
 
 
 @pytest.mark.parametrize(

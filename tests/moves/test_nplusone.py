@@ -14,7 +14,7 @@ from rung.steps.measure import CPU, Part
 from rung.steps.twin.simulate import simulate
 from rung.steps.twin.topology import Host, Topology, Worker
 from rung.steps.twin.workload import Op, Workload, workload
-from tests.strategies import FAST, HOME, ORDERS, Row, profile
+from tests.strategies import FAST, HOME, ORDERS, Row, Segment, profile
 
 QUERY, OTHER_QUERY, UNKNOWN = Part("query", FAST), Part("query", "0ther"), Part("query", "unknown")
 PROFILE = profile([Row(0.0, 1.0, route=ORDERS), Row(1.0, 1.0, route=HOME)])
@@ -46,8 +46,32 @@ def test_many_executions_become_one() -> None:
     outcome = simulate(*variant.model(traffic, TOPOLOGY))
 
     assert f"nplusone:{FAST}" == variant.name
-    assert variant.what.startswith("ask once instead of 4 times: SELECT * FROM customers")
+    assert f"ask once instead of 4 times for [{FAST[:8]}]" == variant.what
+    assert "hand" == variant.taken_as
     assert [0.05 + 0.3 + 0.3 + 0.04, 4 * (0.05 + 0.1 + 0.01)] == pytest.approx(outcome.latency_s.tolist())
+
+
+def test_what_a_further_row_costs_is_open_down_to_nothing() -> None:
+    """
+    By hand: at the good end the one execution takes what the first took, 0.3; the bad end is the price itself.
+    """
+    traffic = asking([0.3, 0.2, 0.2, 0.1])
+    (variant,) = NPlusOneMove().variants(PROFILE, traffic, TOPOLOGY, ORDERS)
+    good_s, bad_s = (simulate(*model(traffic, TOPOLOGY)).latency_s[0] for model in variant.bounds)
+
+    assert (0.05 + 0.3 + 0.04, 0.05 + 0.3 + 0.3 + 0.04) == pytest.approx((good_s, bad_s))
+
+
+def test_the_line_that_asks_is_named() -> None:
+    """
+    The one that asks most often, of the route's own.
+    """
+    asks = [Segment("query", number * 0.1, 0.1, FAST, code="a.py:1" if number else "a.py:9") for number in range(4)]
+    elsewhere = [Segment("query", 0.0, 0.1, FAST, calls=50, code="b.py:2")]
+    recorded = profile([Row(0.0, 1.0, tuple(asks), ORDERS), Row(1.0, 1.0, tuple(elsewhere), HOME)])
+    (variant,) = NPlusOneMove().variants(recorded, asking([0.3, 0.2, 0.2, 0.1]), TOPOLOGY, ORDERS)
+
+    assert variant.what.endswith(", at a.py:1")
 
 
 @pytest.mark.parametrize(

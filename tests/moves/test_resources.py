@@ -16,7 +16,7 @@ from rung.moves.workers import ThreadsMove, WorkersMove
 from rung.steps.measure import CPU, Part, Profile
 from rung.steps.twin.simulate import simulate
 from rung.steps.twin.topology import UNLIMITED, Host, Topology, Worker
-from rung.steps.twin.variant import Variant
+from rung.steps.twin.variant import Setting, Variant
 from rung.steps.twin.workload import Op, Step, Workload, workload
 from tests.strategies import HOME, SLOW, Row, Segment, profile
 
@@ -68,6 +68,71 @@ def test_a_larger_pool_lets_more_in() -> None:
     assert {"setting"} == {each.taken_as for each in variants.values()}
     assert {""} == {each.why_not_yet for each in variants.values()}
     assert "up to 3 more connections of the database" == variants["pool:4"].cost
+
+
+@pytest.mark.parametrize(
+    ("libraries", "then", "now"),
+    [
+        (("asyncpg",), "asyncpg.create_pool(…, max_size=4)", "asyncpg.create_pool(…, max_size=1)"),
+        (
+            ("asyncpg", "sqlalchemy"),
+            "create_engine(…, pool_size=4, max_overflow=0)",
+            "create_engine(…, pool_size=1, max_overflow=0)",
+        ),
+        (
+            ("django",),
+            'DATABASES["default"]["OPTIONS"]["pool"] = {"max_size": 4}',
+            'DATABASES["default"]["OPTIONS"]["pool"] = {"max_size": 1}',
+        ),
+        ((), "connections in the pool of each app process: 4", "connections in the pool of each app process: 1"),
+    ],
+)
+def test_a_pool_is_set_where_the_apps_library_has_it(libraries: tuple[str, ...], then: str, now: str) -> None:
+    traffic, topology = at_once([TAKE, EXECUTE, GIVE]), Topology(HOSTS, (Worker(0, pool=1),), (1,))
+    made = recorded(Segment("pool", 0.0, 0.5))
+    made = replace(made, facts=replace(made.facts, libraries=tuple((name, "1.0") for name in libraries)))
+    variants = by_name(PoolMove().variants(made, traffic, topology, HOME))
+
+    assert Setting(then, now) == variants["pool:4"].setting
+
+
+def test_every_setting_says_what_to_set_and_what_it_was() -> None:
+    """
+    Workers are counted for each host, since a command starts those of one.
+    """
+    made, sync = recorded(), Topology(HOSTS, (Worker(0, slots=1), Worker(1, slots=1)), (1,))
+    made = replace(made, facts=replace(made.facts, libraries=(("gunicorn", "27.0"), ("django", "5.2"))))
+    threaded = Topology(HOSTS, (Worker(0, threads=1),), (1,))
+    traffic = at_once([COMPUTE])
+
+    found = {
+        each.name: each.setting
+        for variants in (
+            WorkersMove().variants(made, traffic, sync, HOME),
+            ThreadsMove().variants(made, traffic, sync, HOME),
+            KeepOpenMove().variants(made, traffic, sync, HOME),
+        )
+        for each in variants
+    }
+    (twice, _) = ThreadsMove().variants(made, traffic, threaded, HOME)
+
+    assert Setting("gunicorn … --workers 2", "gunicorn … --workers 1") == found["workers:4"]
+    assert Setting("gunicorn … --threads 4", "gunicorn … --threads 1") == found["threads:4"]
+    assert found["keepopen"] is not None and "CONN_MAX_AGE" in found["keepopen"].then
+    assert Setting("threads in the pool of each app process: 2", "threads in the pool of each app process: 1") == (
+        twice.setting
+    )
+
+
+def test_what_is_not_known_cannot_be_set() -> None:
+    """
+    Where no pool was seen full its size is not known, and neither is that of the threads.
+    """
+    unlimited, traffic = Topology(HOSTS, (Worker(0),), (1,)), at_once([COMPUTE])
+
+    for move in (PoolMove(), ThreadsMove()):
+        (variant,) = move.variants(recorded(), traffic, unlimited, HOME)
+        assert variant.setting is None and variant.why_not_yet
 
 
 def test_a_larger_pool_before_a_full_database_only_moves_the_queue() -> None:

@@ -18,6 +18,7 @@ from rung.steps.find.notes import doubts_on, notes_on
 from rung.steps.find.seen import hottest
 from rung.steps.measure import Profile, measure
 from rung.steps.measure.beside import Beside, Blocker, Computing, Locked, Machine, Unfinished
+from rung.steps.twin.twin import Twin
 from tests import tables
 from tests.strategies import (
     FAST,
@@ -39,7 +40,7 @@ RENDER = "shop.pages.render_home"
 
 
 def told(made: Profile, what: str) -> str:
-    finding: Finding = answered(find(made, GOAL))
+    finding: Finding = answered(find(made, Twin(made), GOAL))
     return next((evidence.text for evidence in finding.evidence if evidence.what == what), "")
 
 
@@ -61,7 +62,7 @@ def test_a_function_is_named_with_its_line_and_the_number_of_looks() -> None:
     made = busy(*looks)
 
     assert "computes in shop/pages.py:91 render_home: 62 % of its computing, n = 100 looks" == told(made, "computing")
-    finding: Finding = answered(find(made, GOAL))
+    finding: Finding = answered(find(made, Twin(made), GOAL))
     assert finding.bottleneck is not None
     assert "shop/pages.py:91" == finding.bottleneck.code
 

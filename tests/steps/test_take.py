@@ -12,6 +12,7 @@ from psycopg import sql
 from rung.ports import Index, IndexColumn
 from rung.steps.price.quote import BuildIndex
 from rung.steps.take import create_index, drop_index, file_stem, identifier, literal, take
+from rung.steps.twin.variant import Setting
 from tests.strategies import indexes, quote_of, words
 
 MIGRATION = """\
@@ -47,7 +48,42 @@ def test_the_migration_and_its_undo_are_these_texts() -> None:
         "rung/migrations/index-orders-customer_id-created_at.sql": MIGRATION,
         "rung/migrations/index-orders-customer_id-created_at.undo.sql": UNDO,
     } == written
-    assert change.statement.sql in MIGRATION and change.undo.sql in UNDO
+    assert change.build is not None and change.setting is None
+    assert change.build.statement.sql in MIGRATION and change.build.undo.sql in UNDO
+
+
+SET_POOL = """\
+pool:20: a pool of 20 connections instead of 10, in each app process
+A setting of your app's, so it is changed by you: in its code or configuration, or in the command that starts it.
+
+Set     ConnectionPool(…, max_size=20)
+Undo    ConnectionPool(…, max_size=10)
+
+Predicted for p95 of GET /orders: 200 ms now, then 20 ms (10 ms to 30 ms).
+Assumed:
+- the database accepts so many
+"""
+
+
+def test_a_setting_is_one_text_with_its_undo() -> None:
+    """
+    There is nothing to run, so there is nothing to build: what to set, what it was, and what was promised.
+    """
+    quote = quote_of(
+        name="pool:20", what="a pool of 20 connections instead of 10, in each app process", plan=None,
+        setting=Setting("ConnectionPool(…, max_size=20)", "ConnectionPool(…, max_size=10)"),
+        assumptions=("the database accepts so many",),
+    )  # fmt: skip
+    change = take(quote, folder="rung/migrations", lock_timeout_s=300.0)
+
+    assert {"rung/migrations/pool-20.txt": SET_POOL} == {file.path: file.text for file in change.files}
+    assert (None, quote.setting) == (change.build, change.setting)
+
+
+def test_a_setting_without_a_price_promises_nothing() -> None:
+    quote = quote_of(name="pool:20", plan=None, setting=Setting("20", "10"), predicted=None)
+
+    assert "Predicted" not in take(quote, folder="m", lock_timeout_s=5).files[0].text
 
 
 def test_the_same_quote_gives_the_same_change() -> None:

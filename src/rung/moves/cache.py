@@ -173,7 +173,9 @@ class CacheMove:
 
     def _times(self, profile: Profile, part: Part, route: str, met: Integers) -> list[Variant]:
         if len(met) < READS_MIN:
-            why_not = f"{show_count(len(met))} reads were digested, and it takes {READS_MIN} to tell hits from misses"
+            why_not = (
+                f"{show_count(len(met))} of its reads were digested; it takes {READS_MIN} to tell hits from misses"
+            )
             return [_variant(part, route, None, TTLS_S[0], why_not=why_not, models=(unchanged,))]
         found: list[Variant] = []
         reached = -1.0
@@ -293,7 +295,7 @@ def _why_not(told: Cached) -> str:
 def _variant(
     part: Part, route: str, told: Cached | None, ttl_s: float, *, why_not: str, models: tuple[Model, ...]
 ) -> Variant:
-    what = f"what {route} answers" if part == WHOLE else f"what the statement {part.name} gives"
+    what = f"what {route} answers" if part == WHOLE else f"what the statement [{part.name[:8]}] gives"
     assumptions = [
         f"finding a kept answer takes {show_seconds(HIT_S)} of the app"
         if part == WHOLE
@@ -312,7 +314,7 @@ def _variant(
         what=f"keep {what}" + (f" for {show_seconds(ttl_s)}" if told is not None else ""),
         cost=f"hits {show_share(told.hit_share)}, stale {show_share(told.stale_share)}" if told is not None else "–",
         assumptions=tuple(assumptions),
-        taken_as="",
+        taken_as="hand",
         model=models[0],
         bounds=models[1:],
         why_not_yet=why_not,

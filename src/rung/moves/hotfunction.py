@@ -80,7 +80,7 @@ def _both(function: str, looks: int, total: int, route: str, why_not: str) -> tu
                 f"{show_share(share)} of {show_count(total)} looks at {route} computing saw it",
                 "it takes that share of the computing of each of the route's requests",
             ),
-            taken_as="",
+            taken_as="hand",
             model=cheaper(route, share, factor),
             bounds=tuple(cheaper(route, end, factor) for end in ends),
             why_not_yet=why_not,

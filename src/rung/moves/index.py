@@ -21,7 +21,7 @@ from rung.moves.lookup import Lookup, lookup
 from rung.ports import Explain, Index, IndexColumn, Plan, Promise, Step, Table, Unavailable, WhatIf
 from rung.steps.find.finding import Finding, costliest_scan
 from rung.steps.measure import Floats, Part, Profile
-from rung.steps.price.quote import BuildIndex, Offer
+from rung.steps.price.quote import MIGRATION, BuildIndex, Offer
 from rung.steps.twin import edit
 from rung.steps.twin.topology import Topology
 from rung.steps.twin.twin import Model, Twin
@@ -208,6 +208,7 @@ def _offer(part: Part, plan: Plan, index: Index, promise: Promise, rate: Rate) -
         model=executing(part, like, middle_s),
         bounds=(executing(part, like, low_s), executing(part, like, high_s)) if high_s > low_s else (),
         plan=BuildIndex(index, index_name(index), promise.size_bytes),
+        taken_as=MIGRATION,
     )
 
 

@@ -93,7 +93,7 @@ def _variant(name: str, what: str, cost: str, model: Model, why_not: str) -> Var
             "the load balancer spreads requests evenly",
             "the app processes of one host are one instance",
         ),
-        taken_as="",
+        taken_as="hand",
         model=model,
         why_not_yet=why_not,
     )

@@ -14,9 +14,17 @@ from rung.moves.demand import not_waited, waited_share
 from rung.steps.measure import Profile
 from rung.steps.twin import edit
 from rung.steps.twin.topology import Topology
-from rung.steps.twin.variant import Variant
+from rung.steps.twin.variant import Setting, Variant, imported_of
 from rung.steps.twin.workload import Workload
 from rung.units import show_share
+
+PLACES = {
+    "django": ('DATABASES["default"]["CONN_MAX_AGE"] = 600', 'DATABASES["default"]["CONN_MAX_AGE"] = 0'),
+    "sqlalchemy": ("create_engine(…) once, without poolclass=NullPool", "create_engine(…, poolclass=NullPool)"),
+    "psycopg_pool": ("ConnectionPool(…) once, as the app starts", "psycopg.connect(…) in each request"),
+    "asyncpg": ("asyncpg.create_pool(…) once, as the app starts", "asyncpg.connect(…) in each request"),
+    "": ("a pool of connections, made once as the app starts", "a connection opened in each request"),
+}
 
 
 class KeepOpenMove:
@@ -46,6 +54,7 @@ class KeepOpenMove:
                 ),
                 taken_as="setting",
                 model=kept_open,
+                setting=Setting(*imported_of(profile, PLACES)),
                 why_not_yet=not_waited(profile, goal_route, "opening connections", "connect"),
             ),
         )

@@ -55,9 +55,12 @@ class NPlusOneMove:
         return tuple(_variant(profile, workload, part, goal_route, calls) for _, part, calls in found[:STATEMENTS_MAX])
 
 
-def joined(part: Part, route: str) -> Model:
+def joined(part: Part, route: str, *, rows_cost: bool = True) -> Model:
     """
     Return the model in which a request of *route* executes *part* once, for all that it asked one by one.
+
+    Args:
+        rows_cost: Whether each further row takes what the cheapest tenth of executions took, or nothing.
     """
 
     def model(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
@@ -66,7 +69,7 @@ def joined(part: Part, route: str) -> Model:
         if not len(executed):
             return workload, topology
         request = workload.request
-        marginal_s = _marginal_s(workload, executed)
+        marginal_s = _marginal_s(workload, executed) if rows_cost else 0.0
         begins = edit.firsts(request[executed])
         leads = executed[begins]
         calls = np.diff(np.append(begins, len(executed)))
@@ -84,17 +87,31 @@ def _marginal_s(workload: Workload, executed: np.ndarray) -> float:
     return float(np.quantile(workload.service_s[executed], MARGINAL_QUANTILE, method="inverted_cdf"))
 
 
+def _asked_at(profile: Profile, part: Part, route: str) -> str:
+    """
+    Return the line of the user's code that asks most often, "" where it is not known.
+    """
+    segments = profile.segments
+    of_route = profile.requests.route[segments.request] == profile.routes.index(route)
+    met = of_route & (segments.part == (profile.parts.index(part) if part in profile.parts else -1))
+    asked = np.bincount(segments.code[met], weights=segments.calls[met], minlength=len(profile.codes))
+    return profile.codes[int(asked.argmax())] if len(profile.codes) else ""
+
+
 def _variant(profile: Profile, workload: Workload, part: Part, route: str, calls: float) -> Variant:
     met = np.flatnonzero(edit.spent_on(workload, part, ops=(Op.EXECUTE,)) & edit.on_route(workload, route))
+    code = _asked_at(profile, part, route)
     return Variant(
         name=f"nplusone:{part.name}",
         rung=NPlusOneMove.rung,
-        what=f"ask once instead of {show_count(calls)} times: {profile.texts[part.name].text}",
+        what=f"ask once instead of {show_count(calls)} times for [{part.name[:8]}]" + (f", at {code}" if code else ""),
         cost="a changed query",
         assumptions=(
             f"each further row costs {show_seconds(_marginal_s(workload, met))}, as the cheapest tenth of executions",
+            "at the lower end of the range it costs nothing",
             "one round trip instead of one for each; what the app computes with the rows stays",
         ),
-        taken_as="",
+        taken_as="hand",
         model=joined(part, route),
+        bounds=(joined(part, route, rows_cost=False), joined(part, route)),
     )

@@ -67,6 +67,7 @@ def _offer(variant: Variant) -> Offer:
         assumptions=variant.assumptions,
         model=variant.model,
         bounds=variant.bounds,
+        setting=variant.setting,
         taken_as=variant.taken_as,
         not_yet=variant.why_not_yet,
     )

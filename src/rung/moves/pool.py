@@ -16,11 +16,18 @@ from dataclasses import replace
 from rung.moves.demand import not_waited
 from rung.steps.measure import Profile
 from rung.steps.twin.topology import UNLIMITED, Topology
-from rung.steps.twin.variant import Model, Variant, unchanged
+from rung.steps.twin.variant import Model, Setting, Variant, set_in, unchanged
 from rung.steps.twin.workload import Workload
 from rung.units import show_count
 
 TIMES = (2, 4)
+PLACES = {
+    "sqlalchemy": "create_engine(…, pool_size={value}, max_overflow=0)",
+    "django": 'DATABASES["default"]["OPTIONS"]["pool"] = {{"max_size": {value}}}',
+    "psycopg_pool": "ConnectionPool(…, max_size={value})",
+    "asyncpg": "asyncpg.create_pool(…, max_size={value})",
+    "": "connections in the pool of each app process: {value}",
+}
 
 
 class PoolMove:
@@ -40,7 +47,7 @@ class PoolMove:
         size = max((worker.pool for worker in topology.workers), default=UNLIMITED)
         why_not = not_waited(profile, goal_route, "waiting for a connection", "pool")
         if size == UNLIMITED:
-            return (_variant("pool", "a larger connection pool", "–", unchanged, why_not or NEVER_FULL),)
+            return (_variant("pool", "a larger connection pool", "–", unchanged, why_not or NEVER_FULL, None),)
         return tuple(
             _variant(
                 f"pool:{size * times}",
@@ -48,6 +55,7 @@ class PoolMove:
                 f"up to {show_count(size * (times - 1) * len(topology.workers))} more connections of the database",
                 pooled(size * times),
                 why_not,
+                set_in(profile, PLACES, then=size * times, now=size),
             )
             for times in TIMES
         )
@@ -68,7 +76,7 @@ def pooled(size: int) -> Model:
     return model
 
 
-def _variant(name: str, what: str, cost: str, model: Model, why_not: str) -> Variant:
+def _variant(name: str, what: str, cost: str, model: Model, why_not: str, setting: Setting | None) -> Variant:
     return Variant(
         name=name,
         rung=PoolMove.rung,
@@ -80,5 +88,6 @@ def _variant(name: str, what: str, cost: str, model: Model, why_not: str) -> Var
         ),
         taken_as="setting",
         model=model,
+        setting=setting,
         why_not_yet=why_not,
     )

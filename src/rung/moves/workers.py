@@ -13,11 +13,21 @@ from dataclasses import replace
 from rung.moves.demand import BUSY_MIN, FULL, WAITED_MIN, Demand, demand, not_waited, waited_share
 from rung.steps.measure import Profile
 from rung.steps.twin.topology import UNLIMITED, Topology
-from rung.steps.twin.variant import Model, Variant, unchanged
+from rung.steps.twin.variant import Model, Setting, Variant, set_in, unchanged
 from rung.steps.twin.workload import Workload
 from rung.units import show_count, show_share
 
 TIMES = (2, 4)
+PROCESSES = {
+    "gunicorn": "gunicorn … --workers {value}",
+    "uvicorn": "uvicorn … --workers {value}",
+    "": "app processes on each host: {value}",
+}
+SLOTS = {"gunicorn": "gunicorn … --threads {value}", "": "requests at once in each sync worker: {value}"}
+THREADS = {
+    "anyio": "anyio.to_thread.current_default_thread_limiter().total_tokens = {value}, as the app starts",
+    "": "threads in the pool of each app process: {value}",
+}
 
 
 class WorkersMove:
@@ -35,6 +45,7 @@ class WorkersMove:
         Return two numbers of workers, and why not where the ones there are have time, or the host has none.
         """
         now = len(topology.workers)
+        hosts = max(len({worker.host for worker in topology.workers}), 1)
         taken = demand(profile, workload, topology)
         why_not = have_time(profile, goal_route, taken) or processor_full(taken)
         pool = max((worker.pool for worker in topology.workers), default=UNLIMITED)
@@ -51,6 +62,7 @@ class WorkersMove:
                 ),
                 taken_as="setting",
                 model=with_workers(now * times),
+                setting=set_in(profile, PROCESSES, then=now * times // hosts, now=now // hosts),
                 why_not_yet=why_not,
             )
             for times in TIMES
@@ -76,13 +88,35 @@ class ThreadsMove:
         if slots != UNLIMITED:
             why_not = have_time(profile, goal_route, demand(profile, workload, topology))
             what = "requests at once in each sync worker"
-            return tuple(_threads(slots * times, slots, what, with_slots(slots * times), why_not) for times in TIMES)
+            return tuple(
+                _threads(
+                    slots * times,
+                    slots,
+                    what,
+                    with_slots(slots * times),
+                    why_not,
+                    set_in(profile, SLOTS, then=slots * times, now=slots),
+                )
+                for times in TIMES
+            )
         why_not = not_waited(profile, goal_route, "waiting for a thread", "threads")
         if threads == UNLIMITED:
-            return (replace(_threads(0, 0, "", unchanged, why_not or NEVER_FULL), name=self.kind, what="more threads"),)
+            return (
+                replace(
+                    _threads(0, 0, "", unchanged, why_not or NEVER_FULL, None), name=self.kind, what="more threads"
+                ),
+            )
         what = "threads in the pool of each app process"
         return tuple(
-            _threads(threads * times, threads, what, with_threads(threads * times), why_not) for times in TIMES
+            _threads(
+                threads * times,
+                threads,
+                what,
+                with_threads(threads * times),
+                why_not,
+                set_in(profile, THREADS, then=threads * times, now=threads),
+            )
+            for times in TIMES
         )
 
 
@@ -142,7 +176,7 @@ def with_threads(count: int) -> Model:
     return model
 
 
-def _threads(count: int, now: int, what: str, model: Model, why_not: str) -> Variant:
+def _threads(count: int, now: int, what: str, model: Model, why_not: str, setting: Setting | None) -> Variant:
     return Variant(
         name=f"threads:{count}",
         rung=ThreadsMove.rung,
@@ -154,5 +188,6 @@ def _threads(count: int, now: int, what: str, model: Model, why_not: str) -> Var
         ),
         taken_as="setting",
         model=model,
+        setting=setting,
         why_not_yet=why_not,
     )

@@ -1,7 +1,7 @@
 """
 Turn a quote into a change: the statements, the files for the user's repository, and how to undo it.
 
-In        a Quote with a plan
+In        a Quote with a plan, or with a setting
 Out       a Change, a value; the same quote gives the same change
 Not here  running or writing any of it (adapters/hands.py)
 
@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 from rung.ports import Index, Statement, TextFile
 from rung.steps.price.quote import BuildIndex, Quote
+from rung.steps.twin.variant import Setting
+from rung.units import show_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +29,31 @@ class Change:
 
     Attributes:
         move: The quote's name.
-        build: The index it builds.
-        statement: What builds it, outside a transaction.
-        undo: What takes it away again, likewise.
-        files: The migration and its undo, for the user's repository.
+        files: What is written into the user's repository, to be reviewed: a migration and its undo, or what to set.
+        build: What rung can carry out itself; None for a setting, which people change.
+        setting: What they set; None where there is something to build.
     """
 
     move: str
-    build: BuildIndex
+    files: tuple[TextFile, ...]
+    build: Build | None = None
+    setting: Setting | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """
+    An index to be built.
+
+    Attributes:
+        plan: Which, and under which name.
+        statement: What builds it, outside a transaction.
+        undo: What takes it away again, likewise.
+    """
+
+    plan: BuildIndex
     statement: Statement
     undo: Statement
-    files: tuple[TextFile, ...]
 
 
 def take(quote: Quote, *, folder: str, lock_timeout_s: float) -> Change:
@@ -48,26 +64,55 @@ def take(quote: Quote, *, folder: str, lock_timeout_s: float) -> Change:
         folder: The folder of migrations, relative to the repository.
         lock_timeout_s: How long the build may wait for a lock.
     """
-    assert quote.plan is not None, "doing nothing has no change"
-    build = quote.plan
-    create, drop = create_index(build.index, build.name), drop_index(build.index, build.name)
+    assert quote.takeable, "doing nothing has no change"
     stem = f"{folder}/{file_stem(quote.name)}"
-    # A lock_timeout of 0 would mean to wait for ever.
-    timeout_s = max(round(lock_timeout_s), 1)
     # A name may hold a line break, which would end the comment and begin a statement.
     what = " ".join(quote.what.split())
+    if quote.setting is not None:
+        return Change(
+            quote.name, (TextFile(f"{stem}.txt", _setting_text(quote, quote.setting, what)),), None, quote.setting
+        )
+    plan = quote.plan
+    assert plan is not None
+    create, drop = create_index(plan.index, plan.name), drop_index(plan.index, plan.name)
+    # A lock_timeout of 0 would mean to wait for ever.
+    timeout_s = max(round(lock_timeout_s), 1)
+    migration = _MIGRATION.format(what=what, statement=create.sql, check=_check(plan), timeout_s=timeout_s)
+    undo = _UNDO.format(what=what, statement=drop.sql, timeout_s=timeout_s)
     return Change(
-        move=quote.name,
-        build=build,
-        statement=create,
-        undo=drop,
-        files=(
-            TextFile(
-                f"{stem}.sql",
-                _MIGRATION.format(what=what, statement=create.sql, check=_check(build), timeout_s=timeout_s),
-            ),
-            TextFile(f"{stem}.undo.sql", _UNDO.format(what=what, statement=drop.sql, timeout_s=timeout_s)),
-        ),
+        quote.name,
+        (TextFile(f"{stem}.sql", migration), TextFile(f"{stem}.undo.sql", undo)),
+        Build(plan, create, drop),
+    )
+
+
+_SETTING = """\
+{name}: {what}
+A setting of your app's, so it is changed by you: in its code or configuration, or in the command that starts it.
+
+Set     {then}
+Undo    {now}
+
+{promise}Assumed:
+{assumptions}
+"""
+
+
+def _setting_text(quote: Quote, setting: Setting, what: str) -> str:
+    promise = ""
+    if quote.predicted is not None:
+        low, high = show_seconds(quote.predicted.low), show_seconds(quote.predicted.high)
+        promise = (
+            f"Predicted for p{quote.percentile} of {quote.route}: {show_seconds(quote.now.value)} now, then "
+            f"{show_seconds(quote.predicted.value)} ({low} to {high}).\n"
+        )
+    return _SETTING.format(
+        name=quote.name,
+        what=what,
+        then=setting.then,
+        now=setting.now,
+        promise=promise,
+        assumptions="\n".join(f"- {assumption}" for assumption in quote.assumptions),
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rung import wire
-from rung.errors import NothingToTake, RungError, UnknownName, UsageError
+from rung.errors import NothingToTake, RungError, SettingByHand, UnknownName, UsageError
 from rung.surfaces import terminal
 from rung.surfaces.arguments import NAMES, build_parser, flags_of
 from rung.surfaces.terminal import (
@@ -219,12 +220,12 @@ def run_price(arguments: argparse.Namespace) -> int:
     Print the whole ladder.
     """
     look = look_at(arguments, arguments.recording)
-    from rung.surfaces import document, text
+    from rung.surfaces import document, ladder
 
     if arguments.json:
         print_json(document.document("price", **document.price_content(look)))
     else:
-        print(text.ladder_text(look))
+        print(ladder.ladder_text(look))
     return EXIT_ANSWERED
 
 
@@ -242,16 +243,19 @@ def run_take(arguments: argparse.Namespace) -> int:
     from rung.surfaces import document, text
 
     work = wire.workplace(_goal_flags(arguments), database=arguments.database)
-    if arguments.apply or arguments.undo:
-        # Refused before anything is written, or the repository would tell of a change that was not made.
-        work.reach_database(f"rung take {'--undo' if arguments.undo else '--apply'}")
     with work.loop() as loop:
         if arguments.undo:
-            return _undo(loop, arguments)
+            return _undo(work, loop, arguments)
         # A ledger that cannot be read is refused before the migration is written.
         loop.entries()
         look = loop.look(work.recording(arguments.recording))
-        change = loop.take(look.finding, chosen(look, arguments.move))
+        quote = chosen(look, arguments.move)
+        if arguments.apply:
+            # Refused before anything is written, or the repository would tell of a change that was not made.
+            if quote.plan is None:
+                raise SettingByHand(quote.name)
+            work.reach_database("rung take --apply")
+        change = loop.take(look.finding, quote)
         say = print if not arguments.json else (lambda line: print(line, file=sys.stderr))
         applied = loop.apply(change, say=say, wait=arguments.wait) if arguments.apply else None
     if arguments.json:
@@ -261,10 +265,12 @@ def run_take(arguments: argparse.Namespace) -> int:
     return EXIT_ANSWERED
 
 
-def _undo(loop: Loop, arguments: argparse.Namespace) -> int:
+def _undo(work: wire.Workplace, loop: Loop, arguments: argparse.Namespace) -> int:
     from rung.surfaces import document, text
 
     change = loop.taken(arguments.move)
+    if change.build is not None:
+        work.reach_database("rung take --undo")
     loop.undo(change)
     if arguments.json:
         print_json(document.document("take", **document.take_content(change, None)))
@@ -278,35 +284,31 @@ def chosen(look: Look, asked: str | None) -> Quote:
     Return the quote that *asked* means, or the one on offer.
 
     Raises:
-        NothingToTake: there is none.
+        NothingToTake: there is none, or it is one that rung cannot write down.
     """
     from rung.steps.price import best
 
-    on_offer = [quote for quote in look.quotes if quote.plan is not None]
-    names = [quote.name for quote in on_offer]
-    if asked is None:
-        found = best(look.quotes)
-        if found is not None:
-            return found
-    else:
-        matching = [quote for quote in on_offer if quote.name.startswith(asked)]
-        if len(matching) > 1:
-            raise UsageError(
-                f"{asked!r} could be {' or '.join(quote.name for quote in matching)}",
-                why="Nothing was taken.",
-                steps=tuple(("Take", f"rung take '{quote.name}'") for quote in matching),
-            )
-        if matching:
-            return matching[0]
-    reason = (
-        "The goal holds, so there is nothing to take."
-        if look.finding.bottleneck is None
-        else (
-            f"On offer: {', '.join(names)}."
-            if names
-            else "No move against this bottleneck is available yet; rung find names it."
+    found = [best(look.quotes)] if asked is None else [each for each in look.quotes if each.name.startswith(asked)]
+    known = [quote for quote in found if quote is not None and quote.rung > 0]
+    matching = [quote for quote in known if quote.takeable]
+    # A whole name may be the beginning of another: pool:2 of pool:20.
+    matching = [quote for quote in matching if quote.name == asked] or matching
+    if len(matching) > 1:
+        raise UsageError(
+            f"{asked!r} could be {' or '.join(quote.name for quote in matching)}",
+            why="Nothing was taken.",
+            steps=tuple(("Take", f"rung take {shlex.quote(quote.name)}") for quote in matching),
         )
-    )
+    if matching:
+        return matching[0]
+    names = [quote.name for quote in look.quotes if quote.takeable and quote.gains]
+    on_offer = f"On offer: {', '.join(names)}." if names else "rung can write down no move that gains anything."
+    if look.finding.bottleneck is None:
+        reason = "The goal holds, so there is nothing to take."
+    elif known:
+        reason = f"{known[0].name} is done by hand: rung can price it, and not write it down yet. {on_offer}"
+    else:
+        reason = on_offer
     raise NothingToTake(asked, on_offer=names, reason=reason)
 
 

@@ -157,7 +157,7 @@ def _shop(
 def _turn(folder: Path, shop: SampleShop, story: Story) -> tuple[Turn, Look]:
     from rung.loop import Loop
     from rung.steps.price import best
-    from rung.surfaces import text
+    from rung.surfaces import ladder, text
 
     work = wire.workplace({"folder": "."}, database=shop.dsn, folder=folder)
     with work.loop() as loop:
@@ -166,10 +166,11 @@ def _turn(folder: Path, shop: SampleShop, story: Story) -> tuple[Turn, Look]:
             story.chapter("Find: ONE bottleneck, with evidence      rung find")
             story.say(text.finding_text(look))
             story.chapter("Price: what each move would bring      rung price")
-            story.say(text.ladder_text(look, head=False))
+            story.say(ladder.ladder_text(look, head=False))
             quote = best(look.quotes)
-            if quote is not None:
-                story.chapter("Take: the move, as a migration that is run      rung take index --apply")
+            if quote is None or quote.plan is None:
+                return None  # nothing that could be run here
+            story.chapter(f"Take: the move, as a migration that is run      rung take {quote.kind} --apply")
             return quote
 
         story.chapter(

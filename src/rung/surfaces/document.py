@@ -18,7 +18,7 @@ from rung import __version__
 from rung.loop import Look, Turn
 from rung.ports import Applied
 from rung.steps.confirm import Side, Verdict
-from rung.steps.find.finding import Evidence, Finding, Interval, Simulated, Suspect
+from rung.steps.find.finding import PERCENTILES, Evidence, Finding, Interval, Simulated, Suspect
 from rung.steps.ledger import Entry
 from rung.steps.price import best
 from rung.steps.price.quote import Quote
@@ -83,7 +83,16 @@ def simulated_shape(simulated: Simulated) -> dict[str, Any]:
         "breaks_first": simulated.breaks_first,
         "bears_per_s": finite(simulated.bears_per_s),
         "fullest": simulated.fullest,
+        "misses": [
+            {"route": each.route}
+            | {f"p{percent}": finite(share) for percent, share in zip(PERCENTILES, each.shares, strict=True)}
+            for each in simulated.misses
+        ],
     }
+
+
+def _percentiles(values: Sequence[float]) -> dict[str, float | None]:
+    return {_key(percent): finite(value) for percent, value in zip(PERCENTILES, values, strict=True)}
 
 
 def finite(value: float | None) -> float | None:
@@ -139,6 +148,7 @@ def price_content(look: Look) -> dict[str, Any]:
     chosen = best(look.quotes)
     return {
         "goal": goal_shape(look.finding),
+        "simulated": simulated_shape(look.finding.simulated),
         "quotes": [
             {
                 "rung": quote.rung,
@@ -151,7 +161,7 @@ def price_content(look: Look) -> dict[str, Any]:
                 "assumptions": list(quote.assumptions),
                 "taken_as": quote.taken_as,
                 "routes": [
-                    {"route": each.route, "now_s": list(each.now_s), "then_s": list(each.then_s)}
+                    {"route": each.route, "now": _percentiles(each.now_s), "then": _percentiles(each.then_s)}
                     for each in quote.routes
                 ],
                 "bears_per_s": finite(quote.bears_per_s),
@@ -167,11 +177,13 @@ def take_content(change: Change, applied: Applied | None) -> dict[str, Any]:
     """
     Return a change, and what applying it did.
     """
+    build, setting = change.build, change.setting
     return {
         "move": change.move,
         "files": [file.path for file in change.files],
-        "statement": change.statement.sql,
-        "undo": change.undo.sql,
+        "statement": build.statement.sql if build is not None else None,
+        "setting": setting.then if setting is not None else None,
+        "undo": build.undo.sql if build is not None else setting.now if setting is not None else "",
         "applied": msgspec.to_builtins(applied) if applied is not None else None,
     }
 

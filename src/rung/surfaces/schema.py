@@ -29,12 +29,30 @@ class GoalShape(TypedDict):
     headroom: float
 
 
+class PercentilesShape(TypedDict):
+    """Percentiles of one route's latency."""
+
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+
+
+class MissShape(TypedDict):
+    """By what share the simulated percentiles of a route miss the recorded ones; 0.02 is 2 % too high."""
+
+    route: str
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
 class SimulatedShape(TypedDict):
     """
     What the twin says: `residual` is by what share it misses the goal's number of its own recording (not `trusted`
-    above 0.15: then it was not asked). The bottleneck was looked for with `speed` times the traffic, where the goal's
-    number is `at_speed_s`. The goal holds up to `headroom` times the traffic (null where it was not asked), then
-    `breaks_first` breaks; at `bears_per_s` requests a second `fullest` is full.
+    above 0.15: then it was not asked), `misses` the same for each route that the goal judges. The bottleneck was
+    looked for with `speed` times the traffic, where the goal's number is `at_speed_s`. The goal holds up to `headroom`
+    times the traffic (null where it was not asked), then `breaks_first` breaks; at `bears_per_s` requests a second
+    `fullest` is full.
     """
 
     residual: float | None
@@ -45,6 +63,7 @@ class SimulatedShape(TypedDict):
     breaks_first: str
     bears_per_s: float | None
     fullest: str
+    misses: list[MissShape]
 
 
 class SuspectShape(TypedDict):
@@ -70,7 +89,8 @@ class RunnerUpShape(SuspectShape):
 
 class PredictedShape(TypedDict):
     """
-    The predicted percentile of the goal's route, with the range of 80 % of resamples.
+    The predicted percentile of the goal's route, with the range that it keeps to in 80 % of cases: which requests
+    happened to come, what the twin misses, and what is not known of the move are all in it.
     """
 
     p95_s: float
@@ -116,14 +136,15 @@ class RoutePriceShape(TypedDict):
     """What a move would make of one route: p50, p95 and p99 of its latency, now and then."""
 
     route: str
-    now_s: list[float]
-    then_s: list[float]
+    now: PercentilesShape
+    then: PercentilesShape
 
 
 class QuoteShape(MoveShape):
     """
     A row of the ladder; `predicted` is null where no number can be given. At `bears_per_s` requests a second
-    `fullest` is full then; `taken_as` is "setting" where the move is taken by changing one.
+    `fullest` is full then. `taken_as` is "migration" or "setting", or "hand" where rung has no hands for it yet, and ""
+    for doing nothing.
     """
 
     rung: int
@@ -140,9 +161,10 @@ class QuoteShape(MoveShape):
 
 
 class PriceDocument(Document):
-    """`rung price --json`."""
+    """`rung price --json`: `predicted` is the goal's number, `routes` has the percentiles of each judged route."""
 
     goal: GoalShape
+    simulated: SimulatedShape
     quotes: list[QuoteShape]
     chosen: str | None
 
@@ -156,11 +178,15 @@ class AppliedShape(TypedDict):
 
 
 class TakeDocument(Document):
-    """`rung take --json`; `applied` is null without --apply."""
+    """
+    `rung take --json`: either a `statement` that --apply runs or a `setting` for you to set; `applied` is null without
+    --apply.
+    """
 
     move: str
     files: list[str]
-    statement: str
+    statement: str | None
+    setting: str | None
     undo: str
     applied: AppliedShape | None
 
@@ -277,6 +303,7 @@ DOCUMENTS: tuple[type, ...] = (
     *shapes.DOCUMENTS, ErrorDocument,
 )  # fmt: skip
 SHAPES: tuple[type, ...] = (
+    PercentilesShape, MissShape,
     Document, GoalShape, SimulatedShape, SuspectShape, RunnerUpShape, PredictedShape, MoveShape, EvidenceShape,
     RoutePriceShape, QuoteShape, SideShape,
     RatioShape, AppliedShape, TallyShape, TurnShape, ErrorShape, StepShape,

@@ -3,12 +3,13 @@ Put values into words for a terminal.
 
 In        what the steps returned
 Out       text, one paragraph a label, ending with the next command to type
-Not here  working anything out (steps/), JSON (document.py)
+Not here  working anything out (steps/), the ladder (ladder.py), JSON (document.py)
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 import textwrap
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ from rung.steps.find.finding import Exemplar, Finding, Interval, Span, Suspect
 from rung.steps.find.headroom import headroom_words, now_words
 from rung.steps.ledger import Entry
 from rung.steps.price import best
+from rung.steps.price.quote import Quote
 from rung.steps.take import Change
 from rung.surfaces.terminal import width
 from rung.units import show_bytes, show_count, show_seconds, show_share
@@ -38,13 +40,21 @@ def labelled(label: str, *lines: str) -> str:
     >>> print(labelled("Next", "rung take index"))
     Next        rung take index
     """
-    wrapped = [part for line in lines if line for part in _wrapped(line)]
+    parts = [part for line in lines if line for part in wrapped(line, width() - LABEL_WIDTH)]
     margin = " " * LABEL_WIDTH
-    return "\n".join((f"{label:<{LABEL_WIDTH}}" if not place else margin) + part for place, part in enumerate(wrapped))
+    return "\n".join((f"{label:<{LABEL_WIDTH}}" if not place else margin) + part for place, part in enumerate(parts))
 
 
-def _wrapped(line: str) -> list[str]:
-    return textwrap.wrap(line, width() - LABEL_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+def wrapped(line: str, columns: int) -> list[str]:
+    """
+    Return *line* in lines of at most so many columns, a figure and its unit kept together.
+
+    >>> wrapped("falls by 12 %", 11)
+    ['falls by', '12 %']
+    """
+    tied = re.sub(r"(?<=\d) (?=%|[mµ]?s\b|[kMG]?B\b|min\b)", "\N{NO-BREAK SPACE}", line)
+    parts = textwrap.wrap(tied, columns, break_long_words=False, break_on_hyphens=False) or [""]
+    return [part.replace("\N{NO-BREAK SPACE}", " ") for part in parts]
 
 
 def short_statement(text: str) -> str:
@@ -73,7 +83,7 @@ def finding_text(look: Look) -> str:
     Return ONE bottleneck with its evidence and the move to take, or "do nothing".
     """
     finding = look.finding
-    parts = [_head(finding), ""]
+    parts = [head_text(finding), ""]
     if finding.bottleneck is None:
         parts += _nothing(finding)
         return "\n".join(parts)
@@ -81,13 +91,22 @@ def finding_text(look: Look) -> str:
     parts += [_waterfall(exemplar, finding) for exemplar in finding.exemplars]
     parts += ["", _move(look), ""]
     quote = best(look.quotes)
-    if quote is not None:
-        following = f"rung take {quote.name.split(':')[0]}      (rung price shows the whole ladder)"
+    ladder = "rung price      (the whole ladder: what each move would bring)"
+    if quote is not None and quote.takeable:
+        following = [f"rung take {short_name(quote, look.quotes)}      (rung price shows the whole ladder)"]
     elif _unasked(finding):
-        following = "rung find --database postgresql://you@localhost/yourdb"
+        following = ["rung find --database postgresql://you@localhost/yourdb", ladder]
     else:
-        following = f"change it, record again, then: rung confirm {finding.recording} THE_NEW_ONE"
-    return "\n".join([*parts, labelled("Next", following)])
+        following = [f"change it, record again, then: rung confirm {finding.recording} THE_NEW_ONE", ladder]
+    return "\n".join([*parts, labelled("Next", *following)])
+
+
+def short_name(quote: Quote, quotes: Sequence[Quote]) -> str:
+    """
+    Return what to type for *quote*: its kind where it is the only one of it that can be taken.
+    """
+    alone = sum(each.takeable and each.kind == quote.kind for each in quotes) == 1
+    return quote.kind if alone else shlex.quote(quote.name)
 
 
 def _unasked(finding: Finding) -> bool:
@@ -97,7 +116,10 @@ def _unasked(finding: Finding) -> bool:
     return finding.bottleneck is not None and bool(finding.bottleneck.statement) and not finding.server
 
 
-def _head(finding: Finding) -> str:
+def head_text(finding: Finding) -> str:
+    """
+    Return what was recorded, with what must be kept in mind, and the goal with its number.
+    """
     goal = finding.goal
     instances = f"{finding.processes} process" + ("es" if finding.processes > 1 else "")
     facts = [
@@ -174,7 +196,7 @@ def _bottleneck(suspect: Suspect, finding: Finding) -> str:
         where,
         now_words(finding.simulated, finding.goal) if finding.simulated.speed != 1.0 else "",
         f"If it cost nothing, p{percent} would fall from {show_seconds(finding.simulated.at_speed_s)} to "
-        f"{_range(suspect.without_s)}.",
+        f"{range_text(suspect.without_s)}.",
         f"The same answer in {show_share(suspect.stability)} of the resamples of this recording.",
     )
 
@@ -252,25 +274,52 @@ def _waterfall(exemplar: Exemplar, finding: Finding) -> str:
 
 
 def _move(look: Look) -> str:
-    quote = best(look.quotes)
+    quote, finding = best(look.quotes), look.finding
     if quote is None or quote.predicted is None:
-        return labelled("Move", *_by_hand(look.finding))
+        if _unasked(finding) and "lock" not in _seen(finding):
+            why = "Not known yet: whether an index would help takes the database's own plans, and none was asked."
+            return labelled("Move", why)
+        return labelled(
+            "Move", "None of the moves that rung knows brings this down (rung price says why).", _by_hand(finding)
+        )
     return labelled(
         "Move",
-        f"{quote.what}      p{quote.percentile} predicted {_range(quote.predicted)}",
-        f"{quote.cost} · {quote.verdict}",
+        f"{quote.what}      p{quote.percentile} predicted {range_text(quote.predicted)}",
+        " · ".join(part for part in (cost_of(quote), verdict_of(quote)) if part),
+        "" if quote.takeable else _by_hand(finding),
         f"Assumes: {'; '.join(quote.assumptions)}.",
     )
 
 
-def _by_hand(finding: Finding) -> tuple[str, ...]:
+TAKEN_AS = {"migration": "a migration", "setting": "a setting", "hand": "by hand"}
+
+
+def cost_of(quote: Quote) -> str:
     """
-    Return what a person can do where rung has no move to offer.
+    Return what a move costs and how it is taken.
     """
-    seen = {evidence.what for evidence in finding.evidence}
-    if _unasked(finding) and "lock" not in seen:
-        return ("Not known yet: whether an index would help takes the database's own plans, and none was asked.",)
+    return " · ".join(
+        part for part in (quote.cost if quote.cost != "–" else "", TAKEN_AS.get(quote.taken_as, "")) if part
+    )
+
+
+def verdict_of(quote: Quote) -> str:
+    """
+    Return what a move would bring against the goal, and why.
+    """
+    return quote.verdict + (f": {quote.reason}" if quote.reason else "")
+
+
+def _seen(finding: Finding) -> set[str]:
+    return {evidence.what for evidence in finding.evidence}
+
+
+def _by_hand(finding: Finding) -> str:
+    """
+    Return what a person can do.
+    """
     assert finding.bottleneck is not None
+    seen = _seen(finding)
     part, code = finding.bottleneck.part, finding.bottleneck.code
     calls = max((evidence.figures.get("calls_per_request", 0.0) for evidence in finding.evidence), default=0.0)
     hint = BY_HAND.get(part.seam, "look at it in the requests above.")
@@ -280,10 +329,7 @@ def _by_hand(finding: Finding) -> tuple[str, ...]:
         hint = "shorter transactions around what is in the way, above; a faster statement would still wait."
     elif part.seam == "query" and calls >= CALLS_MANY:
         hint = "ask for all of them in one statement: WHERE … = ANY($1), a join, or the ORM's eager loading."
-    return (
-        "rung has none against this yet: it can offer an index for a lookup without one.",
-        f"By hand{f', at {code}' if code else ''}: {hint}",
-    )
+    return f"By hand{f', at {code}' if code else ''}: {hint}"
 
 
 CALLS_MANY = 3.0
@@ -303,43 +349,11 @@ BY_HAND = {
 }
 
 
-def _range(interval: Interval) -> str:
+def range_text(interval: Interval) -> str:
+    """
+    Return a time with its interval.
+    """
     return f"{show_seconds(interval.value)} ({show_seconds(interval.low)} to {show_seconds(interval.high)})"
-
-
-def ladder_text(look: Look, *, head: bool = True) -> str:
-    """
-    Return the whole ladder as a table.
-    """
-    finding = look.finding
-    rows = [("rung", "move", f"p{finding.goal.percentile} of that route", "bears", "cost", "verdict")]
-    chosen = best(look.quotes)
-    for quote in look.quotes:
-        if quote.rung == 0:
-            number = show_seconds(quote.now.value)
-        else:
-            number = _range(quote.predicted) if quote.predicted is not None else "–"
-        bears = f"{show_count(quote.bears_per_s)}/s" if quote.bears_per_s is not None else "–"
-        mark = "▸ " if quote is chosen else "  "
-        rows.append(
-            (
-                str(quote.rung),
-                mark + quote.what,
-                number,
-                bears,
-                quote.cost,
-                quote.verdict + (f": {quote.reason}" if quote.reason else ""),
-            )
-        )
-    lines = [*([_head(finding), ""] if head else []), table(rows), ""]
-    if chosen is not None:
-        lines += [labelled("Assumes", *(f"{assumption}" for assumption in chosen.assumptions)), ""]
-        lines.append(labelled("Next", f"rung take {chosen.name.split(':')[0]}"))
-    elif finding.bottleneck is None:
-        lines.append(labelled("Next", "nothing to take: the goal holds"))
-    else:
-        lines.append(labelled("Next", "rung find      (the bottleneck, and what can be done by hand)"))
-    return "\n".join(lines)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -356,11 +370,22 @@ def change_text(change: Change, applied: Applied | None) -> str:
     """
     Return what taking a move wrote, and how to go on.
     """
+    files = labelled("Files", *(file.path for file in change.files))
+    if change.build is None:
+        assert change.setting is not None
+        return "\n".join([
+            labelled("Taken", f"{change.move}      (a setting: you change it, rung has nothing to run)"),
+            files,
+            labelled("Set", change.setting.then),
+            labelled("Undo", change.setting.now),
+            "",
+            labelled("Next", "set it, restart the app, record the same load again, then: rung confirm"),
+        ])  # fmt: skip
     lines = [
         labelled("Taken", change.move),
-        labelled("Files", *(file.path for file in change.files)),
-        labelled("Statement", change.statement.sql),
-        labelled("Undo", change.undo.sql),
+        files,
+        labelled("Statement", change.build.statement.sql),
+        labelled("Undo", change.build.undo.sql),
         "",
     ]
     if applied is not None:
@@ -379,11 +404,17 @@ def change_text(change: Change, applied: Applied | None) -> str:
 
 def undone_text(change: Change) -> str:
     """
-    Return what an undo did.
+    Return what an undo did, and of a setting what is left to do.
     """
-    return "\n".join(
-        [labelled("Undone", change.move), labelled("Ran", change.undo.sql), "", labelled("Next", "rung ledger")]
-    )
+    told = [labelled("Undone", change.move)]
+    if change.build is not None:
+        told.append(labelled("Ran", change.build.undo.sql))
+    if change.setting is not None:
+        told = [
+            labelled("Undone", f"{change.move}      (in the ledger; you set it back, rung has nothing to run)"),
+            labelled("Set back", change.setting.now),
+        ]
+    return "\n".join([*told, "", labelled("Next", "rung ledger")])
 
 
 def verdict_text(verdict: Verdict, *, move: str | None = None) -> str:
@@ -406,7 +437,7 @@ def verdict_text(verdict: Verdict, *, move: str | None = None) -> str:
         ),
     ]
     if verdict.predicted_s is not None:
-        lines.append(labelled("Predicted", _range(verdict.predicted_s)))
+        lines.append(labelled("Predicted", range_text(verdict.predicted_s)))
     lines.append(
         labelled(
             "Overall", f"p{percent} {show_seconds(verdict.before.overall_s)} → {show_seconds(verdict.after.overall_s)}"
@@ -444,7 +475,7 @@ def ledger_text(entries: Sequence[Entry], folder: str) -> str:
                 f"{entry.number:04}",
                 quote.name,
                 show_seconds(quote.now.value),
-                _range(quote.predicted) if quote.predicted is not None else "–",
+                range_text(quote.predicted) if quote.predicted is not None else "–",
                 show_seconds(verdict.after.at_percentile_s) if verdict is not None else "–",
                 entry.state.replace("_", " ")
                 + (

@@ -153,6 +153,19 @@ class RouteNumber:
     all_traffic: AllTraffic
 
 
+PERCENTILES = (50, 95, 99)  # what is told of each route
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """
+    By what shares the twin misses the recorded PERCENTILES of a route; NaN where there is none to miss.
+    """
+
+    route: str
+    shares: tuple[float, float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Simulated:
     """
@@ -168,6 +181,7 @@ class Simulated:
         breaks_first: Which route or resource then.
         bears_per_s: Requests a second at which something is full.
         fullest: What that is.
+        misses: Of each route that the goal judges.
     """
 
     residual: float
@@ -178,6 +192,7 @@ class Simulated:
     breaks_first: str
     bears_per_s: float
     fullest: str
+    misses: tuple[Miss, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

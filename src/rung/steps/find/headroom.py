@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rung.steps.find.finding import Goal, RouteNumber, Simulated
+from rung.steps.find.finding import PERCENTILES, Goal, Miss, RouteNumber, Simulated
 from rung.steps.twin.outcome import Outcome
 from rung.steps.twin.twin import RESIDUAL_MAX, SPEED_MAX, Twin
 from rung.units import show_count, show_seconds, show_share
@@ -54,7 +54,13 @@ def judged(twin: Twin, goal: Goal, routes: Sequence[RouteNumber]) -> tuple[str, 
         breaks_first=first,
         bears_per_s=rate_per_s * bears.speed,
         fullest=bears.first,
+        misses=tuple(_miss(twin, each.route) for each in routes if each.judged and each.requests),
     )
+
+
+def _miss(twin: Twin, route: str) -> Miss:
+    low, middle, high = (twin.residual(route, percent) for percent in PERCENTILES)
+    return Miss(route, (low, middle, high))
 
 
 def notes_on_twin(simulated: Simulated) -> tuple[str, ...]:

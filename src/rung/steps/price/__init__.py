@@ -9,16 +9,18 @@ Not here  what a move is (moves/), working a number out (predict.py), taking one
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rung.ports import Step
-from rung.steps.find.finding import Finding
+from rung.steps.find.finding import Finding, Interval
 from rung.steps.measure import Profile
-from rung.steps.price.predict import predicted, route_prices, worst_s
+from rung.steps.price.predict import predicted, route_prices, worst
 from rung.steps.price.quote import MISSED, NO_PRICE, NOT_ENOUGH, NOT_YET, REACHES, Move, Offer, Quote
+from rung.steps.twin.outcome import Outcome
 from rung.steps.twin.twin import RESIDUAL_MAX, Twin
-from rung.units import show_share
+from rung.units import show_seconds, show_share
 
-GAIN_MIN = 0.01  # of the goal's number: below it a move brings nothing
+GAIN_MIN = 0.01  # of the goal's number; a move that brings less brings nothing
 
 
 def price(profile: Profile, twin: Twin, finding: Finding, moves: Sequence[Move]) -> Step[tuple[Quote, ...]]:
@@ -37,20 +39,21 @@ def best(quotes: Sequence[Quote]) -> Quote | None:
     """
     Return the lowest rung that reaches the goal, else the one that comes nearest; None if none gains.
 
-    Only what can be taken is on offer: a plan of rung's, or a setting.
+    On one rung, what rung can write down comes before what is left to people.
     """
     gaining = [
-        quote
+        (quote, quote.predicted.value)
         for quote in quotes
-        if (quote.plan is not None or quote.taken_as)
-        and quote.predicted is not None
-        and quote.gains
-        and quote.verdict != NOT_YET
+        if quote.rung > 0 and quote.predicted is not None and quote.gains and quote.verdict in {REACHES, NOT_ENOUGH}
     ]
-    reaching = [quote for quote in gaining if quote.verdict == REACHES]
+    reaching = [
+        (quote.rung, not quote.takeable, value_s, place)
+        for place, (quote, value_s) in enumerate(gaining)
+        if quote.verdict == REACHES
+    ]
     if reaching:
-        return min(reaching, key=lambda quote: (quote.rung, quote.predicted.value if quote.predicted else 0.0))
-    return min(gaining, key=lambda quote: quote.predicted.value if quote.predicted else 0.0, default=None)
+        return gaining[min(reaching)[-1]][0]
+    return min(gaining, key=lambda each: each[1], default=(None, 0.0))[0]
 
 
 def _nothing(finding: Finding) -> Quote:
@@ -66,13 +69,21 @@ def _nothing(finding: Finding) -> Quote:
         predicted=finding.now,
         cost="–",
         verdict=REACHES if holds else MISSED,
-        reason="" if holds or simulated.speed == 1.0 else f"with {simulated.speed:g}× the traffic",
+        reason="" if holds else _faster(finding, simulated.at_speed_s),
         assumptions=(),
         plan=None,
         gains=False,
-        bears_per_s=simulated.bears_per_s,
-        fullest=simulated.fullest,
+        bears_per_s=simulated.bears_per_s if simulated.trusted else None,
+        fullest=simulated.fullest if simulated.trusted else "",
     )
+
+
+def _faster(finding: Finding, value_s: float) -> str:
+    """
+    Return the goal's number with the traffic that the bottleneck was found at; "" where that is what was recorded.
+    """
+    speed = finding.simulated.speed
+    return f"{show_seconds(value_s)} with {speed:g}× the traffic" if speed != 1.0 else ""
 
 
 def _quote(twin: Twin, finding: Finding, offer: Offer) -> Quote:
@@ -88,30 +99,14 @@ def _quote(twin: Twin, finding: Finding, offer: Offer) -> Quote:
     bounds = [twin.run(model) for model in offer.bounds]
     number = predicted(twin, finding.route, finding.goal.percentile, [outcome, *bounds])
     asked = outcome if simulated.speed == 1.0 else twin.run(offer.model, speed=simulated.speed)
-    then_s = worst_s(twin, finding, asked)
-    gains = then_s < simulated.at_speed_s * (1 - GAIN_MIN)
-    if simulated.speed == 1.0:
-        gains = gains and number.high < finding.now.value
-    bears = twin.bears(offer.model)
-    reaches = then_s <= finding.goal.target_s
-    verdict = REACHES if reaches else NOT_ENOUGH if gains else NOT_YET
-    reason = offer.not_yet or ("" if gains else "waiting there gains nothing")
+    verdict, reason, gains = _judged(twin, finding, number, asked)
     if offer.not_yet:
-        verdict = NOT_YET
-    return Quote(
-        name=offer.name,
-        rung=offer.rung,
-        what=offer.what,
-        route=finding.route,
-        percentile=finding.goal.percentile,
-        now=finding.now,
+        verdict, reason = NOT_YET, offer.not_yet
+    bears = twin.bears(offer.model)
+    return replace(
+        _refused(finding, offer, reason),
         predicted=number,
-        cost=offer.cost,
         verdict=verdict,
-        reason=reason,
-        assumptions=offer.assumptions,
-        plan=offer.plan,
-        taken_as=offer.taken_as,
         gains=gains,
         routes=route_prices(twin, finding, outcome),
         bears_per_s=len(twin.profile.requests) / max(twin.profile.lasted_s, 1e-9) * bears.speed,
@@ -119,7 +114,36 @@ def _quote(twin: Twin, finding: Finding, offer: Offer) -> Quote:
     )
 
 
+def _judged(twin: Twin, finding: Finding, number: Interval, asked: Outcome) -> tuple[str, str, bool]:
+    """
+    Return the verdict on a move, the number that says why, and whether it gains at all.
+
+    Args:
+        number: The goal's number with as much traffic as was recorded.
+        asked: The run with as much as the bottleneck was found at.
+    """
+    percent, now_s = finding.goal.percentile, finding.simulated.at_speed_s
+    then_s = twin.number(asked, finding.route, percent)
+    worst_s, worst_route = worst(twin, finding, asked)
+    if worst_s > now_s * (1 + GAIN_MIN):
+        return NOT_YET, f"p{percent} of {worst_route} would rise to {show_seconds(worst_s)}", False
+    gain = 1 - then_s / now_s
+    told = f"p{percent} falls by {show_share(max(gain, 0.0))}"
+    if gain <= GAIN_MIN:
+        return NOT_YET, f"it gains nothing: {told}", False
+    if finding.simulated.speed == 1.0 and number.high >= finding.now.value:
+        return NOT_YET, f"{told}, and two runs alone may differ by as much", False
+    if worst_s <= finding.goal.target_s:
+        return REACHES, _faster(finding, then_s), True
+    if then_s <= finding.goal.target_s:
+        return NOT_ENOUGH, f"{worst_route} stays above the goal with {show_seconds(worst_s)}", True
+    return NOT_ENOUGH, _faster(finding, then_s), True
+
+
 def _refused(finding: Finding, offer: Offer, reason: str) -> Quote:
+    """
+    Return the quote of an offer without a number.
+    """
     return Quote(
         name=offer.name,
         rung=offer.rung,
@@ -128,10 +152,11 @@ def _refused(finding: Finding, offer: Offer, reason: str) -> Quote:
         percentile=finding.goal.percentile,
         now=finding.now,
         cost=offer.cost,
-        verdict=NO_PRICE,
-        reason=reason,
+        verdict=NOT_YET if offer.not_yet else NO_PRICE,
+        reason=offer.not_yet or reason,
         assumptions=offer.assumptions,
         plan=offer.plan,
+        setting=offer.setting,
         taken_as=offer.taken_as,
         gains=False,
     )

@@ -16,13 +16,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rung.steps.find.finding import Finding, Interval
+from rung.steps.find.finding import PERCENTILES, Finding, Interval
 from rung.steps.find.resample import resampled_blocks
 from rung.steps.price.quote import RoutePrice
 from rung.steps.twin.outcome import Outcome
 from rung.steps.twin.twin import Twin
 
-PERCENTILES = (50, 95, 99)
 NORMAL_80 = 1.2816  # standard deviations on either side of 80 % of a normal distribution
 # Two runs of one app on one machine differ by so much at p95, as a standard deviation: the floor under every price.
 RUNS_DIFFER = 0.05
@@ -74,9 +73,10 @@ def route_prices(twin: Twin, finding: Finding, outcome: Outcome) -> tuple[RouteP
     return tuple(found)
 
 
-def worst_s(twin: Twin, finding: Finding, outcome: Outcome) -> float:
+def worst(twin: Twin, finding: Finding, outcome: Outcome) -> tuple[float, str]:
     """
-    Return the goal's number over all routes that it judges.
+    Return the goal's number over all routes that it judges, and whose it is.
     """
     percent = finding.goal.percentile
-    return max(twin.number(outcome, each.route, percent) for each in finding.routes if each.judged and each.requests)
+    judged = [each.route for each in finding.routes if each.judged and each.requests]
+    return max((twin.number(outcome, route, percent), route) for route in judged)

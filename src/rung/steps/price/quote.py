@@ -15,9 +15,11 @@ from rung.ports import Index, Step
 from rung.steps.find.finding import Finding, Interval
 from rung.steps.measure import Profile
 from rung.steps.twin.twin import Model, Twin
+from rung.steps.twin.variant import Setting
 
 REACHES, NOT_ENOUGH, NOT_YET, MISSED = "reaches the goal", "not enough", "not yet", "goal missed"
 NO_PRICE = "no price"
+MIGRATION, SETTING, HAND = "migration", "setting", "hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,9 @@ class Offer:
     Attributes:
         model: What it makes of the recorded traffic.
         bounds: The same at the good and at the bad end of what is not known of it; empty where nothing is open.
-        plan: Exactly what would be run, None where rung has no hands for it.
-        taken_as: How it is taken where there is no plan: "setting", "" where that is left to people yet.
+        plan: Exactly what would be run; None where nothing is.
+        setting: What would be set, None where it is no setting or its value is not known.
+        taken_as: How it is taken: "migration", "setting", or "hand" where rung has no hands for it yet.
         not_yet: Why it is not worth a price, with the number that says so; "" where it is.
     """
 
@@ -52,7 +55,8 @@ class Offer:
     model: Model
     bounds: tuple[Model, ...] = ()
     plan: BuildIndex | None = None
-    taken_as: str = ""
+    setting: Setting | None = None
+    taken_as: str = HAND
     not_yet: str = ""
 
 
@@ -79,8 +83,9 @@ class Quote:
         percentile: Of which latency.
         now: The recorded number.
         predicted: None where no number can be given; `verdict` and `reason` then say why.
-        plan: Exactly what would be run; None for doing nothing, and where rung has no hands for it.
-        taken_as: "setting" where it is taken by changing one, "" otherwise.
+        plan: Exactly what would be run; None where nothing is.
+        setting: What would be set, None where it is no setting or its value is not known.
+        taken_as: "migration", "setting", or "hand" where rung has no hands for it yet; "" for doing nothing.
         gains: Whether the goal's number falls, with whatever traffic the bottleneck was found at.
         routes: p50, p95 and p99 of each route that the goal judges.
         bears_per_s: Requests a second at which something is full then, and what that is.
@@ -99,11 +104,26 @@ class Quote:
     reason: str
     assumptions: tuple[str, ...]
     plan: BuildIndex | None = None
+    setting: Setting | None = None
     taken_as: str = ""
     gains: bool = True
     routes: tuple[RoutePrice, ...] = ()
     bears_per_s: float | None = None
     fullest: str = ""
+
+    @property
+    def kind(self) -> str:
+        """
+        The kind of move: the first word of its name.
+        """
+        return self.name.partition(":")[0]
+
+    @property
+    def takeable(self) -> bool:
+        """
+        Whether rung can write it down as a change.
+        """
+        return self.plan is not None or self.setting is not None
 
     @property
     def ratio(self) -> Interval | None:

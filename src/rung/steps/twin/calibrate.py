@@ -19,6 +19,7 @@ import numpy as np
 
 from rung.steps.measure import Floats, Profile
 from rung.steps.twin.outcome import Outcome
+from rung.steps.twin.pieces import Flags
 from rung.steps.twin.recover import ROWS_MAX, Recovered
 from rung.steps.twin.simulate import simulate
 from rung.steps.twin.topology import Topology
@@ -59,10 +60,11 @@ def calibrated(profile: Profile, recovered: Recovered) -> Calibration:
     recorded_s = profile.requests.latency_s[recovered.request]
     topology = recovered.topology
     workload, outcome = _locked_by_row(recovered)
+    asked_max_s = np.maximum(_asked_at_most_s(profile, recovered), _asked_s(workload))
     best, rounds = (_missed(outcome, recorded_s), workload, outcome), 0
     while best[0] > NEAR and rounds < ROUNDS_MAX:
         rounds += 1
-        workload = _scaled(workload, outcome, recorded_s)
+        workload = _scaled(workload, outcome, recorded_s, asked_max_s)
         outcome = simulate(workload, topology)
         best = min(best, (_missed(outcome, recorded_s), workload, outcome), key=lambda each: each[0])
     if best[0] > NEAR:
@@ -182,21 +184,48 @@ def _differences(outcome: Outcome, recorded_s: Floats) -> tuple[Floats, Floats]:
     return means, medians
 
 
-def _scaled(workload: Workload, outcome: Outcome, recorded_s: Floats) -> Workload:
+def _asked_at_most_s(profile: Profile, recovered: Recovered) -> Floats:
+    """
+    Return for each route what its requests took but for their computing and their waiting for loop, thread or pool.
+
+    What they asked of others cannot have taken longer.
+    """
+    requests = profile.requests
+    waited_s = sum(profile.seconds_on_seam(seam) for seam in ("loop", "pool", "threads"))
+    rest_s = np.maximum(requests.latency_s - requests.cpu_s - waited_s, 0.0)[recovered.request]
+    workload = recovered.workload
+    return np.bincount(workload.route, weights=rest_s, minlength=len(workload.routes)).astype(np.float64)
+
+
+def _asked(workload: Workload) -> Flags:
+    asked: Flags = (workload.op == Op.EXECUTE) | (workload.op == Op.DELAY)
+    return asked
+
+
+def _asked_s(workload: Workload) -> Floats:
+    """
+    Return for each route the service that its requests ask of others, all of them together.
+    """
+    asked = _asked(workload)
+    route = workload.route[workload.request[asked]]
+    return np.bincount(route, weights=workload.service_s[asked], minlength=len(workload.routes)).astype(np.float64)
+
+
+def _scaled(workload: Workload, outcome: Outcome, recorded_s: Floats, asked_max_s: Floats) -> Workload:
     """
     Return *workload* with what each route asks of others scaled by as much as its latency is missed.
 
     By the smaller of what the mean and the median are missed by, and not at all where they disagree: a tail that the
-    simulation does not make is not to be made up for by slower service.
+    simulation does not make is not to be made up for by slower service.  Nor is waiting whose cause was not recorded:
+    no route asks for more than *asked_max_s* in all.
     """
     routes, request = len(workload.routes), workload.request
     count = np.bincount(workload.route, minlength=routes)
     means, medians = _differences(outcome, recorded_s)
     more_s = np.where(means * medians > 0, np.sign(means) * np.minimum(np.abs(means), np.abs(medians)), 0.0)
-    asked = (workload.op == Op.EXECUTE) | (workload.op == Op.DELAY)
-    asked_s = np.bincount(workload.route[request[asked]], weights=workload.service_s[asked], minlength=routes)
-    each_s = asked_s / np.maximum(count, 1)
-    factor = np.divide(each_s + more_s, each_s, out=np.ones(routes), where=each_s > 0)
+    all_s = _asked_s(workload)
+    wanted_s = np.minimum(all_s + more_s * count, asked_max_s)
+    factor = np.divide(wanted_s, all_s, out=np.ones(routes), where=all_s > 0)
     factor = np.where(count >= REQUESTS_MIN, np.clip(factor, FACTOR_MIN, FACTOR_MAX), 1.0)
-    scale = np.where(asked, factor[workload.route[request]], 1.0)
+    scale = np.where(_asked(workload), factor[workload.route[request]], 1.0)
     return replace(workload, service_s=workload.service_s * scale)
