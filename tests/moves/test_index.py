@@ -12,14 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rung.moves.index import NAME_BYTES_MAX, IndexMove, candidates, index_name, reads_whole_table
+from rung.moves.index import NAME_BYTES_MAX, IndexMove, candidates, executing, index_name, reads_whole_table
 from rung.moves.lookup import Lookup
 from rung.ports import Explain, Index, IndexColumn, Plan, PlanNode, Promise, Question, WhatIf
 from rung.steps.find.finding import Finding
 from rung.steps.measure import Part
 from rung.steps.twin.edit import spent_on
+from rung.steps.twin.topology import Topology
 from rung.steps.twin.twin import Twin
-from rung.steps.twin.workload import Op
+from rung.steps.twin.workload import Op, workload
 from tests.strategies import (
     AWAY,
     BY_INDEX,
@@ -217,3 +218,19 @@ def test_a_change_reads_its_table_as_a_select_does() -> None:
 
     assert reads_whole_table(plan)
     assert not reads_whole_table(Plan((replace(scan, condition=""),)))
+
+
+def test_a_shorter_execution_waits_less_for_what_is_no_processor_too() -> None:
+    """
+    What the slow statement waited for its disk is not what one by the index waits for.
+    """
+    slow, quick = Part("query", "slow"), Part("query", "quick")
+    steps = [
+        [(Op.DELAY, 0, 0.008, 0), (Op.EXECUTE, 0, 0.02, 0), (Op.DELAY, 1, 0.0003, 0), (Op.EXECUTE, 1, 0.001, 0)]
+    ] * 5
+    made = workload(routes=["/"], parts=[slow, quick], route=[0] * 5, worker=[0] * 5, due_s=range(5), steps=steps)
+    edited, _ = executing(slow, quick, 0.002)(made, Topology((), ()))
+
+    assert edited.service_s[spent_on(edited, slow, ops=(Op.DELAY,))] == pytest.approx(0.0003)
+    assert edited.service_s[spent_on(edited, slow, ops=(Op.EXECUTE,))] == pytest.approx(0.003)
+    assert edited.service_s[spent_on(edited, quick)].sum() == pytest.approx(5 * 0.0013)

@@ -30,6 +30,7 @@ from rung.steps.price.quote import (
     Offer,
     Quote,
 )
+from rung.steps.twin import edit
 from rung.steps.twin.edit import scaled
 from rung.steps.twin.topology import Topology
 from rung.steps.twin.twin import Model, Twin
@@ -64,7 +65,11 @@ def taking(service_s: float) -> Model:
     """
     The model in which the slow statement takes *service_s*.
     """
-    return executing(PART, np.array([service_s]), 0.0)
+
+    def model(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
+        return edit.replaced(workload, edit.spent_on(workload, PART, ops=(Op.EXECUTE,)), service_s), topology
+
+    return model
 
 
 def offer_of(model: Model, **changed: object) -> Offer:
@@ -93,15 +98,15 @@ def priced(*offers: Offer, twin: Twin = TWIN, finding: Finding = FINDING) -> tup
 
 
 def number(model: Model, *bounds: Model) -> Interval:
-    return predicted(TWIN, FINDING, offer_of(model, bounds=bounds), TWIN.run(model))
+    outcomes = [TWIN.run(each) for each in (model, *bounds)]
+    return predicted(TWIN, FINDING.route, FINDING.goal.percentile, outcomes)
 
 
 def test_a_replacement_like_the_original_leaves_the_number_where_it_is() -> None:
     """
     Drawing a statement's own times again keeps the number within its interval.
     """
-    executed = (TWIN.workload.op == Op.EXECUTE) & (TWIN.workload.part == TWIN.workload.part_of(PART))
-    told = number(executing(PART, TWIN.workload.service_s[executed], 0.0))
+    told = number(executing(PART, PART, 0.0))
 
     assert told.low <= FINDING.now.value <= told.high
 
