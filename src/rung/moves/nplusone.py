@@ -5,24 +5,27 @@ In        a workload in which requests of a route execute one statement many tim
 Out       a variant for each such statement: one round trip, and the executions' work in one
 Not here  writing the joined statement; which line asks is in the finding
 
-The one execution takes what the first took, and for each further row what the cheapest tenth of the executions take:
-that is an upper bound of what one more row costs, since parsing, planning and answering are in it as well.
+The one execution takes what the first took, and for each further row a share of what the cheapest tenth of the
+executions take: parsing, planning and answering are in those as well.  Of what the app computed from one execution to
+the next the same share stays, for the row; the rest was asking.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from rung.steps.measure import Part, Profile
+from rung.steps.measure import CPU, Integers, Part, Profile
 from rung.steps.twin import edit
 from rung.steps.twin.topology import Topology
 from rung.steps.twin.variant import Model, Variant
 from rung.steps.twin.workload import Op, Workload
-from rung.units import show_count, show_seconds
+from rung.units import show_count, show_seconds, show_share
 
 CALLS_MIN = 4  # in the middle request that asks at all; two or three are rather different questions
 STATEMENTS_MAX = 3
 MARGINAL_QUANTILE = 0.1
+# What a row costs that comes with others, of what it cost alone: expected, at the good end and at the bad end.
+ROW_SHARE, ROW_SHARE_LOW, ROW_SHARE_HIGH = 0.2, 0.0, 0.5
 
 
 class NPlusOneMove:
@@ -55,12 +58,13 @@ class NPlusOneMove:
         return tuple(_variant(profile, workload, part, goal_route, calls) for _, part, calls in found[:STATEMENTS_MAX])
 
 
-def joined(part: Part, route: str, *, rows_cost: bool = True) -> Model:
+def joined(part: Part, route: str, *, row_share: float = ROW_SHARE) -> Model:
     """
     Return the model in which a request of *route* executes *part* once, for all that it asked one by one.
 
     Args:
-        rows_cost: Whether each further row takes what the cheapest tenth of executions took, or nothing.
+        row_share: What each further row takes, of what the cheapest tenth of executions took, and of what the app
+            computed until the next.
     """
 
     def model(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
@@ -69,7 +73,7 @@ def joined(part: Part, route: str, *, rows_cost: bool = True) -> Model:
         if not len(executed):
             return workload, topology
         request = workload.request
-        marginal_s = _marginal_s(workload, executed) if rows_cost else 0.0
+        marginal_s = _marginal_s(workload, executed) * row_share
         begins = edit.firsts(request[executed])
         leads = executed[begins]
         calls = np.diff(np.append(begins, len(executed)))
@@ -78,9 +82,23 @@ def joined(part: Part, route: str, *, rows_cost: bool = True) -> Model:
         trips = np.flatnonzero(edit.spent_on(workload, part, ops=(Op.DELAY,)) & of_route)
         kept = np.concatenate([leads, trips[edit.firsts(request[trips])]])
         gone = edit.chosen_of(workload, np.concatenate([executed, trips])) & ~edit.chosen_of(workload, kept)
-        return edit.dropped(edit.replaced(workload, edit.chosen_of(workload, leads), service_s), gone), topology
+        computed = _between(workload, leads, executed[np.append(begins[1:], len(executed)) - 1])
+        made = edit.replaced(edit.scaled(workload, computed, row_share), edit.chosen_of(workload, leads), service_s)
+        return edit.dropped(made, gone), topology
 
     return model
+
+
+def _between(workload: Workload, first: Integers, last: Integers) -> edit.Chosen:
+    """
+    Return what the app computes itself from the *first* to the *last* of each request's executions.
+    """
+    edges = np.zeros(len(workload.op) + 1, dtype=np.int64)
+    np.add.at(edges, first, 1)
+    np.add.at(edges, last, -1)
+    inside = np.cumsum(edges[:-1]) > 0
+    chosen: edit.Chosen = inside & edit.spent_on(workload, CPU, ops=(Op.COMPUTE,))
+    return chosen
 
 
 def _marginal_s(workload: Workload, executed: np.ndarray) -> float:
@@ -100,18 +118,22 @@ def _asked_at(profile: Profile, part: Part, route: str) -> str:
 
 def _variant(profile: Profile, workload: Workload, part: Part, route: str, calls: float) -> Variant:
     met = np.flatnonzero(edit.spent_on(workload, part, ops=(Op.EXECUTE,)) & edit.on_route(workload, route))
-    code = _asked_at(profile, part, route)
+    code, row_s = _asked_at(profile, part, route), _marginal_s(workload, met) * ROW_SHARE
     return Variant(
         name=f"nplusone:{part.name}",
         rung=NPlusOneMove.rung,
         what=f"ask once instead of {show_count(calls)} times for [{part.name[:8]}]" + (f", at {code}" if code else ""),
         cost="a changed query",
         assumptions=(
-            f"each further row costs {show_seconds(_marginal_s(workload, met))}, as the cheapest tenth of executions",
-            "at the lower end of the range it costs nothing",
-            "one round trip instead of one for each; what the app computes with the rows stays",
+            f"each further row takes {show_seconds(row_s)}, {show_share(ROW_SHARE)} of the cheapest execution",
+            f"of what the app computes from one to the next {show_share(ROW_SHARE)} stays, for the row",
+            f"the range is from {show_share(ROW_SHARE_LOW)} to {show_share(ROW_SHARE_HIGH)}",
+            "one round trip instead of one for each",
         ),
         taken_as="hand",
         model=joined(part, route),
-        bounds=(joined(part, route, rows_cost=False), joined(part, route)),
+        bounds=(
+            joined(part, route, row_share=ROW_SHARE_LOW),
+            joined(part, route, row_share=ROW_SHARE_HIGH),
+        ),
     )

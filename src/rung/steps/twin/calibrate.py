@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rung.steps.measure import Floats, Profile
+from rung.steps.measure import QUEUE, Floats, Profile
 from rung.steps.twin.outcome import Outcome
 from rung.steps.twin.pieces import Flags
 from rung.steps.twin.recover import ROWS_MAX, Recovered
@@ -198,7 +198,11 @@ def _asked_at_most_s(profile: Profile, recovered: Recovered) -> Floats:
 
 
 def _asked(workload: Workload) -> Flags:
-    asked: Flags = (workload.op == Op.EXECUTE) | (workload.op == Op.DELAY)
+    """
+    Return which steps ask something of others; the way to the app is none, or a queue before it would be made up for.
+    """
+    asks = (workload.op == Op.EXECUTE) | (workload.op == Op.DELAY)
+    asked: Flags = asks & (workload.part != workload.part_of(QUEUE))
     return asked
 
 

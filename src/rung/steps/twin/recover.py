@@ -228,7 +228,7 @@ def _lock_waits(pieces: Pieces, locks: Locks) -> dict[int, float]:
 # Steps
 
 # Where each step comes within its segment, and at a request's beginning and end.
-_GAP, _OTHER, _EXIT, _TAKE, _ENTER, _LOCK, _DELAY, _ASKED, _DRIVER, _UNLOCK, _GIVE, _ANSWER, _LATER = range(13)
+_GAP, _OTHER, _EXIT, _TAKE, _ENTER, _LOCK, _DELAY, _ASKED, _DRIVER, _UNLOCK, _GIVE, _ANSWER, _LATER, _TURNED = range(14)
 
 
 class _Writer:
@@ -259,7 +259,7 @@ class _Writer:
         self.last = Rows(begins + 1 + np.diff(first), everyone, all_of_them)
         following = np.arange(len(after)) + first[after + 1] + 2 * after + 2
         self.after = Rows(following, after, all_of_them[after])
-        self.unseen_s = service.unseen_s[profile.requests.process]
+        self.unseen_s = service.unseen_s
         self.driver_s = self._driver_s()
 
     def _driver_s(self) -> Floats:
@@ -338,6 +338,8 @@ class _Writer:
         )
         left_s -= np.minimum(before_s, service.network_s)
         put(self.last, _LATER, Op.COMPUTE, place[CPU], np.maximum(left_s, 0.0))
+        turn_s = service.turn_s[self.profile.requests.process] - np.maximum(left_s, 0.0)
+        put(self.last, _TURNED, Op.DELAY, place[OTHER], np.maximum(turn_s, 0.0))
         self.script.put(self.last, _GAP, Op.COMPUTE, place[CPU], service.last_computing_s)
         self.script.put(self.last, _OTHER, Op.DELAY, place[OTHER], service.last_other_s)
         if not self.estate.threaded:

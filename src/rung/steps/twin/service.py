@@ -22,6 +22,7 @@ from rung.steps.twin.holding import held_at
 from rung.steps.twin.layout import APART, laid_out
 from rung.steps.twin.pieces import Flags, Pieces
 from rung.steps.twin.sharing import Sharing
+from rung.steps.twin.turns import turns_of
 
 FASTEST = 0.1  # the share of executions that had nobody in their way
 EXECUTIONS_MIN = 10
@@ -33,6 +34,8 @@ LOOKED_S_MIN = 5.0  # processor time is counted in hundredths of a second
 FREE_SHARE_MAX = 0.9
 CORES_SHARE_MIN = 0.25  # however much others take, they give way
 OTHERS_SHARE_MIN = 0.1
+QUERY_UNIT = 0.5  # what a driver computes unseen for a statement, of what a server does for a request
+WAY_S_MAX = 10e-3  # on the way to an app to which nobody came while it was free
 TURN_S = 1e-3  # that a process runs at a time while others want its core; docs/design/0005-service-from-waiting.md
 
 
@@ -47,7 +50,9 @@ class Service:
         computing_s, other_s: Of each gap before a piece.
         last_computing_s, last_other_s: Of each request, of the gap after its last piece.
         network_s: Of each request, before the app took it.
-        unseen_s: Of each process, what it computes for a request beyond what the recorder saw: the server's reading
+        turn_s: Of each process that takes so many requests at once, from the end of one to the begin of the next, where
+            that was waiting; 0 for event loops.
+        unseen_s: Of each request, what its process computes for it beyond what the recorder saw: the server's reading
             and writing, and drivers inside of statements.
     """
 
@@ -58,6 +63,7 @@ class Service:
     last_computing_s: Floats
     last_other_s: Floats
     network_s: Floats
+    turn_s: Floats
     unseen_s: Floats
 
 
@@ -97,14 +103,12 @@ def service_of(profile: Profile, pieces: Pieces, estate: Estate, *, share: float
         share: Of all requests, that *profile* has; it lasted as long as they took.
     """
     requests, request = profile.requests, profile.segments.request
-    gaps_s = np.bincount(request, weights=pieces.gap_s, minlength=len(requests)) + pieces.left_s
-    per_s = np.divide(1.0, gaps_s, out=np.zeros(len(requests)), where=gaps_s > 0)
-    computes, other = requests.cpu_s * per_s, requests.other_s * per_s
-    lost = gaps_s <= 0  # without any gap the rest of a request has no place; it is done last
+    turns = turns_of(profile, pieces)
+    pieces = replace(pieces, own_s=turns.own_s)
     tail_s = requests.arrived_s + requests.latency_s - requests.queue_s
     begun_s, left_at_s = pieces.start_s - pieces.gap_s, tail_s - pieces.left_s
-    computing_s = pieces.gap_s * computes[request]
-    last_computing_s = np.where(lost, requests.cpu_s, pieces.left_s * computes)
+    computing_s, last_computing_s = turns.computing_s.copy(), turns.last_computing_s.copy()
+    computes, computes_last = _density(computing_s, pieces.gap_s), _density(last_computing_s, pieces.left_s)
 
     trip_s = trips(profile, pieces)
     estate = laid_out(profile, pieces, estate, trip_s)
@@ -126,7 +130,7 @@ def service_of(profile: Profile, pieces: Pieces, estate: Estate, *, share: float
             gaps=(
                 np.concatenate([begun_s[inside], left_at_s[ours]]),
                 np.concatenate([pieces.start_s[inside], tail_s[ours]]),
-                np.concatenate([computes[request[inside]], computes[ours]]),
+                np.concatenate([computes[inside], computes_last[ours]]),
             ),
             beside=_beside(profile, estate, place, share),
         )
@@ -143,26 +147,48 @@ def service_of(profile: Profile, pieces: Pieces, estate: Estate, *, share: float
         trip_s=trip_s,
         asked_s=asked_s,
         computing_s=computing_s,
-        other_s=pieces.gap_s * other[request],
+        other_s=turns.other_s,
         last_computing_s=last_computing_s,
-        last_other_s=np.where(lost, requests.other_s, pieces.left_s * other),
+        last_other_s=turns.last_other_s,
         network_s=_network_s(requests, tail_s),
+        turn_s=_turn_s(requests, tail_s, profile.processes) if estate.threaded else np.zeros(profile.processes),
         unseen_s=_unseen(profile, pieces, computing_s, last_computing_s, share),
     )
     return service, replace(estate, hosts=tuple(hosts))
 
 
+def _density(computing_s: Floats, gap_s: Floats) -> Floats:
+    density: Floats = np.divide(computing_s, gap_s, out=np.zeros(len(gap_s)), where=gap_s > 0)
+    return density
+
+
 def _network_s(requests: Requests, ended_s: Floats) -> Floats:
     """
-    Return how long each request was on its way to the app: all of its time before it where the app did nothing else.
+    Return how long each request was on its way to the app: all of its time before it where nobody was before it.
     """
     # Just before it came, or it would count itself where nobody knows of a way before the app.
-    alone = held_at(requests.arrived_s, ended_s, requests.due_s - 2 * ROUNDING_S) == 0
-    if alone.sum() < EXECUTIONS_MIN:
-        return np.minimum(requests.queue_s, np.quantile(requests.queue_s, FASTEST))
+    alone = held_at(requests.due_s, ended_s, requests.due_s - 2 * ROUNDING_S) == 0
+    if alone.sum() < EXECUTIONS_MIN:  # the app is full, and what was waited before it is no way
+        return np.minimum(requests.queue_s, min(float(requests.queue_s.min(initial=np.inf)), WAY_S_MAX))
     typical_s = float(np.median(requests.queue_s[alone]))
     network_s: Floats = np.where(alone, requests.queue_s, np.minimum(requests.queue_s, typical_s))
     return network_s
+
+
+def _turn_s(requests: Requests, ended_s: Floats, processes: int) -> Floats:
+    """
+    Return how long each process takes from the end of a request to the begin of one that had been waiting.
+    """
+    found_s = np.zeros(processes)
+    for process in range(processes):
+        ours = np.flatnonzero(requests.process == process)
+        ends_s = np.sort(ended_s[ours])
+        place = np.searchsorted(ends_s, requests.arrived_s[ours], side="right") - 1
+        freed_s = np.where(place >= 0, ends_s[np.maximum(place, 0)], np.inf)
+        waited = requests.due_s[ours] + WAY_S_MAX < freed_s
+        if np.isfinite(freed_s[waited]).sum() >= EXECUTIONS_MIN:
+            found_s[process] = float(np.median((requests.arrived_s[ours] - freed_s)[waited & np.isfinite(freed_s)]))
+    return found_s
 
 
 def _unseen(profile: Profile, pieces: Pieces, computing_s: Floats, last_computing_s: Floats, share: float) -> Floats:
@@ -173,7 +199,7 @@ def _unseen(profile: Profile, pieces: Pieces, computing_s: Floats, last_computin
         weights=computing_s + np.where(pieces.computes, pieces.own_s, 0.0),
         minlength=profile.processes,
     )
-    count = np.bincount(requests.process, minlength=profile.processes)
+    units = np.bincount(requests.process, weights=_units(pieces, request, len(requests)), minlength=profile.processes)
     after = profile.after
     spent = np.array([part.seam == "cpu" for part in after.parts], dtype=np.bool_)
     if len(after.request):
@@ -184,8 +210,16 @@ def _unseen(profile: Profile, pieces: Pieces, computing_s: Floats, last_computin
         host, _, rest = name.partition("/")
         pid = rest.rpartition("/")[2]
         computed_s = profile.beside.workers.get((host, int(pid)), 0.0) if pid.isdecimal() else 0.0
-        unseen_s[place] = max(computed_s * share - seen_s[place], 0.0) / max(count[place], 1)
-    return unseen_s
+        unseen_s[place] = max(computed_s * share - seen_s[place], 0.0) / max(units[place], 1)
+    return unseen_s[requests.process] * _units(pieces, request, len(requests))
+
+
+def _units(pieces: Pieces, request: Integers, count: int) -> Floats:
+    """
+    Return how much each request computes unseen, as a multiple of what the server does for any: drivers do the rest.
+    """
+    queries = np.bincount(request[pieces.query], minlength=count)
+    return (1.0 + QUERY_UNIT * queries).astype(np.float64)
 
 
 def in_thread(pieces: Pieces, request: Integers, count: int) -> Flags:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from rung.steps.measure import QUEUE
 from rung.steps.twin.outcome import Outcome
 from rung.steps.twin.resources import Clock, Cores, OwnCores, Process, Resource, Resume, Slots
 from rung.steps.twin.topology import UNLIMITED, Topology
@@ -63,6 +64,7 @@ class _Run:
         self.latency_s = [math.nan] * len(workload)
         self.waited_s = [0.0] * max(len(workload.parts), 1)
         self.requests = Resource(clock, "requests", "", math.inf)
+        self.queue = workload.part_of(QUEUE)
 
     def _cores(self) -> list[Cores | OwnCores]:
         """
@@ -110,15 +112,30 @@ class _Run:
             for resource in self._resources():
                 resource.tell(self.until_s - self.begun_s)
         if self.shared:
-            free = [process for process in self.processes if process.slots.used < process.slots.size]
-            if free:
-                self._accept(request, free[0] if len(free) == 1 else self.draw.choice(free))
-            else:
-                self.backlog.append(request)
+            # On its way it has no worker yet.
+            self.clock.call(self.clock.now_s + self._way_s(request), self._reach, request)
         elif self.topology.spread:
             self._begin(request, self.draw.choice(self.processes))
         else:
             self._begin(request, self.processes[self.worker[request]])
+
+    def _way_s(self, request: int) -> float:
+        """
+        Return how long a request is on its way to a sync worker: what it begins with, where that is no computing.
+        """
+        step = self.first[request]
+        on_its_way = step < self.first[request + 1] and self.op[step] == DELAY and self.part[step] == self.queue
+        return self.service_s[step] if on_its_way else 0.0
+
+    def _reach(self, request: int) -> None:
+        """
+        Have a request that has come to the workers taken by one that is free, or wait for one.
+        """
+        free = [process for process in self.processes if process.slots.used < process.slots.size]
+        if free:
+            self._accept(request, free[0] if len(free) == 1 else self.draw.choice(free))
+        else:
+            self.backlog.append(request)
 
     def _accept(self, request: int, process: Process) -> None:
         """
@@ -126,11 +143,13 @@ class _Run:
         """
         process.slots.take(_never)
         # Which worker it would be was not known while it waited, so the wait is told of this one.
-        process.slots.waited_s += self.clock.now_s - self.due_s[request]
-        self._begin(request, process)
+        way_s = self._way_s(request)
+        process.slots.waited_s += self.clock.now_s - self.due_s[request] - way_s
+        self._begin(request, process, came=way_s > 0)
 
-    def _begin(self, request: int, process: Process) -> None:
-        self._start(self._strand(request, self.first[request], self.first[request + 1], process, self._ended))
+    def _begin(self, request: int, process: Process, *, came: bool = False) -> None:
+        first = self.first[request] + came
+        self._start(self._strand(request, first, self.first[request + 1], process, self._ended))
 
     def _start(self, strand: Strand) -> None:
         next(strand)
