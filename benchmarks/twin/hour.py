@@ -47,6 +47,8 @@ SEED = 20261127
 RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024  # of getrusage's ru_maxrss
 HOUR_S_MAX, DEMO_S_MAX, BYTES_MAX = 60.0, 10.0, 2_000_000_000
 GROWTH_MAX = 1.0
+DEMO_LASTS_S = 30.0
+MINUTE_S, HOUR_LASTS_S = 60.0, 3600.0
 PEERS = ("duckdb", "numpy", "psycopg", "sqlglot")
 
 
@@ -56,7 +58,7 @@ class Round:
     One recording that both commands are run on.
     """
 
-    minutes: float
+    lasts_s: float
     rate_per_s: float
     workers: int
 
@@ -65,44 +67,52 @@ class Round:
         """
         Whether it is as short as what `rung demo` records.
         """
-        return self.minutes <= 0.5
+        return self.lasts_s <= DEMO_LASTS_S
 
 
-DEMOS = (Round(0.5, 10.0, 1), Round(0.5, 100.0, 1))
-MINUTES = (2.0, 10.0, 60.0)
+DEMOS = (Round(DEMO_LASTS_S, 10.0, 1), Round(DEMO_LASTS_S, 100.0, 1))
+LENGTHS_S = (120.0, 600.0, 3600.0)
 WORKERS = (1, 4)
-QUICK = (Round(0.25, 60.0, 1),)
-SIMULATED_MINUTES = 2.0
+QUICK = (Round(15.0, 60.0, 1),)
+SIMULATED_S = 120.0
 
 
 def main() -> None:
     """
     Run the command line.
     """
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.twin.hour", description="What an hour of traffic takes.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.twin.hour", description="What an hour of traffic takes."
+    )
     parser.add_argument("--quick", action="store_true", help="one short recording")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--minutes", type=float, nargs="+", metavar="N", help=f"of traffic; {MINUTES} without, and demos")
-    parser.add_argument("--rate", type=float, metavar="N", default=RATE_PER_S, help=f"requests/s; {RATE_PER_S:g} without")
-    parser.add_argument("--workers", type=int, nargs="+", metavar="N", default=WORKERS, help=f"app processes; {WORKERS}")
+    parser.add_argument("--minutes", type=float, nargs="+", metavar="N", help="of traffic; 2, 10, 60 and demos without")
+    parser.add_argument(
+        "--rate", type=float, metavar="N", default=RATE_PER_S, help=f"requests/s; {RATE_PER_S:g} without"
+    )
+    parser.add_argument(
+        "--workers", type=int, nargs="+", metavar="N", default=WORKERS, help=f"app processes; {WORKERS}"
+    )
     asked = parser.parse_args()
-    rounds = QUICK if asked.quick else planned(asked.minutes, asked.rate, asked.workers)
+    rounds = (
+        QUICK if asked.quick else planned([MINUTE_S * each for each in asked.minutes or ()], asked.rate, asked.workers)
+    )
     begun_s = clock.now_s()
     rows = list(measured(rounds))
     told = {
         "benchmark": "twin.hour", **facts(begun_s), "rows": rows,
-        "events_per_s": events_per_s(rounds[0].minutes if asked.quick else SIMULATED_MINUTES), "growth": growth(rows),
+        "events_per_s": events_per_s(rounds[0].lasts_s if asked.quick else SIMULATED_S), "growth": growth(rows),
         "held": held(rows),
     }  # fmt: skip
     print(json.dumps(told, indent=2) if asked.json else shown(told))
 
 
-def planned(minutes: Sequence[float] | None, rate_per_s: float, workers: Sequence[int]) -> tuple[Round, ...]:
+def planned(lengths_s: Sequence[float], rate_per_s: float, workers: Sequence[int]) -> tuple[Round, ...]:
     """
-    Return the rounds that are asked for: without *minutes* all, those of a demo first.
+    Return the rounds that are asked for: without any length all, those of a demo first.
     """
-    demos = () if minutes else DEMOS
-    return (*demos, *(Round(each, rate_per_s, count) for count in workers for each in minutes or MINUTES))
+    demos = () if lengths_s else DEMOS
+    return (*demos, *(Round(each_s, rate_per_s, count) for count in workers for each_s in lengths_s or LENGTHS_S))
 
 
 def facts(begun_s: float) -> dict[str, Any]:
@@ -143,7 +153,7 @@ def written(home: Path, plan: Round) -> traffic.Made:
     Write the recording of *plan* where a user's would be.
     """
     return traffic.write(
-        home / ".rung", lasts_s=plan.minutes * 60, rate_per_s=plan.rate_per_s, workers=plan.workers, seed=SEED
+        home / ".rung", lasts_s=plan.lasts_s, rate_per_s=plan.rate_per_s, workers=plan.workers, seed=SEED
     )
 
 
@@ -175,14 +185,14 @@ def run(home: Path, command: str, dsn: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def events_per_s(minutes: float, rounds: int = 3) -> dict[str, float]:
+def events_per_s(lasts_s: float, rounds: int = 3) -> dict[str, float]:
     """
     Return how many events the simulator goes through in a second of processor time, by app processes.
     """
     found = {}
     for workers in WORKERS:
         with tempfile.TemporaryDirectory(prefix="rung-hour-") as home:
-            made = written(Path(home), Round(minutes, RATE_PER_S, workers))
+            made = written(Path(home), Round(lasts_s, RATE_PER_S, workers))
             with wire.workplace({"folder": ".rung"}, database=None, folder=Path(home)).loop() as loop:
                 recovered = recover(loop.measure(made.name))
         speeds = []
@@ -208,9 +218,7 @@ def growth(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
     for command in COMMANDS:
         slopes: dict[str, list[float]] = {"cpu_s": [], "peak_bytes": []}
         for workers in {row["workers"] for row in rows}:
-            ours = [
-                row for row in rows if (row["command"], row["workers"], row["demo"]) == (command, workers, False)
-            ]
+            ours = [row for row in rows if (row["command"], row["workers"], row["demo"]) == (command, workers, False)]
             if len({row["requests"] for row in ours}) > 1:
                 for name, each in slopes.items():
                     each.append(slope([(row["requests"], row[name]) for row in ours]))
@@ -234,8 +242,8 @@ def held(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Return the figures that must hold, each with its limit; only of what was run.
     """
     limits: dict[str, tuple[list[float], float]] = {
-        "hour_wall_s": ([row["wall_s"] for row in rows if row["minutes"] >= 60], HOUR_S_MAX),
-        "hour_peak_bytes": ([row["peak_bytes"] for row in rows if row["minutes"] >= 60], BYTES_MAX),
+        "hour_wall_s": ([row["wall_s"] for row in rows if row["lasts_s"] >= HOUR_LASTS_S], HOUR_S_MAX),
+        "hour_peak_bytes": ([row["peak_bytes"] for row in rows if row["lasts_s"] >= HOUR_LASTS_S], BYTES_MAX),
         "demo_wall_s": ([row["wall_s"] for row in rows if row["demo"]], DEMO_S_MAX),
         "growth": ([each["cpu_s"] for each in growth(rows).values() if each], GROWTH_MAX),
     }
@@ -251,15 +259,21 @@ def shown(told: dict[str, Any]) -> str:
     Return the figures as a page has them.
     """
     versions = ", ".join(f"{name} {value}" for name, value in told["versions"].items())
+    made_with = (
+        told["date"],
+        f"took {told['took']}",
+        f"rung {told['rung']}",
+        f"python {told['python']}",
+        told["system"],
+    )
     lines = [
-        f"date {told['date']}, took {told['took']}, rung {told['rung']}, python {told['python']}, {told['system']}, "
-        f"{told['cores']} cores, {versions}.",
+        f"date {', '.join(made_with)}, {told['cores']} cores, {versions}.",
         "",
         "| traffic | app processes | requests | command | wall | processor | memory | moves priced |",
         "|---|--:|--:|---|--:|--:|--:|--:|",
     ]
     lines += [
-        f"| {row['minutes']:g} min at {row['rate_per_s']:g}/s | {row['workers']} | {row['requests']:,} "
+        f"| {show_seconds(row['lasts_s'])} at {row['rate_per_s']:g}/s | {row['workers']} | {row['requests']:,} "
         f"| {row['command']} | {row['wall_s']:.1f} s | {row['cpu_s']:.1f} s | {show_bytes(row['peak_bytes'])} "
         f"| {row['priced']} |"
         for row in told["rows"]
@@ -267,7 +281,8 @@ def shown(told: dict[str, Any]) -> str:
     speeds = ", ".join(f"{speed:,.0f} with {workers}" for workers, speed in told["events_per_s"].items())
     lines += ["", f"Events a second of processor time, by app processes: {speeds}."]
     lines += [
-        f"{command}: processor time grows as traffic to the power of {each['cpu_s']:.2f}, memory {each['peak_bytes']:.2f}."
+        f"{command}: processor time grows as traffic to the power of {each['cpu_s']:.2f}, memory of "
+        f"{each['peak_bytes']:.2f}."
         for command, each in told["growth"].items()
         if each
     ]

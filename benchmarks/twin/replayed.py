@@ -75,7 +75,9 @@ def main() -> None:
     """
     Run the command line.
     """
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.twin.replayed", description="The twin on its own recordings.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.twin.replayed", description="The twin on its own recordings."
+    )
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help=f"of the gauntlet; {FOLDER} without")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()

@@ -102,13 +102,16 @@ ROUTES = (
         _POOL, _CATEGORY, Step("query", SALES, 0.012, "shop/pages.py:19", 20), _PRODUCT,
         Step("cpu", "render", 0.0012, "shop/pages.py:40"),
     )),
-    Route("GET", "/products/{id}", 0.30, (_POOL, _CATEGORY, _PRODUCT, Step("query", STOCK, 0.0007, "shop/stock.py:8", 1))),
+    Route("GET", "/products/{id}", 0.30, (
+        _POOL, _CATEGORY, _PRODUCT, Step("query", STOCK, 0.0007, "shop/stock.py:8", 1),
+    )),
     Route("GET", "/customers/{id}/orders", 0.12, (
         _POOL, Step("query", ORDERS, 0.26, "shop/orders.py:48", 18), _PRODUCT, Step("cpu", "serialise", 0.0006),
     )),
     Route("GET", "/cart", 0.12, (_POOL, *(Step("query", PRODUCT, 0.0012, "shop/cart.py:27", 1),) * 20)),
     Route("POST", "/checkout", 0.10, (
-        _POOL, Step("query", STOCK, 0.0008, "shop/checkout.py:55", 1), Step("query", INSERT, 0.0021, "shop/checkout.py:61", 1),
+        _POOL, Step("query", STOCK, 0.0008, "shop/checkout.py:55", 1),
+        Step("query", INSERT, 0.0021, "shop/checkout.py:61", 1),
         Step("external", "mail", 0.08, "shop/mail.py:33"), Step("commit", "", 0.0013, "shop/checkout.py:78"),
     )),
     Route("GET", "/search", 0.12, (_POOL, _CATEGORY, *(_PRODUCT,) * 3)),

@@ -63,6 +63,7 @@ class Twin:
         self.workload, self.topology = self.calibration.workload, recovered.topology
         self.base = self.calibration.base
         self._as_recorded = {1.0: self.base}
+        self._residuals: dict[tuple[str, int], float] = {}
 
     def run(self, model: Model | None = None, *, speed: float = 1.0) -> Outcome:
         """
@@ -79,8 +80,11 @@ class Twin:
         """
         Return by what share the twin's percentile of a route misses the recorded one; NaN without either.
         """
-        recorded_s, simulated_s = self._recorded_s(route, percent), self._raw_s(self.base, route, percent)
-        return simulated_s / recorded_s - 1 if recorded_s > 0 else math.nan
+        # Asked for with every price, of as many requests as were recorded.
+        if (route, percent) not in self._residuals:
+            recorded_s, simulated_s = self._recorded_s(route, percent), self._raw_s(self.base, route, percent)
+            self._residuals[route, percent] = simulated_s / recorded_s - 1 if recorded_s > 0 else math.nan
+        return self._residuals[route, percent]
 
     def number(self, outcome: Outcome, route: str, percent: int) -> float:
         """
