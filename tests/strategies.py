@@ -126,7 +126,9 @@ def profile(rows: Sequence[Row], *, name: str = "before", queue_known: bool = Tr
         "database": np.array(["h:1/shop"] * len(TEXTS), dtype=object),
     }
     told = {"sealed": True, "processes": 1, "dropped": 0, "failures": 0, **facts}
-    return profile_of(RecordingFacts(name=name, **told), requests, segments, texts)
+    # Each segment is a place of its own.
+    segments["place"] = np.arange(len(placed))
+    return profile_of(RecordingFacts(name=name, **told), requests, segments, texts, places=segments)
 
 
 def keep_recording(folder: Path, rows: Sequence[Row], **beside: Sequence[tuple[Any, ...]]) -> None:

@@ -191,7 +191,7 @@ def as_profile(seen: Seen) -> Profile:
     segments = {
         "request": np.arange(count), "segment": np.zeros(count), "parent": np.full(count, -1), "name": names,
         "start_s": np.zeros(count), "duration_s": lasted_s, "calls": np.ones(count, dtype=np.int64),
-        "rows": np.ones(count), **same,
+        "rows": np.ones(count), "place": np.arange(count), **same,
     }  # fmt: skip
     statements = [name for name, _, _ in APP]
     texts = {
@@ -200,7 +200,7 @@ def as_profile(seen: Seen) -> Profile:
         "kind": np.full(len(APP), "read", dtype=object),
         "database": np.full(len(APP), "db:1/x", dtype=object),
     }
-    return profile_of(RecordingFacts("service", True, 1, 0, 0), requests, segments, texts)
+    return profile_of(RecordingFacts("service", True, 1, 0, 0), requests, segments, texts, places=segments)
 
 
 # Load

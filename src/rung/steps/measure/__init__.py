@@ -260,13 +260,14 @@ def measure() -> Step[Profile]:
     requests = yield Rows(over_kept("requests"))
     if not len(requests["route"]):
         raise RecordingEmpty(facts.name, processes=facts.processes)
-    segments = yield Rows(over_kept("segments"))
+    segments = yield Rows(over_kept("places", "segments"))
+    places = yield Rows(over_kept("places", "place_names"))
     texts = yield Rows(sql("statements"))
     totals = yield Rows(over_kept("totals"))
     beside = yield from look_beside()
     units = yield Rows(over_kept("after"))
     pieces = yield Rows(over_kept("after_segments"))
-    profile = profile_of(facts, requests, segments, texts)
+    profile = profile_of(facts, requests, segments, texts, places=places)
     return replace(profile, counted=_counted(totals), beside=beside, after=_after(units, pieces))
 
 
@@ -294,7 +295,12 @@ def _counted(totals: dict[str, Column]) -> Counted:
 
 
 def profile_of(
-    facts: RecordingFacts, requests: dict[str, Column], segments: dict[str, Column], texts: dict[str, Column]
+    facts: RecordingFacts,
+    requests: dict[str, Column],
+    segments: dict[str, Column],
+    texts: dict[str, Column],
+    *,
+    places: dict[str, Column],
 ) -> Profile:
     """
     Return the Profile of the rows of one recording.
@@ -303,11 +309,14 @@ def profile_of(
         requests: As requests.sql gives them, in order of arrival.
         segments: As segments.sql gives them, in order of request and start.
         texts: As statements.sql gives them.
+        places: As place_names.sql gives them.
     """
     route_names, route = _coded(requests["route"].tolist())
     process_names, process = _coded(requests["process"].tolist())
-    code_names, code = _coded(segments["code"].tolist())
-    part_names, part = _coded(list(zip(segments["seam"].tolist(), segments["name"].tolist(), strict=True)))
+    met, place = np.unique(segments["place"], return_inverse=True)
+    seams, names, codes = (places[name][met].tolist() for name in ("seam", "name", "code"))
+    code_names, code_of = _coded(codes)
+    part_names, part_of = _coded(list(zip(seams, names, strict=True)))
 
     request = segments["request"].astype(np.int64)
     inside = np.maximum(requests["duration_s"].astype(np.float64), 0.0)
@@ -345,8 +354,8 @@ def profile_of(
         requests=columns,
         segments=Segments(
             request=request,
-            part=part,
-            code=code,
+            part=part_of[place],
+            code=code_of[place],
             start_s=arrived_s[request] + start_s,
             duration_s=end_s - start_s,
             own_s=own_s,
@@ -435,7 +444,10 @@ def _overlapped(request: Integers, outer: Integers, start_s: Floats, end_s: Floa
     """
     Return the places of segments that begin before another one beside them, inside the same parent, has ended.
     """
-    order = np.lexsort((start_s, outer, request))
+    # They are in order of request and start; where some lie inside others, those are looked at by themselves.
+    order = np.arange(len(request))
+    nested = np.flatnonzero(np.isin(request, request[outer >= 0]))
+    order[nested] = nested[np.lexsort((start_s[nested], outer[nested], request[nested]))]
     request, outer, start_s, end_s = request[order], outer[order], start_s[order], end_s[order]
     group = np.concatenate([[0], np.cumsum((np.diff(request) != 0) | (np.diff(outer) != 0))])
     # Groups are laid behind one another on one axis, so that one running maximum serves all of them.

@@ -18,8 +18,9 @@ def sql(name: str) -> str:
     return resources.files(__package__).joinpath(f"{name}.sql").read_text("utf-8")
 
 
-def over_kept(name: str) -> str:
+def over_kept(*names: str) -> str:
     """
-    Return the question of NAME.sql over `traffic` and `kept`, which kept.sql defines once for all of them.
+    Return the question of the last NAME.sql over `traffic` and `kept`, which kept.sql defines once for all of them, and
+    over what those before it define.
     """
-    return sql("kept") + sql(name)
+    return sql("kept") + "".join(map(sql, names))

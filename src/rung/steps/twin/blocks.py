@@ -22,7 +22,7 @@ from rung.steps.twin.pieces import Flags
 Columns = TypeVar("Columns", Requests, Segments)
 
 STEPS_A_REQUEST, STEPS_A_SEGMENT = 4.0, 3.5
-STEPS_MAX = 600_000  # about a second of simulation
+STEPS_MAX = 200_000
 BLOCKS_MAX = 20
 BLOCK_S_MIN, BLOCK_S_MAX = 5.0, 60.0
 WARM_SHARE = 0.1  # of a block

@@ -119,6 +119,8 @@ def dropped(workload: Workload, chosen: Chosen) -> Workload:
     """
     Return the workload without the *chosen* steps; a request may be left with none.
     """
+    if not chosen.any():
+        return workload
     kept = ~chosen
     reached = np.concatenate([[0], np.cumsum(kept)])
     return replace(

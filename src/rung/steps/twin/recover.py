@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rung.steps.measure import CPU, OTHER, QUEUE, Floats, Integers, Part, Profile
-from rung.steps.twin.blocks import Excerpt, excerpt_of
+from rung.steps.twin.blocks import STEPS_MAX, Excerpt, excerpt_of
 from rung.steps.twin.estate import Estate, estate_of
 from rung.steps.twin.holding import sizes
 from rung.steps.twin.pieces import WAITED, Flags, Pieces, pieces_of
@@ -55,16 +55,19 @@ class Recovered:
     lock_wait_s: Mapping[int, float]
 
 
-def recover(profile: Profile) -> Recovered:
+def recover(profile: Profile, *, steps_max: int = STEPS_MAX) -> Recovered:
     """
     Return the workload and the topology of *profile*; of a long recording the blocks that are to be run.
+
+    Args:
+        steps_max: About so many steps are run.
     """
-    excerpt = excerpt_of(profile)
+    excerpt = excerpt_of(profile, steps_max=steps_max)
     profile = excerpt.profile
     estate = estate_of(profile)
     pieces = pieces_of(profile)
     service, estate = service_of(profile, pieces, estate, share=excerpt.share)
-    held = _transactions(profile, pieces)
+    held = transactions(profile, pieces)
     locks = _locks(profile, pieces, held)
     workload = _Writer(excerpt, pieces, service, estate, held).workload(locks)
     topology = Topology(estate.hosts, _workers(profile, pieces, estate, held), estate.databases)
@@ -93,7 +96,10 @@ class Transactions:
     end_s: Floats
 
 
-def _transactions(profile: Profile, pieces: Pieces) -> Transactions:
+def transactions(profile: Profile, pieces: Pieces) -> Transactions:
+    """
+    Return from where to where each request of *profile* held a connection.
+    """
     request = profile.segments.request
     count = len(request)
     takes, gives, number = np.zeros(count, np.bool_), np.zeros(count, np.bool_), np.full(count, -1, dtype=np.int64)

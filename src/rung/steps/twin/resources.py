@@ -126,10 +126,15 @@ class Cores(Resource):
         """
         Have *service_s* of a core, and be resumed with the time that it took longer than that.
         """
-        self.tally()
+        now_s = self._clock.now_s
+        elapsed_s = now_s - self._since_s
+        if elapsed_s:  # as tally does; what comes at once comes often
+            self.held_s += elapsed_s * self.used
+            self._virtual_s += elapsed_s * self._rate
+            self._since_s = now_s
         self.visits = number = self.visits + 1
         end_s = self._virtual_s + service_s
-        heappush(self._jobs, (end_s, number, self._clock.now_s + service_s, resume))
+        heappush(self._jobs, (end_s, number, now_s + service_s, resume))
         self._share()
         # An end that others put off is looked at when it was planned, and then planned anew.
         if end_s < self._ends_s:
@@ -268,6 +273,7 @@ class OneByOne(Resource):
         else:
             self.tally()
             self.used = 0
+            del self._running  # which holds its request, and that this run: it is to go now, not when cycles are sought
         resume(None)
 
 
@@ -330,6 +336,7 @@ class Interpreter(Resource):
         if not self._queue:
             self.tally()
             self.used = 0
+            del self._running
             return
         since_s, service_s, resume = self._queue.popleft()
         self.waited_s += self._clock.now_s - since_s

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rung.steps.measure import Floats, Profile
+from rung.steps.twin.blocks import STEPS_MAX
 from rung.steps.twin.calibrate import Calibration, calibrated
-from rung.steps.twin.outcome import Outcome, Use
+from rung.steps.twin.idle import Share, shares_in_use
+from rung.steps.twin.outcome import Outcome
 from rung.steps.twin.recover import recover
 from rung.steps.twin.simulate import simulate
 from rung.steps.twin.topology import Topology
@@ -26,7 +28,6 @@ from rung.steps.twin.workload import Workload
 Model = Callable[[Workload, Topology], tuple[Workload, Topology]]
 
 RESIDUAL_MAX = 0.15  # at the goal's number; a twin that errs by more is not asked
-IDLE_SPEED = 0.2  # so slow that nothing queues: what then is busy tells how much each request takes of it
 SPEED_MAX = 16.0
 SPEED_STEPS = 5
 
@@ -54,27 +55,36 @@ class Twin:
         scale: Per route, by how much the recorded percentile of a number is more than the twin's; see `number`.
     """
 
-    def __init__(self, profile: Profile) -> None:
-        recovered = recover(profile)
+    def __init__(self, profile: Profile, *, steps_max: int = STEPS_MAX) -> None:
+        recovered = recover(profile, steps_max=steps_max)
         self.profile = profile
         self.calibration: Calibration = calibrated(profile, recovered)
         self.notes = recovered.notes
         self.workload, self.topology = self.calibration.workload, recovered.topology
-        self.base = self.run()
+        self.base = self.calibration.base
+        self._as_recorded = {1.0: self.base}
+        self._residuals: dict[tuple[str, int], float] = {}
 
     def run(self, model: Model | None = None, *, speed: float = 1.0) -> Outcome:
         """
         Run the recorded traffic again, as *model* makes it and that much faster.
         """
-        workload, topology = (self.workload, self.topology) if model is None else model(self.workload, self.topology)
-        return simulate(workload, topology, speed=speed)
+        workload, topology = self._made(model)
+        if workload is not self.workload or topology is not self.topology:
+            return simulate(workload, topology, speed=speed)
+        if speed not in self._as_recorded:
+            self._as_recorded[speed] = simulate(workload, topology, speed=speed)
+        return self._as_recorded[speed]
 
     def residual(self, route: str, percent: int) -> float:
         """
         Return by what share the twin's percentile of a route misses the recorded one; NaN without either.
         """
-        recorded_s, simulated_s = self._recorded_s(route, percent), self._raw_s(self.base, route, percent)
-        return simulated_s / recorded_s - 1 if recorded_s > 0 else math.nan
+        # Asked for with every price, of as many requests as were recorded.
+        if (route, percent) not in self._residuals:
+            recorded_s, simulated_s = self._recorded_s(route, percent), self._raw_s(self.base, route, percent)
+            self._residuals[route, percent] = simulated_s / recorded_s - 1 if recorded_s > 0 else math.nan
+        return self._residuals[route, percent]
 
     def number(self, outcome: Outcome, route: str, percent: int) -> float:
         """
@@ -106,11 +116,11 @@ class Twin:
         """
         Return how much faster requests could come before something is full, by what each takes of each resource.
         """
-        outcome = self.run(model, speed=IDLE_SPEED)
-        fullest = max((use for use in outcome.uses if use.busy > 0), key=lambda use: use.busy, default=None)
+        used = shares_in_use(*self._made(model))
+        fullest = max((share for share in used if share.busy > 0), key=lambda share: share.busy, default=None)
         if fullest is None:
             return Limit(math.inf, "")
-        return Limit(IDLE_SPEED / fullest.busy, words(fullest))
+        return Limit(1.0 / fullest.busy, words(fullest))
 
     def limit(self, holds: Callable[[Outcome], str], model: Model | None = None) -> Limit:
         """
@@ -129,6 +139,9 @@ class Twin:
                 low = middle
         return Limit(low, first)
 
+    def _made(self, model: Model | None) -> tuple[Workload, Topology]:
+        return (self.workload, self.topology) if model is None else model(self.workload, self.topology)
+
     def _place(self, route: str) -> int:
         return self.workload.routes.index(route)
 
@@ -140,19 +153,19 @@ class Twin:
         return float(np.percentile(values, percent, method="inverted_cdf")) if len(values) else math.nan
 
 
-def words(use: Use) -> str:
+def words(share: Share) -> str:
     """
     Return a resource in words.
 
-    >>> words(Use("loop", "0", 0.9, 1, 0.0))
+    >>> words(Share("loop", "0", 0.9))
     'the event loop of an app process'
     """
     return {
-        "cores": f"the processor of {use.name}",
+        "cores": f"the processor of {share.name}",
         "loop": "the event loop of an app process",
         "lock of python": "the processor of an app process (one interpreter uses one core)",
         "slots": "the app's workers",
         "pool": "the connection pool of an app process",
         "threads": "the thread pool of an app process",
         "lock": "a lock in the database",
-    }[use.kind]
+    }[share.kind]
