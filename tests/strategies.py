@@ -41,10 +41,22 @@ from rung.steps.find import find
 from rung.steps.find.finding import Finding, Goal, Interval
 from rung.steps.ledger import OPEN, Entry
 from rung.steps.measure import Profile, profile_of
-from rung.steps.price.quote import MISSED, NOT_ENOUGH, NOT_YET, REACHES, BuildIndex, Quote
+from rung.steps.price.quote import (
+    HAND,
+    MIGRATION,
+    MISSED,
+    NOT_ENOUGH,
+    NOT_YET,
+    REACHES,
+    SETTING,
+    BuildIndex,
+    Quote,
+    RoutePrice,
+)
 from rung.steps.record import FORMAT, TABLES
 from rung.steps.record import columns as columns_of
 from rung.steps.twin.twin import Twin
+from rung.steps.twin.variant import Setting
 from tests import tables
 
 SLOW, FAST = "5105105105105105", "fa57fa57fa57fa57"
@@ -330,6 +342,7 @@ plans = st.builds(BuildIndex, indexes, words, counts)
 sides = st.builds(
     Side, recording=texts, at_percentile_s=figures, requests=counts, overall_s=figures, errors_share=shares
 )
+three_figures = st.tuples(figures, figures, figures)
 quotes = st.builds(
     Quote,
     name=words.map("index:{}".format),
@@ -344,6 +357,12 @@ quotes = st.builds(
     reason=texts,
     assumptions=st.lists(texts, max_size=3).map(tuple),
     plan=st.none() | plans,
+    setting=st.none() | st.builds(Setting, texts, texts),
+    taken_as=st.sampled_from(["", MIGRATION, SETTING, HAND]),
+    gains=st.booleans(),
+    routes=st.lists(st.builds(RoutePrice, texts, three_figures, three_figures), max_size=2).map(tuple),
+    bears_per_s=st.none() | figures,
+    fullest=texts,
 )
 verdicts = st.builds(
     Verdict,

@@ -15,13 +15,16 @@ from rung.adapters.ledger import LedgerFolder
 from rung.adapters.recordings import ParquetRecording
 from rung.adapters.shelf import folder_of
 from rung.config import Settings
+from rung.errors import SettingByHand
 from rung.loop import Look, Loop, Ports
 from rung.moves.index import IndexMove
 from rung.ports import Applied, Index, Say, Statement, TextFile
 from rung.steps.confirm import MOVED, WORSE
 from rung.steps.ledger import to_tree
 from rung.steps.price import best
-from tests.strategies import ORDERS, Row, Shelf, keep_recording, shop
+from rung.steps.price.quote import SETTING
+from rung.steps.twin.variant import Setting
+from tests.strategies import ORDERS, Row, Shelf, keep_recording, quote_of, shop
 
 SETTINGS = Settings(goal_latency_s=0.05)
 
@@ -157,3 +160,20 @@ def test_choosing_nothing_changes_nothing(folder: Path) -> None:
 
     assert (None, None, None) == (turn.change, turn.applied, turn.verdict)  # type: ignore[attr-defined]
     assert ([], [], []) == (hands.files, hands.built, loop_over(folder, Gone()).entries())
+
+
+def test_a_setting_is_written_down_and_neither_run_nor_undone_by_hands(folder: Path) -> None:
+    """
+    It stands in the user's code: the ledger knows of it, and the hands only write its text.
+    """
+    hands = Noted()
+    loop = loop_over(folder, Shelf(), hands)
+    finding = loop.look("before").finding
+    change = loop.take(finding, quote_of(name="pool:8", plan=None, setting=Setting("8", "4"), taken_as=SETTING))
+
+    with pytest.raises(SettingByHand):
+        loop.apply(change, say=lambda _: None, wait=True)
+    assert (["rung/migrations/pool-8.txt"], [], []) == (hands.files, hands.built, hands.dropped)
+    assert change == loop.taken("pool")
+    loop.undo(change)
+    assert ([], ["undone"]) == (hands.dropped, [entry.state for entry in loop.entries()])

@@ -117,10 +117,12 @@ def show_share(value: float) -> str:
     """
     Return a fraction of one as a percentage, with a digit behind the point only where it is small.
 
-    >>> show_share(0.314), show_share(0.004)
-    ('31 %', '0.4 %')
+    >>> show_share(0.314), show_share(0.004), show_share(0.0004), show_share(0)
+    ('31 %', '0.4 %', '<0.1 %', '0 %')
     """
     percent = value * 100
+    if 0 < abs(percent) < 0.05:
+        return "<0.1 %"
     return f"{percent:.1f} %" if 0 < abs(percent) < 1 else f"{percent:.0f} %"
 
 

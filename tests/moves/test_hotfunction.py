@@ -45,7 +45,17 @@ def test_its_share_of_the_looks_is_its_share_of_the_computing() -> None:
     ends_s = [simulate(*end(TRAFFIC, TOPOLOGY)).latency_s[0] for end in gone.bounds]
     assert ends_s[0] < 0.58 < ends_s[1]
     assert ends_s[1] - ends_s[0] == pytest.approx(0.7 * 2 * 1.2816 * 0.049, rel=0.01), "√(0.6 · 0.4 / 100) = 0.049"
-    assert not gone.why_not_yet
+    assert not half.why_not_yet
+
+
+def test_what_no_change_can_beat_is_told_as_a_limit_and_never_offered() -> None:
+    """
+    It would reach any goal, and nobody can call a function that is needed no more.
+    """
+    gone = [each for each in HotFunctionMove().variants(PROFILE, TRAFFIC, TOPOLOGY, ORDERS) if "(gone)" in each.name]
+
+    assert len(gone) == 2
+    assert {"a limit and no move: no change of it can bring more"} == {each.why_not_yet for each in gone}
 
 
 def test_few_looks_tell_nothing() -> None:

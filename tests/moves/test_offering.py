@@ -4,6 +4,8 @@ Every simulated move can be offered on a real profile's twin, under a name of it
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,8 +20,12 @@ from rung.moves.pool import PoolMove
 from rung.moves.workers import ThreadsMove, WorkersMove
 from rung.ports import Question, Rows
 from rung.steps.find.finding import Finding
+from rung.steps.measure import Profile
+from rung.steps.twin.topology import Topology
 from rung.steps.twin.twin import Twin
-from tests.strategies import ORDERS, answered, found, profile, shop
+from rung.steps.twin.variant import Variant
+from rung.steps.twin.workload import Workload
+from tests.strategies import HOME, ORDERS, answered, found, profile, shop
 
 MOVES: tuple[Simulated, ...] = (
     NPlusOneMove(), CacheMove(), BackgroundMove(), PoolMove(), KeepOpenMove(), WorkersMove(), ThreadsMove(),
@@ -68,3 +74,34 @@ def test_the_mail_in_the_transaction_is_worth_most(twin: Twin, finding: Finding)
     for offer in offers:
         assert not offer.not_yet
         assert twin.number(twin.run(offer.model), ORDERS, 95) < now_s - 0.05
+
+
+class Noting:
+    """
+    A move that only notes of which route its variants are to be.
+    """
+
+    kind, rung = "noting", 4
+
+    def __init__(self) -> None:
+        self.routes: list[str] = []
+
+    def variants(
+        self, profile: Profile, workload: Workload, topology: Topology, goal_route: str
+    ) -> tuple[Variant, ...]:
+        self.routes.append(goal_route)
+        return ()
+
+
+def test_what_changes_work_is_offered_where_the_bottleneck_is(twin: Twin, finding: Finding) -> None:
+    """
+    One route computes while another one, which the goal's number is of, waits: the function is the first one's, the
+    workers that are waited for are the second one's.
+    """
+    assert finding.bottleneck is not None
+    elsewhere = replace(finding, bottleneck=replace(finding.bottleneck, route=HOME))
+    move = Noting()
+    for at_bottleneck in (True, False):
+        answered(Offering(move, at_bottleneck=at_bottleneck).offers(twin.profile, twin, elsewhere), no_reads)
+
+    assert move.routes == [HOME, ORDERS]

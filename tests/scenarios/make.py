@@ -91,9 +91,12 @@ class Model:
         """
         return float(middle_s * self.random.lognormal(0.0, spread))
 
-    def request(self, route: str, at_s: float, parts: list[Part], *, method: str = "GET", status: int = 200) -> None:
+    def request(
+        self, route: str, at_s: float, parts: list[Part], *, method: str = "GET", status: int = 200,
+        queued_s: float = 0.0,
+    ) -> None:  # fmt: skip
         """
-        Add a request whose *parts* follow one another, with Python between them.
+        Add a request whose *parts* follow one another, with Python between them; the app took it at *at_s*.
         """
         number = self.numbers
         self.numbers += 1
@@ -114,7 +117,7 @@ class Model:
             now_s, cpu_s = now_s + part.duration_s + between_s, cpu_s + between_s
             if part.seam == "query":
                 self.statement(part.name)
-        queue_s = round(self.about(0.0006), 6) if self.request_start else None
+        queue_s = round(queued_s + self.about(0.0006), 6) if self.request_start else None
         arrived_s, duration_s = round(STARTED_S + at_s, 6), round(now_s, 6)
         self.happened.append((f"{method} {route}", status, duration_s))
         exemplar = False
@@ -236,7 +239,8 @@ def pool_held() -> Model:
         else:
             busy_s = model.about(0.002)
             parts = [waited, Part("query", PRODUCT, busy_s, "shop/catalogue.py:34", 1)]
-        heapq.heappush(free_s, start_s + busy_s)
+        # Given back a moment later, when the rows have been read.
+        heapq.heappush(free_s, start_s + busy_s + 0.003)
         model.request("/reports/sales" if report else "/products/{id}", at_s, parts)
     return model
 
@@ -288,41 +292,91 @@ def healthy() -> Model:
     return model
 
 
+def on_one_loop(model: Model, count: int, *, share: float, holder: Callable[[Model], Held]) -> Model:
+    """
+    Add *count* requests that one event loop serves, first come, first served: a *share* hold it, the others are quick.
+
+    What waits before the app takes the request is its time in queue; what waits for a statement's answer to be looked
+    at is a part of its own.
+    """
+    # What the loop is given: when, and either what holds it or the quick request that goes on there.
+    given: list[tuple[float, int, Held | None, Quick | None]] = [
+        (at_s, number, holder(model) if model.random.random() < share else None, None)
+        for number, at_s in enumerate(model.arrivals(count))
+    ]
+    free_s, turns, last = 0.0, count, holder(model)
+    while given:
+        at_s, _, held, quick = heapq.heappop(given)
+        start_s = max(at_s, free_s)
+        if held is not None:
+            model.request(held.route, start_s, [held.busy], queued_s=start_s - at_s)
+            # As long as the request computes before and behind it.
+            free_s, last = start_s + held.busy.duration_s + 0.0011, held
+            continue
+        free_s, turns = start_s + (0.0008 if quick is None else 0.0003), turns + 1
+        if quick is None:
+            quick = Quick(start_s, start_s - at_s)
+        elif start_s - at_s > 0.001:
+            seen = last.line if model.random.random() < 0.8 else None
+            quick.parts.append(Part("loop", last.route, start_s - at_s, seen))
+        if quick.asks:
+            asked = quick.asks.pop(0)
+            part = Part("query", asked.name, model.about(asked.duration_s), asked.code, asked.rows)
+            quick.parts.append(part)
+            heapq.heappush(given, (free_s + part.duration_s, turns, None, quick))
+        else:
+            model.request("/products/{id}", quick.began_s, quick.parts, queued_s=quick.queued_s)
+    return model
+
+
+@dataclass
+class Quick:
+    """
+    A quick page on its way: what it asks still, and its parts so far.
+    """
+
+    began_s: float
+    queued_s: float
+    parts: list[Part] = field(default_factory=list)
+    asks: list[Part] = field(default_factory=lambda: [
+        Part("query", CATEGORY, 0.0011, "shop/catalogue.py:21", 12),
+        Part("query", PRODUCT, 0.0009, "shop/catalogue.py:34", 1),
+    ])  # fmt: skip
+
+
+@dataclass
+class Held:
+    """
+    A request that computes on the event loop, and the line that is seen to hold it.
+    """
+
+    route: str
+    busy: Part
+    line: str
+
+
 def computing() -> Model:
     """
-    The home page computes for long, mostly in one function.
+    The home page computes for long, mostly in one function, and holds the event loop meanwhile.
     """
-    model = Model(9, older=False)
-    for at_s in model.arrivals(300):
-        if model.random.random() < 0.3:
-            model.request("/", at_s, [
-                Part("query", CATEGORY, model.about(0.0011), "shop/catalogue.py:21", 12),
-                Part(COMPUTING, "shop.pages.render_home", model.about(0.31), "shop/pages.py"),
-            ])  # fmt: skip
-        else:
-            shop_page(model, at_s)
-    return model
+
+    def home(model: Model) -> Held:
+        busy = Part(COMPUTING, "shop.pages.render_home", model.about(0.31), "shop/pages.py")
+        return Held("/", busy, "shop/pages.py:91")
+
+    return on_one_loop(Model(9, older=False), 300, share=0.22, holder=home)
 
 
 def loop_held() -> Model:
     """
-    A report computes on the event loop, and other pages wait for it.
+    A report that few ask for computes on the event loop, and other pages wait for it.
     """
-    model = Model(10, older=False)
-    for at_s in model.arrivals(400):
-        if model.random.random() < 0.15:
-            model.request("/reports/sales", at_s, [
-                Part(COMPUTING, "shop.reports.summed", model.about(0.2, 0.05), "shop/reports.py")
-            ])  # fmt: skip
-        else:
-            seen = "shop/reports.py:40" if model.random.random() < 0.8 else None
-            waits = model.random.random() < 0.3
-            model.request("/products/{id}", at_s, [
-                Part("query", CATEGORY, model.about(0.0011), "shop/catalogue.py:21", 12),
-                *([Part("loop", "/reports/sales", model.about(0.36, 0.1), seen)] if waits else []),
-                Part("query", PRODUCT, model.about(0.0009), "shop/catalogue.py:34", 1),
-            ])  # fmt: skip
-    return model
+
+    def report(model: Model) -> Held:
+        busy = Part(COMPUTING, "shop.reports.summed", model.about(0.42, 0.1), "shop/reports.py")
+        return Held("/reports/sales", busy, "shop/reports.py:40")
+
+    return on_one_loop(Model(10, older=False), 400, share=0.11, holder=report)
 
 
 def row_lock() -> Model:

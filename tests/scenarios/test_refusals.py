@@ -22,9 +22,11 @@ from pathlib import Path
 
 import pytest
 
+from rung.steps.twin.variant import Setting
 from rung.surfaces.cli import main
 from tests.scenarios.make import recording_name
 from tests.scenarios.shapes import misfits
+from tests.strategies import quote_of
 
 HERE = Path(__file__).parent
 NAME = recording_name("unindexed_lookup")
@@ -132,6 +134,15 @@ def shortened(place: Path) -> None:
         database.table("few").write_parquet(str(path))
 
 
+def taken(place: Path) -> None:
+    """
+    A recording, and a move of it in the ledger.
+    """
+    recorded(place)
+    done = run(place, "take")
+    assert done.returncode == 0, done.stderr
+
+
 def two_ledgers(place: Path) -> None:
     recorded(place)
     (place / "rung" / "ledger").mkdir(parents=True)
@@ -194,7 +205,8 @@ CASES: dict[str, Case] = {
     "latency without a unit": Case(("find", "--latency", "300"), ("'300'", "'300ms'"), SEE),
     "latency of nothing": Case(("find", "--latency", "0ms"), ("'0ms'",), SEE),
     "database refused": Case(("take", "--apply", "--database", NOBODY), ("127.0.0.1:1",), "psql", recorded),
-    "undo refused": Case(("take", "--undo", "--database", NOBODY), ("127.0.0.1:1",), "psql", recorded),
+    "undo refused": Case(("take", "--undo", "--database", NOBODY), ("127.0.0.1:1",), "psql", taken),
+    "undo of nothing": Case(("take", "--undo", "--database", NOBODY), ("the ledger is empty",), "rung take", recorded),
     "fresh refused": Case(("find", "--fresh", "--database", NOBODY), ("127.0.0.1:1",), "psql", recorded),
     "fresh without a database": Case(("find", "--fresh"), ("no database",), "rung find --fresh --database", recorded),
     "database not given": Case(("take", "--apply"), ("no database",), "rung take --apply --database", recorded),
@@ -308,12 +320,23 @@ def test_an_ambiguous_move_names_those_it_could_be() -> None:
     from rung.errors import UsageError
     from rung.surfaces.cli import chosen
 
-    quotes = [SimpleNamespace(name=f"index:orders({column})", plan=object()) for column in ("a", "b")]
+    quotes = [quote_of(name=f"index:orders({column})") for column in ("a", "b")]
     look = SimpleNamespace(quotes=quotes, finding=SimpleNamespace(bottleneck=object()))
     with pytest.raises(UsageError) as told:
         chosen(look, "index:")  # type: ignore[arg-type]
     assert [line for _, line in told.value.steps] == ["rung take 'index:orders(a)'", "rung take 'index:orders(b)'"]
-    assert chosen(look, "index:orders(b").name == "index:orders(b)"  # type: ignore[arg-type]
+    assert chosen(look, "index:orders(b") == quotes[1]  # type: ignore[arg-type]
+
+
+def test_a_whole_name_is_that_move_though_others_begin_with_it() -> None:
+    from types import SimpleNamespace
+
+    from rung.surfaces.cli import chosen
+
+    small, large = (quote_of(name=f"pool:{size}", plan=None, setting=Setting("", "")) for size in (2, 20))
+    look = SimpleNamespace(quotes=[large, small], finding=SimpleNamespace(bottleneck=object()))
+
+    assert chosen(look, "pool:2") == small  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

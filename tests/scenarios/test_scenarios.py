@@ -123,6 +123,94 @@ def test_all_traffic_is_told_within_one_percent(place: Path, capsys: pytest.Capt
             assert route["all"][f"p{percent}_s"] == pytest.approx(percentile(durations_s, percent), rel=0.01001)
 
 
+def test_what_it_would_bear_does_not_depend_on_how_much_was_kept(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    The same app with all of its requests kept, and with a quarter: as many requests a second fill it.
+    """
+    bears_per_s = {}
+    for scenario in ("unindexed_lookup", "windows"):
+        shutil.rmtree(place / ".rung", ignore_errors=True)
+        brought(place, scenario)
+        assert main(["price", "--json"]) == 0
+        bears_per_s[scenario] = json.loads(capsys.readouterr().out)["quotes"][0]["bears_per_s"]
+
+    assert bears_per_s["windows"] == pytest.approx(bears_per_s["unindexed_lookup"], rel=0.05)
+
+
+def test_price_has_percentiles_by_route_an_interval_and_what_it_would_bear(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    brought(place, "unindexed_lookup")
+    assert main(["price", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    quotes = {quote["name"].partition(":")[0]: quote for quote in said["quotes"]}
+
+    assert {"nothing", "index", "cache", "pool", "keepopen", "workers", "threads", "instance"} == set(quotes)
+    index = quotes["index"]
+    assert index["predicted"]["low_s"] <= index["predicted"]["p95_s"] <= index["predicted"]["high_s"]
+    assert {"GET /customers/{id}/orders", "GET /products/{id}"} == {each["route"] for each in index["routes"]}
+    for each in index["routes"]:
+        for side in (each["now"], each["then"]):
+            assert side["p50_s"] <= side["p95_s"] <= side["p99_s"]
+    assert index["bears_per_s"] == pytest.approx(quotes["nothing"]["bears_per_s"]), "both end at the event loop"
+    assert ("migration", "setting", "hand") == tuple(quotes[kind]["taken_as"] for kind in ("index", "pool", "cache"))
+    assert {"not yet"} == {quotes[kind]["verdict"] for kind in set(quotes) - {"nothing", "index"}}
+    assert all(quote["reason"] for quote in said["quotes"] if quote["verdict"] == "not yet")
+    assert {"p50", "p95", "p99", "route"} == set(said["simulated"]["misses"][0])
+
+
+def test_a_setting_is_written_down_and_changed_by_people(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    Its text holds what to set and the undo, the ledger knows of it, and --apply says that there is nothing to run.
+    """
+    brought(place, "pool_held")
+    before = listing(place)
+    assert main(["take", "pool:10", "--apply"]) == 2
+    refused = capsys.readouterr().err
+    assert "pool:10 is a setting: there is nothing that rung could run" in refused
+    assert "rung take pool:10" in refused
+    assert {name for name in listing(place) if name not in before} == set(), "refused before anything was written"
+
+    assert main(["take", "pool:10", "--json"]) == 0
+    taken = json.loads(capsys.readouterr().out)
+    assert misfits(taken, "take") == []
+    (written,) = taken["files"]
+    assert (taken["statement"], taken["applied"]) == (None, None)
+    text = (place / written).read_text("utf-8")
+    assert f"Set     {taken['setting']}" in text and f"Undo    {taken['undo']}" in text
+    assert (taken["setting"], taken["undo"]) == (
+        "create_engine(…, pool_size=10, max_overflow=0)",
+        "create_engine(…, pool_size=5, max_overflow=0)",
+    )
+
+    assert main(["ledger"]) == 0
+    assert "pool:10" in capsys.readouterr().out
+    assert main(["take", "--undo"]) == 0
+    undone = capsys.readouterr().out
+    assert "Set back    create_engine(…, pool_size=5, max_overflow=0)" in undone
+    assert main(["ledger", "--json"]) == 0
+    assert [entry["state"] for entry in json.loads(capsys.readouterr().out)["entries"]] == ["undone"]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "words", "said"),
+    [
+        ("mail_in_request", ["take"], "is done by hand"),
+        ("mail_in_request", ["take", "background"], "background:mail is done by hand"),
+        ("pool_held", ["take", "pool"], "'pool' could be pool:10 or pool:20"),
+    ],
+)
+def test_what_cannot_be_taken_says_why(
+    scenario: str, words: list[str], said: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    brought(place, scenario)
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+    assert not (place / "rung").exists()
+
+
 def test_take_writes_a_migration_and_its_undo(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     brought(place, "unindexed_lookup")
     assert main(["take", "index", "--json"]) == 0

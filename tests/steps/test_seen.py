@@ -243,3 +243,23 @@ def test_hosts_are_looked_at_while_there_is_traffic(recorded: Any) -> None:
 
     assert (machine.host, machine.load_share, machine.steal_share) == ("h", 0.0, pytest.approx(0.1))
     assert machine.collector_share == pytest.approx(0.1)
+
+
+def test_what_another_route_computes_is_told_as_waiting_for_it() -> None:
+    """
+    One event loop: reports compute for 0.2 s, pages come while they do and wait; pages are what the goal is missed by.
+    """
+    rows = []
+    for number in range(80):
+        at_s = number * 0.5
+        rows.append(Row(at_s, 0.2, route=ORDERS, cpu_s=0.2))
+        rows.append(Row(at_s + 0.01, 0.01, route=HOME, queue_s=0.19, cpu_s=0.01))
+    goal = replace(GOAL, target_s=0.199)
+    rows = [replace(row, duration_s=0.19, cpu_s=0.19) if row.route == ORDERS else row for row in rows]
+    made = profile(rows)
+    finding: Finding = answered(find(made, Twin(made), goal))
+
+    assert finding.bottleneck is not None
+    assert (HOME, ORDERS) == (finding.route, finding.bottleneck.route)
+    share = next(each for each in finding.evidence if each.what == "share")
+    assert share.text == f"95 % of the time of {HOME} is spent waiting for the app, which computes that"

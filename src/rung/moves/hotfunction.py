@@ -25,6 +25,7 @@ LOOKS_MIN = 20
 FUNCTIONS_MAX = 2
 NORMAL_80 = 1.2816  # standard deviations on either side of 80 % of a normal distribution
 COMPUTED_MIN = 0.05  # of the route's service
+LIMIT = "a limit and no move: no change of it can bring more"
 
 
 class HotFunctionMove:
@@ -70,7 +71,7 @@ def _both(function: str, looks: int, total: int, route: str, why_not: str) -> tu
     off = NORMAL_80 * math.sqrt(share * (1 - share) / total)
     ends = (min(share + off, 1.0), max(share - off, 0.0)) if off else ()
 
-    def variant(name: str, what: str, factor: float) -> Variant:
+    def variant(name: str, what: str, factor: float, not_yet: str) -> Variant:
         return Variant(
             name=name,
             rung=HotFunctionMove.rung,
@@ -83,12 +84,12 @@ def _both(function: str, looks: int, total: int, route: str, why_not: str) -> tu
             taken_as="hand",
             model=cheaper(route, share, factor),
             bounds=tuple(cheaper(route, end, factor) for end in ends),
-            why_not_yet=why_not,
+            why_not_yet=not_yet,
         )
 
     return (
-        variant(f"hotfunction:{function}(half)", f"{function} in half its time", 0.5),
-        variant(f"hotfunction:{function}(gone)", f"{function} not called, the most that it can bring", 0.0),
+        variant(f"hotfunction:{function}(half)", f"{function} in half its time", 0.5, why_not),
+        variant(f"hotfunction:{function}(gone)", f"{function} not called at all", 0.0, why_not or LIMIT),
     )
 
 

@@ -22,13 +22,13 @@ from rung.steps.price.quote import Move
 
 LADDER: tuple[Move, ...] = (
     IndexMove(),
-    Offering(NPlusOneMove()),
-    Offering(CacheMove()),
-    Offering(BackgroundMove()),
+    Offering(NPlusOneMove(), at_bottleneck=True),
+    Offering(CacheMove(), at_bottleneck=True),
+    Offering(BackgroundMove(), at_bottleneck=True),
     Offering(PoolMove()),
     Offering(KeepOpenMove()),
     Offering(WorkersMove()),
     Offering(ThreadsMove()),
-    Offering(HotFunctionMove()),
+    Offering(HotFunctionMove(), at_bottleneck=True),
     Offering(InstanceMove()),
 )

@@ -42,11 +42,15 @@ class Simulated(Protocol):
 class Offering:
     """
     A Move out of the variants of one.
+
+    Args:
+        at_bottleneck: Whether it changes what the bottleneck's route does; else what the goal's route waits for.  They
+            differ where one route computes, or holds connections, while others wait.
     """
 
-    def __init__(self, move: Simulated) -> None:
+    def __init__(self, move: Simulated, *, at_bottleneck: bool = False) -> None:
         self.kind, self.rung = move.kind, move.rung
-        self._move = move
+        self._move, self._at_bottleneck = move, at_bottleneck
 
     def offers(self, profile: Profile, twin: Twin, finding: Finding) -> Step[tuple[Offer, ...]]:
         """
@@ -55,7 +59,9 @@ class Offering:
         move = self._move
         if isinstance(move, CacheMove):
             move = yield from move.asked()
-        return tuple(_offer(each) for each in move.variants(profile, twin.workload, twin.topology, finding.route))
+        suspect = finding.bottleneck
+        route = suspect.route if suspect is not None and self._at_bottleneck else finding.route
+        return tuple(_offer(each) for each in move.variants(profile, twin.workload, twin.topology, route))
 
 
 def _offer(variant: Variant) -> Offer:

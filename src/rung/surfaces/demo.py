@@ -169,7 +169,9 @@ def _turn(folder: Path, shop: SampleShop, story: Story) -> tuple[Turn, Look]:
             story.say(ladder.ladder_text(look, head=False))
             quote = best(look.quotes)
             if quote is None or quote.plan is None:
-                return None  # nothing that could be run here
+                # A setting or a change of code is for people, and the sample shop is left as it is.
+                story.say("\nThe turn ends here: nothing that rung could run by itself brings the number down.")
+                return None
             story.chapter(f"Take: the move, as a migration that is run      rung take {quote.kind} --apply")
             return quote
 

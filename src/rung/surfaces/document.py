@@ -88,6 +88,7 @@ def simulated_shape(simulated: Simulated) -> dict[str, Any]:
             | {f"p{percent}": finite(share) for percent, share in zip(PERCENTILES, each.shares, strict=True)}
             for each in simulated.misses
         ],
+        "notes": list(simulated.notes),
     }
 
 

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 from rung.loop import Look
 from rung.steps.find.finding import PERCENTILES, Finding
-from rung.steps.find.headroom import now_words
+from rung.steps.find.headroom import now_words, reason_of
 from rung.steps.price import best
 from rung.steps.price.quote import NO_PRICE, NOT_YET, Quote
 from rung.surfaces.terminal import width
-from rung.surfaces.text import cost_of, head_text, labelled, range_text, short_name, table, wrapped
+from rung.surfaces.text import cost_of, head_text, labelled, range_text, short_name, table, unasked, unpriced, wrapped
 from rung.units import show_change, show_count, show_seconds
 
 MOVE_WIDTH = 56
@@ -40,8 +40,9 @@ def ladder_text(look: Look, *, head: bool = True) -> str:
     first, *told = table(rows).splitlines()
     lines.append(first)
     for row, (quote, also) in zip(told, shown, strict=True):
-        lines += [row, *_below(quote, also)]
-    lines += ["", *_simulated(finding, look.quotes)]
+        known = quote.rung > 0 and quote.fullest == look.quotes[0].fullest
+        lines += [row, *_below(quote, also, known=known)]
+    lines += ["", *_simulated(finding)]
     if chosen is not None:
         lines += [labelled("Assumes", *chosen.assumptions), ""]
     return "\n".join([*lines, labelled("Next", _next(look, chosen))])
@@ -76,33 +77,35 @@ def _row(quote: Quote, chosen: Quote | None) -> tuple[str, ...]:
     return (f"{quote.rung:>2}", mark + wrapped(quote.what, MOVE_WIDTH)[0], number, full, quote.verdict)
 
 
-def _below(quote: Quote, also: Sequence[Quote]) -> list[str]:
+def _below(quote: Quote, also: Sequence[Quote], *, known: bool) -> list[str]:
     """
     Return what stands under a move: the rest of its name, why it is not yet, or what it costs and how it is taken.
+
+    Args:
+        known: Whether what is full first was told already.
     """
     lines = wrapped(quote.what, MOVE_WIDTH)[1:]
     # Of what has no price there is one reason, which stands below the table.
     told = [quote.reason if quote.verdict != NO_PRICE else ""]
     if quote.verdict not in {NOT_YET, NO_PRICE}:
-        full = f"full first: {quote.fullest}" if quote.fullest else ""
+        full = f"full first: {quote.fullest}" if quote.fullest and not known else ""
         told = [quote.name if quote.takeable else "", cost_of(quote), *told, full]
-    told += [f"the same for: {each.what}" for each in also]
+    if also:
+        told.append(f"the same for: {'; '.join(each.what for each in also)}")
     line = " · ".join(part for part in told if part)
     return [INDENT + part for part in [*lines, *(wrapped(line, width() - len(INDENT)) if line else ())]]
 
 
-def _simulated(finding: Finding, quotes: Sequence[Quote]) -> list[str]:
+def _simulated(finding: Finding) -> list[str]:
     """
-    Return how well the twin reproduces the recording, or why it was not asked; and what the columns mean.
+    Return how well the twin reproduces the recording, or that it was not asked; and what the columns mean.
     """
+    simulated = finding.simulated
     if finding.bottleneck is None:
         return []
-    reason = next((quote.reason for quote in quotes if quote.verdict == NO_PRICE), "")
-    if reason:
-        return [labelled("No price", f"{reason[:1].upper()}{reason[1:]}."), ""]
-    of_route = [miss for miss in finding.simulated.misses if miss.route == finding.route]
-    if not of_route:
-        return []
+    if not simulated.trusted:
+        return [labelled("No price", f"{reason_of(simulated)}."), ""]
+    of_route = [miss for miss in simulated.misses if miss.route == finding.route]
     shares = zip(PERCENTILES, of_route[0].shares, strict=True)
     missed = ", ".join(f"p{percent} {show_change(share)}" for percent, share in shares)
     return [
@@ -110,6 +113,7 @@ def _simulated(finding: Finding, quotes: Sequence[Quote]) -> list[str]:
             "Simulated",
             f"Run again as it was recorded, that route comes out off by: {missed}. The prices are set right by that, "
             "and their ranges hold it.",
+            *simulated.notes,
             "Full at: requests/s, over all routes, at which something is full.",
         ),
         "",
@@ -123,4 +127,9 @@ def _next(look: Look, chosen: Quote | None) -> str:
         return f"change it by hand, record again, then: rung confirm {look.finding.recording} THE_NEW_ONE"
     if look.finding.bottleneck is None:
         return "nothing to take: the goal holds"
+    if unasked(look.finding):
+        return "rung price --database postgresql://you@localhost/yourdb      (an index takes the database's own plans)"
+    planned = unpriced(look.quotes)
+    if planned is not None:
+        return f"rung take {short_name(planned, look.quotes)}      (without a price; or record again, for longer)"
     return "rung find      (the bottleneck, and what can be done by hand)"

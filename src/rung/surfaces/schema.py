@@ -52,7 +52,7 @@ class SimulatedShape(TypedDict):
     above 0.15: then it was not asked), `misses` the same for each route that the goal judges. The bottleneck was
     looked for with `speed` times the traffic, where the goal's number is `at_speed_s`. The goal holds up to `headroom`
     times the traffic (null where it was not asked), then `breaks_first` breaks; at `bears_per_s` requests a second
-    `fullest` is full.
+    `fullest` is full. `notes` are what it took for granted.
     """
 
     residual: float | None
@@ -64,6 +64,7 @@ class SimulatedShape(TypedDict):
     bears_per_s: float | None
     fullest: str
     misses: list[MissShape]
+    notes: list[str]
 
 
 class SuspectShape(TypedDict):

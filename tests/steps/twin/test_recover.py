@@ -439,3 +439,12 @@ def test_what_the_recorder_did_not_see_is_computed_as_well() -> None:
 
     assert computed_s == pytest.approx(50 * 0.014, rel=0.01)
     assert simulate(workload, recovered.topology).latency_s == pytest.approx(made.requests.latency_s, rel=0.01)
+
+
+def test_hosts_whose_cores_are_not_known_are_named_once() -> None:
+    """
+    Without a look at a host nothing is taken to wait for a core there, and that is said in one sentence.
+    """
+    told = [note for note in recover(profile(shop(count=40))).notes if "How many cores" in note]
+
+    assert ["How many cores h has is not known: nothing is taken to wait for a core there."] == told

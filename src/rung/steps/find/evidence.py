@@ -22,7 +22,7 @@ from rung.steps.find.finding import (
     costliest_scan,
 )
 from rung.steps.find.trial import Trial
-from rung.steps.measure import Part, Profile
+from rung.steps.measure import CPU, QUEUE, Part, Profile
 from rung.units import show_bytes, show_count, show_seconds, show_share
 
 EXEMPLARS = 2
@@ -34,16 +34,16 @@ def numbers_of(profile: Profile, trial: Trial, suspect: Suspect) -> tuple[Eviden
     """
     Return how often and how long, for which share of the route, and what it holds.
     """
+    elsewhere = suspect.part == CPU and suspect.route != trial.route
     spent_s = profile.seconds_on(suspect.part)
+    if elsewhere:
+        spent_s = profile.seconds_on(QUEUE) + profile.seconds_on_seam("loop")
     total_s = float(profile.requests.latency_s[trial.chosen].sum())
     share = float(spent_s[trial.chosen].sum()) / total_s if total_s else 0.0
-    found = [
-        Evidence(
-            "share",
-            f"{show_share(share)} of the time of {trial.route} is spent on it",
-            {"share": share},
-        )
-    ]
+    told = f"{show_share(share)} of the time of {trial.route} is spent on it"
+    if elsewhere:
+        told = f"{show_share(share)} of the time of {trial.route} is spent waiting for the app, which computes that"
+    found = [Evidence("share", told, {"share": share})]
     if suspect.part in profile.parts:
         segments = profile.segments
         met = segments.part == profile.parts.index(suspect.part)

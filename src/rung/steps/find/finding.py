@@ -182,6 +182,7 @@ class Simulated:
         bears_per_s: Requests a second at which something is full.
         fullest: What that is.
         misses: Of each route that the goal judges.
+        notes: What it took for granted, in sentences.
     """
 
     residual: float
@@ -193,6 +194,7 @@ class Simulated:
     bears_per_s: float
     fullest: str
     misses: tuple[Miss, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

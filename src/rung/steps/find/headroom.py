@@ -25,7 +25,6 @@ def judged(twin: Twin, goal: Goal, routes: Sequence[RouteNumber]) -> tuple[str, 
     residual = twin.residual(worst.route, goal.percentile)
     trusted = abs(residual) <= RESIDUAL_MAX
     bears = twin.bears()
-    rate_per_s = len(twin.profile.requests) / max(twin.profile.lasted_s, 1e-9)
 
     def broken(outcome: Outcome) -> str:
         over = [
@@ -52,9 +51,10 @@ def judged(twin: Twin, goal: Goal, routes: Sequence[RouteNumber]) -> tuple[str, 
         at_speed_s=at_speed_s,
         headroom=headroom,
         breaks_first=first,
-        bears_per_s=rate_per_s * bears.speed,
+        bears_per_s=twin.rate_per_s * bears.speed,
         fullest=bears.first,
         misses=tuple(_miss(twin, each.route) for each in routes if each.judged and each.requests),
+        notes=twin.notes,
     )
 
 
@@ -67,13 +67,20 @@ def notes_on_twin(simulated: Simulated) -> tuple[str, ...]:
     """
     Return what a reader must know of the twin.
     """
-    if not simulated.trusted:
-        how = f"misses this recording's own number by {show_share(abs(simulated.residual))}"
-        if math.isnan(simulated.residual):
-            how = "could not reproduce this recording"
-        asked = f"The simulation {how}, so it was not asked"
-        return (f"{asked}: the answer rests on the recorded times alone, without the waiting that goes with them.",)
-    return ()
+    if simulated.trusted:
+        return ()
+    rest = "the answer rests on the recorded times alone, without the waiting that goes with them"
+    return (f"{reason_of(simulated)}, so it was not asked: {rest}.",)
+
+
+def reason_of(simulated: Simulated) -> str:
+    """
+    Return why a twin that does not reproduce its own recording is not asked, with the number.
+    """
+    if math.isnan(simulated.residual):
+        return "The simulation could not reproduce this recording"
+    missed, most = show_share(abs(simulated.residual)), show_share(RESIDUAL_MAX)
+    return f"The simulation misses this recording's own number by {missed}, more than {most}"
 
 
 def headroom_words(simulated: Simulated, goal: Goal) -> str:
@@ -83,10 +90,11 @@ def headroom_words(simulated: Simulated, goal: Goal) -> str:
     assert simulated.headroom is not None
     more = "more than " if simulated.headroom >= SPEED_MAX * 0.9 else ""
     first = f"; first to break: {simulated.breaks_first}" if simulated.breaks_first else ""
-    return (
-        f"It would hold with {more}{simulated.headroom:.1f}× the traffic (the goal asks {goal.headroom:g}×){first}. "
-        f"At {show_count(simulated.bears_per_s)} requests/s {simulated.fullest} is full."
+    full = (
+        f" At {show_count(simulated.bears_per_s)} requests/s {simulated.fullest} is full." if simulated.fullest else ""
     )
+    held = f"{simulated.headroom:.1f}× the traffic (the goal asks {goal.headroom:g}×)"
+    return f"It would hold with {more}{held}{first}.{full}"
 
 
 def now_words(simulated: Simulated, goal: Goal) -> str:

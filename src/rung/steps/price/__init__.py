@@ -8,16 +8,18 @@ Not here  what a move is (moves/), working a number out (predict.py), taking one
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from rung.ports import Step
 from rung.steps.find.finding import Finding, Interval
+from rung.steps.find.headroom import reason_of
 from rung.steps.measure import Profile
 from rung.steps.price.predict import predicted, route_prices, worst
 from rung.steps.price.quote import MISSED, NO_PRICE, NOT_ENOUGH, NOT_YET, REACHES, Move, Offer, Quote
 from rung.steps.twin.outcome import Outcome
-from rung.steps.twin.twin import RESIDUAL_MAX, Twin
+from rung.steps.twin.twin import Twin
 from rung.units import show_seconds, show_share
 
 GAIN_MIN = 0.01  # of the goal's number; a move that brings less brings nothing
@@ -73,9 +75,16 @@ def _nothing(finding: Finding) -> Quote:
         assumptions=(),
         plan=None,
         gains=False,
-        bears_per_s=simulated.bears_per_s if simulated.trusted else None,
+        bears_per_s=_finite(simulated.bears_per_s) if simulated.trusted else None,
         fullest=simulated.fullest if simulated.trusted else "",
     )
+
+
+def _finite(rate_per_s: float) -> float | None:
+    """
+    Return a rate at which something is full; None where nothing ever is, as far as is known.
+    """
+    return rate_per_s if math.isfinite(rate_per_s) else None
 
 
 def _faster(finding: Finding, value_s: float) -> str:
@@ -89,12 +98,7 @@ def _faster(finding: Finding, value_s: float) -> str:
 def _quote(twin: Twin, finding: Finding, offer: Offer) -> Quote:
     simulated = finding.simulated
     if not simulated.trusted:
-        return _refused(
-            finding,
-            offer,
-            f"the simulation misses this recording's own number by {show_share(abs(simulated.residual))}, "
-            f"more than {show_share(RESIDUAL_MAX)}",
-        )
+        return _refused(finding, offer, reason_of(simulated))
     outcome = twin.run(offer.model)
     bounds = [twin.run(model) for model in offer.bounds]
     number = predicted(twin, finding.route, finding.goal.percentile, [outcome, *bounds])
@@ -109,7 +113,7 @@ def _quote(twin: Twin, finding: Finding, offer: Offer) -> Quote:
         verdict=verdict,
         gains=gains,
         routes=route_prices(twin, finding, outcome),
-        bears_per_s=len(twin.profile.requests) / max(twin.profile.lasted_s, 1e-9) * bears.speed,
+        bears_per_s=_finite(twin.rate_per_s * bears.speed),
         fullest=bears.first,
     )
 

@@ -8,6 +8,7 @@ Not here  sizes of pools and thread pools (holding.py), what requests do (recove
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from rung.steps.measure.beside import Usage
 from rung.steps.twin.topology import Host
 from rung.units import show_count
 
-CORES_UNKNOWN = 64.0  # so many that statements do not wait for one another
+CORES_UNKNOWN = math.inf  # nobody waits for one
 HERE = frozenset({"", "localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - an address that is read
 ASYNC = frozenset({"fastapi", "starlette", "uvicorn", "uvloop", "aiohttp"})
 SYNC = frozenset({"django", "gunicorn", "psycopg", "psycopg2", "psycopg_pool", "requests", "celery"})
@@ -69,6 +70,12 @@ def estate_of(profile: Profile) -> Estate:
         server[label] = addresses[address]
     if not databases:
         databases.append(hosts.index(apps_host))
+    unknown = [name or "the host" for name in hosts if usages.get(name) is None]
+    if unknown:
+        notes.append(
+            f"How many cores {' and '.join(unknown)} {'have' if len(unknown) > 1 else 'has'} is not known: nothing is "
+            "taken to wait for a core there."
+        )
     return Estate(
         hosts=tuple(_host(name, usages.get(name), notes) for name in hosts),
         host=np.array([hosts.index(name) for name in names], dtype=np.int64),
@@ -81,10 +88,6 @@ def estate_of(profile: Profile) -> Estate:
 
 def _host(name: str, usage: Usage | None, notes: list[str]) -> Host:
     if usage is None:
-        notes.append(
-            f"How many cores {name or 'the host'} has is not known, so statements and processes there are taken as "
-            "not waiting for one another."
-        )
         return Host(name, CORES_UNKNOWN)
     beyond = usage.tools
     if usage.cores >= usage.cores_all:  # else what was busy includes what runs outside of this container

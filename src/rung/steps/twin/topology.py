@@ -19,7 +19,8 @@ class Host:
     A machine, whose cores whatever computes there shares in equal parts.
 
     Attributes:
-        cores: How many; a fraction where a container has no more.
+        cores: How many; a fraction where a container has no more, infinite where it is not known: then nobody waits
+            for one, and how full they are is not told.
         background: Cores that are taken by what is not in the recording.
     """
 

@@ -76,6 +76,14 @@ class Twin:
             self._as_recorded[speed] = simulate(workload, topology, speed=speed)
         return self._as_recorded[speed]
 
+    @property
+    def rate_per_s(self) -> float:
+        """
+        The requests a second that are run, at the speed at which they were recorded.
+        """
+        due_s = self.workload.due_s
+        return len(due_s) / max(float(due_s[-1] - due_s[0]), 1e-9) if len(due_s) else 0.0
+
     def residual(self, route: str, percent: int) -> float:
         """
         Return by what share the twin's percentile of a route misses the recorded one; NaN without either.
