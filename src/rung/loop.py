@@ -18,9 +18,10 @@ from typing import TypeVar
 
 from rung.clock import now_s, stamp
 from rung.config import Settings
-from rung.ports import Answers, Applied, Hands, LedgerFiles, Planner, Recordings, Say, Step, Traffic, Unavailable
+from rung.ports import Answers, Applied, Hands, LedgerFiles, Pairs, Planner, Recordings, Say, Step, Traffic, Unavailable
 from rung.steps import ledger
 from rung.steps.confirm import Verdict, confirm
+from rung.steps.confirm.compared import Compared, of_pairs, of_recordings
 from rung.steps.find import find
 from rung.steps.find.finding import Finding, goal_of
 from rung.steps.ledger import Entry
@@ -154,11 +155,12 @@ class Loop:
         Recordings that no entry speaks of are compared as they are.
         """
         entry = ledger.speaking_of(self.entries(), before, move)
-        quote = entry.quote if entry is not None else None
-        verdict = confirm(self.measure(before), self.measure(after), self.goal, quote)
-        if entry is not None:
-            self._write(ledger.confirmed(entry, verdict))
-        return verdict
+        return self._confirmed(entry, of_recordings(self.measure(before), self.measure(after)))
+
+    def confirm_pairs(self, sent: Pairs, *, move: str | None = None) -> Verdict:
+        """Return whether the number differs between two instances, and write it into the entry that waits for it."""
+        entry = ledger.waiting(self.entries(), sent.routes, move)
+        return self._confirmed(entry, of_pairs(sent, entry.quote.route if entry is not None else None))
 
     def entries(self) -> list[Entry]:
         """
@@ -183,6 +185,12 @@ class Loop:
                 question = step.send(answer)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+
+    def _confirmed(self, entry: Entry | None, compared: Compared) -> Verdict:
+        verdict = confirm(compared, self.goal, entry.quote if entry is not None else None)
+        if entry is not None:
+            self._write(ledger.confirmed(entry, verdict))
+        return verdict
 
     def _change(self, quote: Quote) -> Change:
         return take(quote, folder=self.settings.migrations_folder, lock_timeout_s=self.settings.index_lock_timeout_s)

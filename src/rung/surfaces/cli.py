@@ -314,6 +314,11 @@ def run_confirm(arguments: argparse.Namespace) -> int:
     """
     Print whether the number moved.
     """
+    from rung.surfaces.pairs import confirm_pairs, refuse_load_flags
+
+    if arguments.pairs:
+        return confirm_pairs(arguments)
+    refuse_load_flags(arguments)
     if arguments.before and not arguments.after:
         raise UsageError(
             "confirm takes two recordings, or none",

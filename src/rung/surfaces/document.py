@@ -190,6 +190,7 @@ def confirm_content(verdict: Verdict) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "words": verdict.words,
         "paired": verdict.paired,
+        "interleaved": verdict.interleaved,
         "blocks": verdict.blocks,
         "side_effects": list(verdict.side_effects),
         "needed_s": verdict.needed_s,

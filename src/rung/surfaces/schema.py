@@ -176,7 +176,7 @@ class SideShape(TypedDict):
 
 
 class RatioShape(TypedDict):
-    """After as a share of before, with the range that 95 % of resamples keep to."""
+    """After as a share of before, with the interval of 99 %."""
 
     ratio: float
     low: float
@@ -184,7 +184,11 @@ class RatioShape(TypedDict):
 
 
 class ConfirmDocument(Document):
-    """`rung confirm --json`; `verdict` is "moved", "not_moved", "worse" or "too_little_data"."""
+    """
+    `rung confirm --json`; `verdict` is "moved", "not_moved", "worse" or "too_little_data". `paired`: both sides were
+    asked for the same things at the same moments; `interleaved`: in turns, with --pairs, and then `recording` of a side
+    is an instance's address. `needed_s` of traffic for each side would be enough, where there was too little.
+    """
 
     route: str
     before: SideShape
@@ -194,6 +198,7 @@ class ConfirmDocument(Document):
     verdict: str
     words: str
     paired: bool
+    interleaved: bool
     blocks: int
     side_effects: list[str]
     needed_s: float | None

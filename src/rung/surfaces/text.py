@@ -8,6 +8,7 @@ Not here  working anything out (steps/), JSON (document.py)
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from collections.abc import Sequence
@@ -412,24 +413,32 @@ def verdict_text(verdict: Verdict, *, move: str | None = None) -> str:
             "Overall", f"p{percent} {show_seconds(verdict.before.overall_s)} → {show_seconds(verdict.after.overall_s)}"
         )
     )
-    how = (
-        f"same arrivals, {verdict.blocks} pairs of blocks"
-        if verdict.paired
-        else f"two windows, {verdict.blocks} blocks each"
-    )
+    if verdict.interleaved:
+        how = f"same arrivals in turns, {verdict.blocks} pairs of blocks"
+    elif verdict.paired:
+        how = f"same arrivals, one after the other, {verdict.blocks} pairs of blocks"
+    else:
+        how = f"two windows, {verdict.blocks} pairs of blocks at the same rate"
     lines.append(labelled("Compared", f"{how}: {verdict.before.recording} and {verdict.after.recording}"))
     if verdict.side_effects:
         lines.append(labelled("Beside it", *verdict.side_effects))
     following = {
         MOVED: "rung find      (on the new recording: the next bottleneck)",
         WORSE: f"{undo}      (it made things worse)",
-        TOO_LITTLE: "send the same load for longer, before and after, then: rung confirm",
+        TOO_LITTLE: _longer(verdict),
     }
     lines += [
         "",
         labelled("Next", following.get(verdict.verdict, f"{undo}      (it costs, and brings nothing)")),
     ]
     return "\n".join(lines)
+
+
+def _longer(verdict: Verdict) -> str:
+    if not verdict.interleaved:
+        return "send the same load for longer, before and after, then: rung confirm"
+    needed = math.ceil(verdict.needed_s / 60) if verdict.needed_s is not None else 0
+    return f"the same again{f' with --duration {needed}m' if needed else ''}"
 
 
 def ledger_text(entries: Sequence[Entry], folder: str) -> str:
