@@ -12,6 +12,7 @@ Not here  what is concluded (steps/confirm), counting verdicts (__main__.py)
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -21,7 +22,6 @@ from rung.steps.measure import Floats
 
 RATE_PER_S = 100.0
 SPREAD = 0.8  # of the logarithm of service: its variance is 0.9 of the mean squared
-OF_REQUEST = 0.5  # share of that variance which belongs to the request
 MOOD_LASTS_S = (5.0, 120.0)
 GRID_S = 0.25
 LONG_S = 4000.0
@@ -36,12 +36,14 @@ class App:
         utilisation: Of what is busy, before the change.
         mood: Standard deviation of each part of the machine's mood, as a logarithm.
         cheaper: Service after the change as a share of service before.
+        of_request: Share of the spread of service that belongs to the request: it is the same on both sides.
         rate_per_s: Requests a second.
     """
 
     utilisation: float
     mood: float
     cheaper: float = 1.0
+    of_request: float = 0.95
     rate_per_s: float = RATE_PER_S
 
     @property
@@ -67,7 +69,7 @@ def arriving(generator: np.random.Generator, app: App, lasted_s: float) -> Arriv
     Return *lasted_s* seconds of requests.
     """
     due_s = np.sort(generator.uniform(0, lasted_s, generator.poisson(app.rate_per_s * lasted_s)))
-    return Arriving(due_s, generator.normal(0, SPREAD * math.sqrt(OF_REQUEST), len(due_s)))
+    return Arriving(due_s, generator.normal(0, SPREAD * math.sqrt(app.of_request), len(due_s)))
 
 
 def moods(generator: np.random.Generator, mood: float, lasted_s: float) -> Floats:
@@ -92,7 +94,7 @@ def latencies(
     """
     Return the latency of each of *requests*, sent to an idle server at *begun_s* of the machine's time.
     """
-    drawn = requests.own + generator.normal(0, SPREAD * math.sqrt(1 - OF_REQUEST), len(requests.own))
+    drawn = requests.own + generator.normal(0, SPREAD * math.sqrt(1 - app.of_request), len(requests.own))
     place = ((begun_s + requests.due_s) / GRID_S).astype(np.int64)
     factor = app.cheaper if changed else 1.0
     service_s = factor * app.service_s * np.exp(drawn - SPREAD**2 / 2 + mood[np.minimum(place, len(mood) - 1)])
@@ -103,6 +105,7 @@ def latencies(
     return waited_s
 
 
+@functools.cache
 def cheaper_by(utilisation: float, effect: float, percent: int) -> float:
     """
     Return the share of service at which the percentile of latency is less by *effect*.

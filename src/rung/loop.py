@@ -28,6 +28,7 @@ from rung.steps.ledger import Entry
 from rung.steps.measure import Profile, measure
 from rung.steps.price import price
 from rung.steps.price.quote import Move, Quote
+from rung.steps.score import record_of
 from rung.steps.take import Change, take
 from rung.steps.twin.twin import Twin
 
@@ -113,7 +114,7 @@ class Loop:
         profile = self.measure(recording)
         twin = Twin(profile)
         finding = self.ask(find(profile, twin, self.goal), recording)
-        quotes = self.ask(price(profile, twin, finding, self.moves), recording)
+        quotes = self.ask(price(profile, twin, finding, self.moves, record_of(self.entries())), recording)
         return Look(profile, finding, quotes)
 
     def take(self, finding: Finding, quote: Quote) -> Change:

@@ -207,6 +207,9 @@ def _confirm(commands: Commands) -> None:
 
 def _ledger(commands: Commands) -> None:
     parser = _command(commands, "ledger", "every rung climbed so far")
+    parser.add_argument(
+        "--score", action="store_true", help="how good the predictions were, by kind of move, over what was confirmed"
+    )
     _json_flag(parser)
 
 

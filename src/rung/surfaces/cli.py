@@ -354,13 +354,16 @@ def run_ledger(arguments: argparse.Namespace) -> int:
     Print every rung climbed so far.
     """
     wire.require(*wire.TOOL_MODULES)
+    from rung.steps.score import record_of, record_of_all
     from rung.surfaces import document, text
 
     work = wire.workplace({}, database=None, asks=False)
     with work.loop() as loop:
         entries = loop.entries()
     if arguments.json:
-        print_json(document.document("ledger", **document.ledger_content(entries)))
+        print_json(document.document("ledger", **document.ledger_content(entries, score=arguments.score)))
+    elif arguments.score:
+        print(text.score_text(record_of(entries), record_of_all(entries)))
     else:
         print(text.ledger_text(entries, work.settings.ledger_folder))
     return EXIT_ANSWERED

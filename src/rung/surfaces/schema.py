@@ -223,10 +223,36 @@ class DemoDocument(Document):
     left: dict[str, str]
 
 
+class RecordShape(TypedDict):
+    """
+    How good the predictions of one kind of move were, over its `n` confirmed ones. `error` is predicted over measured
+    (of the ratio after to before): the median, with the quartiles. `held` of them were measured within their interval
+    of 80 %; `coverage` is that share, with its binomial interval of 95 %.
+    """
+
+    kind: str
+    n: int
+    error: float
+    error_low: float
+    error_high: float
+    held: int
+    coverage: float
+    coverage_low: float
+    coverage_high: float
+
+
+class ScoreShape(TypedDict):
+    """The record of each kind of move, and of all together (null where nothing was confirmed)."""
+
+    kinds: list[RecordShape]
+    overall: RecordShape | None
+
+
 class LedgerDocument(Document):
-    """`rung ledger --json`."""
+    """`rung ledger --json`; `score` is null without --score."""
 
     entries: list[dict[str, Any]]
+    score: ScoreShape | None
 
 
 class TallyShape(TypedDict):
@@ -284,6 +310,6 @@ DOCUMENTS: tuple[type, ...] = (
 SHAPES: tuple[type, ...] = (
     Document, GoalShape, SimulatedShape, SuspectShape, RunnerUpShape, PredictedShape, MoveShape, EvidenceShape,
     RoutePriceShape, QuoteShape, SideShape,
-    RatioShape, AppliedShape, TallyShape, TurnShape, ErrorShape, StepShape,
+    RatioShape, AppliedShape, RecordShape, ScoreShape, TallyShape, TurnShape, ErrorShape, StepShape,
     *recorded.SHAPES, *shapes.SHAPES,
 )  # fmt: skip

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rung.loop import Look
 from rung.ports import Applied
@@ -20,6 +20,7 @@ from rung.steps.find.finding import Exemplar, Finding, Interval, Span, Suspect
 from rung.steps.find.headroom import headroom_words, now_words
 from rung.steps.ledger import Entry
 from rung.steps.price import best
+from rung.steps.price.quote import Record
 from rung.steps.take import Change
 from rung.surfaces.terminal import width
 from rung.units import show_bytes, show_count, show_seconds, show_share
@@ -432,6 +433,26 @@ def verdict_text(verdict: Verdict, *, move: str | None = None) -> str:
         labelled("Next", following.get(verdict.verdict, f"{undo}      (it costs, and brings nothing)")),
     ]
     return "\n".join(lines)
+
+
+def score_text(kinds: Mapping[str, Record], overall: Record | None) -> str:
+    """
+    Return how good the predictions were, by kind of move.
+    """
+    if overall is None:
+        return "\n".join([labelled("Score", "nothing confirmed yet"), "", labelled("Next", "rung confirm")])
+    rows = [("move", "confirmed", "predicted / measured", "quartiles", "within the 80 % interval", "95 % of that")]
+    for record in (*kinds.values(), *([overall] if len(kinds) > 1 else [])):
+        error, coverage = record.error, record.coverage
+        rows.append((
+            record.kind,
+            str(record.confirmed),
+            f"{error.value:.2f}",
+            f"{error.low:.2f} to {error.high:.2f}",
+            f"{record.held} of {record.confirmed} ({show_share(coverage.value)})",
+            f"{show_share(coverage.low)} to {show_share(coverage.high)}",
+        ))  # fmt: skip
+    return "\n".join([table(rows), "", labelled("Next", "rung ledger")])
 
 
 def _longer(verdict: Verdict) -> str:

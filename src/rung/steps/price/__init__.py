@@ -1,35 +1,45 @@
 """
 Price the ladder: each move in the goal's own unit, with an interval, or "not yet" and why.
 
-In        a Profile, its Twin, its Finding, the moves
+In        a Profile, its Twin, its Finding, the moves, how good earlier prices were
 Out       Quotes in the order of the ladder; the first is doing nothing
 Not here  what a move is (moves/), working a number out (predict.py), taking one (take.py)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from rung.ports import Step
 from rung.steps.find.finding import Finding
 from rung.steps.measure import Profile
 from rung.steps.price.predict import predicted, route_prices, worst_s
-from rung.steps.price.quote import MISSED, NO_PRICE, NOT_ENOUGH, NOT_YET, REACHES, Move, Offer, Quote
+from rung.steps.price.quote import MISSED, NO_PRICE, NOT_ENOUGH, NOT_YET, REACHES, Move, Offer, Quote, Record
 from rung.steps.twin.twin import RESIDUAL_MAX, Twin
 from rung.units import show_share
 
 GAIN_MIN = 0.01  # of the goal's number: below it a move brings nothing
 
 
-def price(profile: Profile, twin: Twin, finding: Finding, moves: Sequence[Move]) -> Step[tuple[Quote, ...]]:
+def price(
+    profile: Profile,
+    twin: Twin,
+    finding: Finding,
+    moves: Sequence[Move],
+    record: Mapping[str, Record] = MappingProxyType({}),
+) -> Step[tuple[Quote, ...]]:
     """
     Return the price of doing nothing and of each offer of each move, lowest rung first.
+
+    Args:
+        record: How good the prices of each kind of move have been, by kind.
     """
     quotes = [_nothing(finding)]
     if finding.bottleneck is not None:
         for move in sorted(moves, key=lambda move: move.rung):
             offers = yield from move.offers(profile, twin, finding)
-            quotes += [_quote(twin, finding, offer) for offer in offers]
+            quotes += [_quote(twin, finding, offer, record.get(move.kind)) for offer in offers]
     return tuple(quotes)
 
 
@@ -75,7 +85,7 @@ def _nothing(finding: Finding) -> Quote:
     )
 
 
-def _quote(twin: Twin, finding: Finding, offer: Offer) -> Quote:
+def _quote(twin: Twin, finding: Finding, offer: Offer, record: Record | None) -> Quote:
     simulated = finding.simulated
     if not simulated.trusted:
         return _refused(
@@ -85,7 +95,7 @@ def _quote(twin: Twin, finding: Finding, offer: Offer) -> Quote:
             f"more than {show_share(RESIDUAL_MAX)}",
         )
     outcome = twin.run(offer.model)
-    number = predicted(twin, finding, offer, outcome)
+    number = predicted(twin, finding, offer, outcome, record)
     asked = outcome if simulated.speed == 1.0 else twin.run(offer.model, speed=simulated.speed)
     then_s = worst_s(twin, finding, asked)
     gains = then_s < simulated.at_speed_s * (1 - GAIN_MIN)
