@@ -72,6 +72,7 @@ def send_pairs(
     urls: tuple[str, str],
     plan: Plan,
     *,
+    turns: Turns | None = None,
     progress: Callable[[Turn], None] | None = None,
     stop: threading.Event | None = None,
     timeout_s: float = TIMEOUT_S,
@@ -79,13 +80,17 @@ def send_pairs(
     """
     Send *plan* to the instances at *urls*, before and after, and return what each made of it.
 
+    Args:
+        turns: How to cut it; by default as turns_of says.
+
     Raises:
         BadValue: no URLs, two that are one, or arrivals too short to be cut.
         TargetUnreachable: nothing accepts connections at one of them; nothing was sent.
         LoadVoid: the sender was the bottleneck.
         KeyboardInterrupt: Ctrl-C or *stop* ended it before both had all.
     """
-    turns = _turns(urls, plan)
+    _check_urls(urls, plan)
+    turns = turns or _turns(plan)
     sides = _Side(origin_of(urls[0])), _Side(origin_of(urls[1]))
     whole, not_sent = schedule(plan), ""
     with files_for(IN_FLIGHT_MAX) as files, asyncio.Runner(loop_factory=new_loop) as runner:
@@ -124,12 +129,15 @@ def route_name(route: Route) -> str:
     return f"{route.method} {route.stands_for}" if route.stands_for else route.name
 
 
-def _turns(urls: Sequence[str], plan: Plan) -> Turns:
+def _check_urls(urls: Sequence[str], plan: Plan) -> None:
     for url in urls:
         if path_of(url) not in {"/", plan.routes[0].path}:
             raise BadValue("URL", url, expected="the same path as the other one, or scheme, host and port only")
     if origin_of(urls[0]) == origin_of(urls[1]):
         raise BadValue("URL", urls[1], expected="another instance than the first: compared with itself nothing moves")
+
+
+def _turns(plan: Plan) -> Turns:
     turns = turns_of(plan.duration_s)
     if turns is None:
         raise BadValue(
