@@ -33,7 +33,7 @@ NOWHERE = "http://127.0.0.1:9"
 @pytest.fixture
 def sites() -> Iterator[tuple[Site, Site]]:
     with (
-        site(lambda path: (200, 0.002)) as before,
+        site(lambda _: (200, 0.002)) as before,
         site(lambda path: (500 if path == "/broken" else 200, 0.002)) as after,
     ):
         yield before, after

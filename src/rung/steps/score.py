@@ -69,9 +69,10 @@ def _scored(entry: Entry) -> tuple[float, bool] | None:
     if promised is None or verdict is None or verdict.ratio is None or verdict.verdict == TOO_LITTLE:
         return None
     measured = verdict.ratio.value
-    if promised.value <= 0 or measured <= 0:
+    error = promised.value / measured if measured > 0 else 0.0
+    if not (0 < error < math.inf):
         return None
-    return promised.value / measured, promised.low <= measured <= promised.high
+    return error, promised.low <= measured <= promised.high
 
 
 def _record(kind: str, scored: Sequence[Sequence[float]]) -> Record:

@@ -145,7 +145,7 @@ def kind_of(name: str) -> str:
     >>> kind_of("index:orders(customer_id)")
     'index'
     """
-    return name.split(":")[0]
+    return name.split(":", maxsplit=1)[0]
 
 
 class Move(Protocol):
