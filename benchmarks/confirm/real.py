@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from benchmarks.confirm.recordings import in_turns, recorded, sent
 from benchmarks.confirm.simulated import GOAL, VERDICTS
@@ -59,12 +60,14 @@ def measured(runs: int, side_s: float, rate_per_s: float, folder: Path, say: Cal
     with opened(folder / "stage") as stage:
         stage.lay(scenario.sql)
         with contextlib.ExitStack() as stack:
-            urls = tuple(stack.enter_context(_app(stage.dsn, stage.outside, folder / "apps.log")) for _ in range(2))
+            apps = [stack.enter_context(_app(stage.dsn, stage.outside, folder / "apps.log")) for _ in range(2)]
+            urls, processes = [url for url, _ in apps], [psutil.Process(pid) for _, pid in apps]
             plan = Plan(scenario.routes, rate_per_s, side_s, SEED)
             # Until every path was taken once and the database has read what it needs.
             with contextlib.suppress(LoadVoid):
                 send_pairs((urls[0], urls[1]), replace(plan, duration_s=12.0))
             for run in range(runs):
+                used_s = _computed_s(processes)
                 try:
                     pairs = send_pairs((urls[0], urls[1]), plan)
                 except LoadVoid as void:
@@ -73,12 +76,17 @@ def measured(runs: int, side_s: float, rate_per_s: float, folder: Path, say: Cal
                 keep(pairs, folder / f"run-{run:03}.npz")
                 found.append(pairs)
                 verdict = judged(pairs)
-                say(f"run {run + 1} of {runs}: {verdict.words}")
+                busy = (_computed_s(processes) - used_s) / (2 * side_s)
+                say(f"run {run + 1} of {runs}, app busy for {busy:.0%}: {verdict.words}")
     return found
 
 
+def _computed_s(processes: Sequence[psutil.Process]) -> float:
+    return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
+
+
 @contextlib.contextmanager
-def _app(dsn: str, outside: Any, log: Path) -> Iterator[str]:
+def _app(dsn: str, outside: Any, log: Path) -> Iterator[tuple[str, int]]:
     port = checked_port(0)
     command = [sys.executable, *SERVERS["uvicorn"].format(port=port).split()]
     if PINNED:
@@ -89,7 +97,7 @@ def _app(dsn: str, outside: Any, log: Path) -> Iterator[str]:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_until_up(url, process)
-            yield url
+            yield url, process.pid
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -185,13 +193,7 @@ def _alike(run: Pairs) -> float:
     """
     Return the correlation of the same requests' latencies on both sides, as logarithms.
     """
-    return float(np.corrcoef(*(np.log(_in_order(side)) for side in (run.before, run.after)))[0, 1])
-
-
-def _in_order(side: Sent) -> Any:
-    # Rows come in order of finishing; within block and route the latencies are put side by side by rank instead.
-    order = np.lexsort((side.latency_s, side.route, side.block))
-    return side.latency_s[order]
+    return float(np.corrcoef(np.log(run.before.latency_s), np.log(run.after.latency_s))[0, 1])
 
 
 def _drawn(generator: np.random.Generator, runs: Sequence[Pairs], count: int, faster: float) -> Pairs:

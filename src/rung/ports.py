@@ -307,7 +307,7 @@ class Applied:
 @dataclass(frozen=True, slots=True, eq=False)
 class Sent:
     """
-    What one of two instances made of what it was sent: a row a measured request.
+    What one of two instances made of what it was sent: a row a measured request, in the order in which they were due.
 
     Attributes:
         name: Its address.

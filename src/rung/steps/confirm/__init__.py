@@ -33,7 +33,7 @@ EFFECT_MIN, EFFECT_MIN_APART = 0.03, 0.05
 RUNS_DIFFER = 0.1
 # What must be excluded before "not moved" is said: what was promised, or where nothing was, a change that would matter.
 # Of two recordings no tenth can be excluded, for RUNS_DIFFER alone hides it.
-EFFECT_OF_INTEREST, EFFECT_OF_INTEREST_APART = 0.1, 0.5
+EFFECT_OF_INTEREST, EFFECT_OF_INTEREST_APART = 0.1, 0.3
 SPARE = 1.2  # traffic asked for beyond what would just do
 
 
