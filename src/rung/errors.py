@@ -29,6 +29,7 @@ Every error that rung tells a person, as one tree.
     ├── TrafficError                load
     │   ├── TargetUnreachable       nothing answers at the URL
     │   ├── ReplayRefused           a recording cannot be sent again as it stands
+    │   ├── LoadVoid                the sender was too slow for what it sent to say anything
     │   └── PortInUse               something else listens where the demo's app should
     ├── MoveError                   a move
     │   ├── NothingToTake           no move is on offer
@@ -509,6 +510,22 @@ class ReplayRefused(TrafficError):
                 ("Say in a load file what its routes need", f"{load} --routes load.toml"),
                 ("Or send writes, too, where the database is disposable", f"{load} --routes load.toml --disposable"),
             )[: 1 if routes else None],
+        )
+
+
+class LoadVoid(TrafficError):
+    """
+    The sender was the bottleneck, so that what it saw says nothing about the app.
+    """
+
+    code = "load-void"
+
+    def __init__(self, reason: str, *, command: str, rate_per_s: float) -> None:
+        self.reason, self.rate_per_s = reason, rate_per_s
+        super().__init__(
+            f"the comparison is void: {reason}",
+            why="Latency counts from when a request was due; a sender that is late itself passes for a slow app.",
+            steps=(("Send fewer, or from a machine with room", f"{command} --rate {max(rate_per_s / 2, 1):g}"),),
         )
 
 

@@ -19,15 +19,17 @@ from typing import TypeVar
 from rung.clock import now_s, stamp
 from rung.config import Settings
 from rung.errors import SettingByHand
-from rung.ports import Answers, Applied, Hands, LedgerFiles, Planner, Recordings, Say, Step, Traffic, Unavailable
+from rung.ports import Answers, Applied, Hands, LedgerFiles, Pairs, Planner, Recordings, Say, Step, Traffic, Unavailable
 from rung.steps import ledger
 from rung.steps.confirm import Verdict, confirm
+from rung.steps.confirm.compared import Compared, of_pairs, of_recordings
 from rung.steps.find import find
 from rung.steps.find.finding import Finding, goal_of
 from rung.steps.ledger import Entry
 from rung.steps.measure import Profile, measure
 from rung.steps.price import price
 from rung.steps.price.quote import Move, Quote
+from rung.steps.score import record_of
 from rung.steps.take import Change, take
 from rung.steps.twin.twin import Twin
 
@@ -107,19 +109,15 @@ class Loop:
         return self.ask(measure(), recording)
 
     def look(self, recording: str) -> Look:
-        """
-        Return what holds the app back in the recording, and the price of each way past it.
-        """
+        """Return what holds the app back in the recording, and the price of each way past it."""
         profile = self.measure(recording)
         twin = Twin(profile)
         finding = self.ask(find(profile, twin, self.goal), recording)
-        quotes = self.ask(price(profile, twin, finding, self.moves), recording)
+        quotes = self.ask(price(profile, twin, finding, self.moves, record_of(self.entries())), recording)
         return Look(profile, finding, quotes)
 
     def take(self, finding: Finding, quote: Quote) -> Change:
-        """
-        Write the change's files and its entry in the ledger; the database is not touched.
-        """
+        """Write the change's files and its entry in the ledger; the database is not touched."""
         change, entries = self._change(quote), self.entries()
         self.ports.hands.write(change.files)
         self._write(ledger.taken(entries, finding, quote, now=stamp(now_s())))
@@ -141,9 +139,7 @@ class Loop:
         return applied
 
     def taken(self, move: str | None) -> Change:
-        """
-        Return the change of the newest entry of the ledger (whose move begins with *move*).
-        """
+        """Return the change of the newest entry of the ledger (whose move begins with *move*)."""
         return self._change(ledger.newest(self.entries(), move).quote)
 
     def undo(self, change: Change) -> None:
@@ -161,16 +157,15 @@ class Loop:
         Recordings that no entry speaks of are compared as they are.
         """
         entry = ledger.speaking_of(self.entries(), before, move)
-        quote = entry.quote if entry is not None else None
-        verdict = confirm(self.measure(before), self.measure(after), self.goal, quote)
-        if entry is not None:
-            self._write(ledger.confirmed(entry, verdict))
-        return verdict
+        return self._confirmed(entry, of_recordings(self.measure(before), self.measure(after)))
+
+    def confirm_pairs(self, sent: Pairs, *, move: str | None = None) -> Verdict:
+        """Return whether the number differs between two instances, and write it into the entry that waits for it."""
+        entry = ledger.waiting(self.entries(), sent.routes, move)
+        return self._confirmed(entry, of_pairs(sent, entry.quote.route if entry is not None else None))
 
     def entries(self) -> list[Entry]:
-        """
-        Return the ledger, oldest first.
-        """
+        """Return the ledger, oldest first."""
         return [ledger.from_text(file) for file in self.ports.ledger.read()]
 
     def ask(self, step: Step[Result], recording: str) -> Result:
@@ -190,6 +185,12 @@ class Loop:
                 question = step.send(answer)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+
+    def _confirmed(self, entry: Entry | None, compared: Compared) -> Verdict:
+        verdict = confirm(compared, self.goal, entry.quote if entry is not None else None)
+        if entry is not None:
+            self._write(ledger.confirmed(entry, verdict))
+        return verdict
 
     def _change(self, quote: Quote) -> Change:
         return take(quote, folder=self.settings.migrations_folder, lock_timeout_s=self.settings.index_lock_timeout_s)

@@ -301,6 +301,46 @@ class Applied:
     size_bytes: int
 
 
+# What was sent
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sent:
+    """
+    What one of two instances made of what it was sent: a row a measured request, in the order in which they were due.
+
+    Attributes:
+        name: Its address.
+        route: Position in Pairs.routes.
+        block: The pair of blocks it is in, from 0.
+        latency_s: From when it was due.
+        failed: Whether it was answered with a status of 500 and above, or not at all.
+    """
+
+    name: str
+    route: Column
+    block: Column
+    latency_s: Column
+    failed: Column
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """
+    The same arrivals, sent to two instances in turns.
+
+    Attributes:
+        pairs: Blocks for each of them.
+        lasted_s: Seconds of arrivals.
+    """
+
+    routes: tuple[str, ...]
+    before: Sent
+    after: Sent
+    pairs: int
+    lasted_s: float
+
+
 QUESTIONS: tuple[type[Question], ...] = (Server, Explain, Describe, WhatIf)
 ANSWERS = (ServerFacts, Plan, Table, Promise)
 

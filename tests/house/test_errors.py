@@ -52,6 +52,10 @@ EXAMPLES: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "DatabaseDenied": (("app", "create an index on orders", "must be owner of table orders"), {}),
     "ClusterFailed": (("it ended with status 1",), {"log": "FATAL: could not create lock file"}),
     "TrafficError": (("load could not be sent",), PLAIN),
+    "LoadVoid": (
+        ("3 of 2000 requests started more than 0.05 s late",),
+        {"command": "rung confirm --pairs http://127.0.0.1:8000/ http://127.0.0.1:8001/", "rate_per_s": 40.0},
+    ),
     "TargetUnreachable": (("http://127.0.0.1:8000/", "connection refused"), {}),
     "ReplayRefused": (("cannot replay GET /products/{id}",), {"why": "It lacks values.", "routes": ["GET /"]}),
     "PortInUse": ((8000,), {}),

@@ -14,6 +14,7 @@ from rung.errors import LedgerError
 from rung.ports import TextFile
 from rung.steps import ledger
 from rung.steps.confirm import confirm
+from rung.steps.confirm.compared import of_recordings
 from rung.steps.find.finding import Interval
 from rung.steps.ledger import OPEN, Entry, from_text, is_entry, newest, speaking_of, taken, to_tree
 from tests.strategies import GOAL, entries, found, profile, quote_of, shop, traffic
@@ -109,7 +110,7 @@ def test_a_verdict_does_not_bring_back_what_was_undone() -> None:
     """
     Confirming an old pair of recordings again leaves a change that was taken back, taken back.
     """
-    verdict = confirm(profile(traffic()), profile(traffic(seed=2), name="after"), GOAL, quote_of())
+    verdict = confirm(of_recordings(profile(traffic()), profile(traffic(seed=2), name="after")), GOAL, quote_of())
     closed = ledger.confirmed(ledger.undone(entry(1)), verdict)
 
     assert (ledger.UNDONE, verdict) == (closed.state, closed.verdict)
@@ -119,7 +120,7 @@ def test_a_verdict_closes_its_entry() -> None:
     """
     A confirmed entry has the verdict for its state, and the rest as it was.
     """
-    verdict = confirm(profile(traffic()), profile(traffic(seed=2), name="after"), GOAL, quote_of())
+    verdict = confirm(of_recordings(profile(traffic()), profile(traffic(seed=2), name="after")), GOAL, quote_of())
     closed = ledger.confirmed(entry(1), verdict)
 
     assert (verdict.verdict, verdict, entry(1).quote) == (closed.state, closed.verdict, closed.quote)

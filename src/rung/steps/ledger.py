@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +20,8 @@ import msgspec
 
 from rung.errors import LedgerError
 from rung.ports import TextFile
-from rung.steps.confirm import Verdict
+from rung.steps.confirm import TOO_LITTLE, Verdict
+from rung.steps.confirm.compared import same_route
 from rung.steps.find.finding import Finding
 from rung.steps.price.quote import Quote
 from rung.steps.take import file_stem
@@ -143,6 +145,31 @@ def speaking_of(entries: list[Entry], before: str, move: str | None) -> Entry | 
     name = before.rstrip("/").rsplit("/", 1)[-1]
     of_it = [entry for entry in entries if entry.before == name]
     return max(of_it, key=lambda entry: entry.number, default=None)
+
+
+def waiting(entries: list[Entry], routes: Sequence[str], move: str | None) -> Entry | None:
+    """
+    Return the newest entry that has no verdict yet and whose route was sent; with *move* the newest of that move.
+
+    Raises:
+        LedgerError: no entry of *move*, or one of a route that was not sent.
+    """
+    if move is None and not entries:
+        return None
+    entry = newest(entries, move)
+    if move is None:
+        return entry if entry.state in {OPEN, TOO_LITTLE} and _sent(entry, routes) else None
+    if not _sent(entry, routes):
+        raise LedgerError(
+            f"{entry.quote.name} is about {entry.quote.route}, which was not sent",
+            why=f"Sent were: {', '.join(routes)}.",
+            steps=(("See the ledger", "rung ledger"),),
+        )
+    return entry
+
+
+def _sent(entry: Entry, routes: Sequence[str]) -> bool:
+    return any(same_route(route, entry.quote.route) for route in routes)
 
 
 def is_entry(name: str) -> bool:

@@ -131,6 +131,14 @@ def _load(commands: Commands) -> None:
         "With --replay the arrivals are recorded ones, and the file says what a recording never holds: values.",
     )  # fmt: skip
     parser.add_argument("url", help="e.g. http://127.0.0.1:8000/")
+    _load_flags(parser)
+    parser.add_argument(
+        "--check", action="store_true", help="exit with 1 when the numbers are void or the goal on errors is missed"
+    )
+    _json_flag(parser)
+
+
+def _load_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replay", metavar="RECORDING", help="send the arrivals of a recording again (docs/load.md); named as for find"
     )
@@ -144,10 +152,6 @@ def _load(commands: Commands) -> None:
     parser.add_argument("--duration", metavar="TIME", help="for how long (30s; a replay: to its end)")
     parser.add_argument("--seed", metavar="N", help="the seed of arrivals and values (1)")
     parser.add_argument("--database", metavar="DSN", help="where values with a query come from; default: as for find")
-    parser.add_argument(
-        "--check", action="store_true", help="exit with 1 when the numbers are void or the goal on errors is missed"
-    )
-    _json_flag(parser)
 
 
 def _find(commands: Commands) -> None:
@@ -184,10 +188,17 @@ def _take(commands: Commands) -> None:
 def _confirm(commands: Commands) -> None:
     parser = _command(
         commands, "confirm", "moved, not moved, or worse; predicted beside measured",
-        "Default: the recording before the newest change in the ledger, and the newest after it.",
+        "Default: the recording before the newest change in the ledger, and the newest after it. With --pairs two "
+        "instances are sent the same load in turns, which tells far smaller changes (docs/confirm.md).",
     )  # fmt: skip
     parser.add_argument("before", nargs="?", help="a recording")
     parser.add_argument("after", nargs="?", help="a later recording")
+    parser.add_argument(
+        "--pairs", action="store_true",
+        help="BEFORE and AFTER are the addresses of two instances, the old and the new; what follows says what they "
+        "are sent, as for `rung load`, and takes twice its duration",
+    )  # fmt: skip
+    _load_flags(parser)
     parser.add_argument("--move", help="the move of the ledger to confirm; default: the newest")
     parser.add_argument("--percentile", metavar="P", help="the goal's percentile (95)")
     parser.add_argument("--check", action="store_true", help="exit with 1 unless the number moved")
@@ -196,6 +207,9 @@ def _confirm(commands: Commands) -> None:
 
 def _ledger(commands: Commands) -> None:
     parser = _command(commands, "ledger", "every rung climbed so far")
+    parser.add_argument(
+        "--score", action="store_true", help="how good the predictions were, by kind of move, over what was confirmed"
+    )
     _json_flag(parser)
 
 

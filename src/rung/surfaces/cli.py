@@ -316,6 +316,11 @@ def run_confirm(arguments: argparse.Namespace) -> int:
     """
     Print whether the number moved.
     """
+    from rung.surfaces.pairs import confirm_pairs, refuse_load_flags
+
+    if arguments.pairs:
+        return confirm_pairs(arguments)
+    refuse_load_flags(arguments)
     if arguments.before and not arguments.after:
         raise UsageError(
             "confirm takes two recordings, or none",
@@ -351,13 +356,16 @@ def run_ledger(arguments: argparse.Namespace) -> int:
     Print every rung climbed so far.
     """
     wire.require(*wire.TOOL_MODULES)
+    from rung.steps.score import record_of, record_of_all
     from rung.surfaces import document, text
 
     work = wire.workplace({}, database=None, asks=False)
     with work.loop() as loop:
         entries = loop.entries()
     if arguments.json:
-        print_json(document.document("ledger", **document.ledger_content(entries)))
+        print_json(document.document("ledger", **document.ledger_content(entries, score=arguments.score)))
+    elif arguments.score:
+        print(text.score_text(record_of(entries), record_of_all(entries)))
     else:
         print(text.ledger_text(entries, work.settings.ledger_folder))
     return EXIT_ANSWERED

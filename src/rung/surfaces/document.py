@@ -21,7 +21,8 @@ from rung.steps.confirm import Side, Verdict
 from rung.steps.find.finding import PERCENTILES, Evidence, Finding, Interval, Simulated, Suspect
 from rung.steps.ledger import Entry
 from rung.steps.price import best
-from rung.steps.price.quote import Quote
+from rung.steps.price.quote import Quote, Record
+from rung.steps.score import record_of, record_of_all
 from rung.steps.take import Change
 from rung.surfaces.errors_text import SCHEMA
 from rung.surfaces.recorded import recording_shape, routes_shape
@@ -203,6 +204,7 @@ def confirm_content(verdict: Verdict) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "words": verdict.words,
         "paired": verdict.paired,
+        "interleaved": verdict.interleaved,
         "blocks": verdict.blocks,
         "side_effects": list(verdict.side_effects),
         "needed_s": verdict.needed_s,
@@ -236,11 +238,34 @@ def turn_shape(turn: Turn) -> dict[str, Any]:
     }
 
 
-def ledger_content(entries: Sequence[Entry]) -> dict[str, Any]:
+def ledger_content(entries: Sequence[Entry], *, score: bool) -> dict[str, Any]:
     """
-    Return the ledger.
+    Return the ledger, with *score* also how good its predictions were.
     """
-    return {"entries": [msgspec.to_builtins(entry) for entry in entries]}
+    overall = record_of_all(entries)
+    return {
+        "entries": [msgspec.to_builtins(entry) for entry in entries],
+        "score": {
+            "kinds": [_record_shape(record) for record in record_of(entries).values()],
+            "overall": _record_shape(overall) if overall is not None else None,
+        }
+        if score
+        else None,
+    }
+
+
+def _record_shape(record: Record) -> dict[str, Any]:
+    return {
+        "kind": record.kind,
+        "n": record.confirmed,
+        "error": record.error.value,
+        "error_low": record.error.low,
+        "error_high": record.error.high,
+        "held": record.held,
+        "coverage": record.coverage.value,
+        "coverage_low": record.coverage.low,
+        "coverage_high": record.coverage.high,
+    }
 
 
 def _key(percent: int) -> str:

@@ -35,16 +35,7 @@ def load(arguments: argparse.Namespace) -> int:
     wire.require("aiohttp", "numpy")
     from rung.adapters.traffic import origin_of, send
 
-    _refuse_contradictions(arguments)
-    settings = wire.settings_of(
-        {
-            "load.duration": arguments.duration,
-            "load.seed": arguments.seed,
-            "database.disposable": "true" if arguments.disposable else None,
-        },
-        folder=Path.cwd(),
-    )
-    plan, replayed = _replay(arguments, settings) if arguments.replay else (_plan(arguments, settings), None)
+    plan, replayed, settings = asked(arguments, arguments.url, f"rung load {arguments.url}")
     has_paths = arguments.routes and not replayed
     line = ProgressLine(sys.stderr)
     report = send(origin_of(arguments.url) if has_paths else arguments.url, plan, progress=line.show)
@@ -61,29 +52,51 @@ def load(arguments: argparse.Namespace) -> int:
     return EXIT_CHECK_FAILED if arguments.check and failed else EXIT_ANSWERED
 
 
-def _refuse_contradictions(arguments: argparse.Namespace) -> None:
+def asked(arguments: argparse.Namespace, url: str, command: str) -> tuple[Plan, Replayed | None, Settings]:
+    """
+    Return the plan that the flags ask for, what a replay takes of a recording, and the settings in force.
+
+    Args:
+        url: Where a plan without a load file is to go.
+        command: What was typed, to be shown with another flag.
+    """
+    _refuse_contradictions(arguments, command)
+    settings = wire.settings_of(
+        {
+            "load.duration": arguments.duration,
+            "load.seed": arguments.seed,
+            "database.disposable": "true" if arguments.disposable else None,
+        },
+        folder=Path.cwd(),
+    )
+    if not arguments.replay:
+        return _plan(arguments, settings, url), None, settings
+    return *_replay(arguments, settings), settings
+
+
+def _refuse_contradictions(arguments: argparse.Namespace, command: str) -> None:
     alone = next((flag for flag in ("speed", "disposable") if getattr(arguments, flag)), None)
     if alone is not None and not arguments.replay:
         raise UsageError(
             f"--{alone} goes with --replay",
             why="Nothing was sent.",
-            steps=(("Replay a recording", f"rung load {arguments.url} --replay RECORDING"),),
+            steps=(("Replay a recording", f"{command} --replay RECORDING"),),
         )
     if arguments.replay and arguments.rate:
         raise UsageError(
             "--rate and --replay contradict each other: recorded arrivals have a rate",
             why="Nothing was sent.",
-            steps=(("Make them faster", f"rung load {arguments.url} --replay {arguments.replay} --speed 2"),),
+            steps=(("Make them faster", f"{command} --replay {arguments.replay} --speed 2"),),
         )
 
 
-def _plan(arguments: argparse.Namespace, settings: Settings) -> Plan:
+def _plan(arguments: argparse.Namespace, settings: Settings, url: str) -> Plan:
     from rung.adapters.traffic import plan_of_url, read_plan
 
     rate = _number("--rate", arguments.rate, "requests per second, such as 50")
     duration_s, seed = settings.load_duration_s, settings.load_seed
     if not arguments.routes:
-        return plan_of_url(arguments.url, rate=rate or RATE_PER_S, duration_s=duration_s, seed=seed)
+        return plan_of_url(url, rate=rate or RATE_PER_S, duration_s=duration_s, seed=seed)
     plan = read_plan(arguments.routes, rate=rate, duration_s=duration_s, seed=seed)
     return _with_answers(plan, arguments, settings)
 
@@ -145,14 +158,14 @@ class ProgressLine:
         self.stream, self.terminal = stream, stream.isatty()
         self._width, self._told_s = 0, 0.0
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: Progress, *, first: str = "") -> None:
         """
-        Show how the run stands.
+        Show how the run stands, behind *first*.
         """
         p95 = f" · p95 {show_seconds(progress.recent_p95_s)}" if progress.recent_p95_s is not None else ""
         errors = f" · {show_count(progress.errors)} errors" if progress.errors else ""
         line = (
-            f"{show_seconds(round(progress.elapsed_s))} · "
+            f"{first}{show_seconds(round(progress.elapsed_s))} · "
             f"{show_count(progress.sent)} of {show_count(progress.planned)} sent"
             f" · {progress.in_flight} in flight{p95}{errors}"
         )

@@ -203,7 +203,7 @@ class SideShape(TypedDict):
 
 
 class RatioShape(TypedDict):
-    """After as a share of before, with the range that 95 % of resamples keep to."""
+    """After as a share of before, with the interval of 99 %."""
 
     ratio: float
     low: float
@@ -211,7 +211,11 @@ class RatioShape(TypedDict):
 
 
 class ConfirmDocument(Document):
-    """`rung confirm --json`; `verdict` is "moved", "not_moved", "worse" or "too_little_data"."""
+    """
+    `rung confirm --json`; `verdict` is "moved", "not_moved", "worse" or "too_little_data". `paired`: both sides were
+    asked for the same things at the same moments; `interleaved`: in turns, with --pairs, and then `recording` of a side
+    is an instance's address. `needed_s` of traffic for each side would be enough, where there was too little.
+    """
 
     route: str
     before: SideShape
@@ -221,6 +225,7 @@ class ConfirmDocument(Document):
     verdict: str
     words: str
     paired: bool
+    interleaved: bool
     blocks: int
     side_effects: list[str]
     needed_s: float | None
@@ -245,10 +250,36 @@ class DemoDocument(Document):
     left: dict[str, str]
 
 
+class RecordShape(TypedDict):
+    """
+    How good the predictions of one kind of move were, over its `n` confirmed ones. `error` is predicted over measured
+    (of the ratio after to before): the median, with the quartiles. `held` of them were measured within their interval
+    of 80 %; `coverage` is that share, with its binomial interval of 95 %.
+    """
+
+    kind: str
+    n: int
+    error: float
+    error_low: float
+    error_high: float
+    held: int
+    coverage: float
+    coverage_low: float
+    coverage_high: float
+
+
+class ScoreShape(TypedDict):
+    """The record of each kind of move, and of all together (null where nothing was confirmed)."""
+
+    kinds: list[RecordShape]
+    overall: RecordShape | None
+
+
 class LedgerDocument(Document):
-    """`rung ledger --json`."""
+    """`rung ledger --json`; `score` is null without --score."""
 
     entries: list[dict[str, Any]]
+    score: ScoreShape | None
 
 
 class TallyShape(TypedDict):
@@ -307,6 +338,6 @@ SHAPES: tuple[type, ...] = (
     PercentilesShape, MissShape,
     Document, GoalShape, SimulatedShape, SuspectShape, RunnerUpShape, PredictedShape, MoveShape, EvidenceShape,
     RoutePriceShape, QuoteShape, SideShape,
-    RatioShape, AppliedShape, TallyShape, TurnShape, ErrorShape, StepShape,
+    RatioShape, AppliedShape, RecordShape, ScoreShape, TallyShape, TurnShape, ErrorShape, StepShape,
     *recorded.SHAPES, *shapes.SHAPES,
 )  # fmt: skip

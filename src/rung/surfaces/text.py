@@ -8,10 +8,11 @@ Not here  working anything out (steps/), the ladder (ladder.py), JSON (document.
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rung.loop import Look
 from rung.ports import Applied
@@ -20,7 +21,7 @@ from rung.steps.find.finding import Exemplar, Finding, Interval, Span, Suspect
 from rung.steps.find.headroom import headroom_words, now_words
 from rung.steps.ledger import Entry
 from rung.steps.price import best
-from rung.steps.price.quote import NO_PRICE, REACHES, Quote
+from rung.steps.price.quote import NO_PRICE, REACHES, Quote, Record
 from rung.steps.take import Change
 from rung.surfaces.terminal import width
 from rung.units import show_bytes, show_count, show_seconds, show_share
@@ -456,24 +457,52 @@ def verdict_text(verdict: Verdict, *, move: str | None = None) -> str:
             "Overall", f"p{percent} {show_seconds(verdict.before.overall_s)} → {show_seconds(verdict.after.overall_s)}"
         )
     )
-    how = (
-        f"same arrivals, {verdict.blocks} pairs of blocks"
-        if verdict.paired
-        else f"two windows, {verdict.blocks} blocks each"
-    )
+    if verdict.interleaved:
+        how = f"same arrivals in turns, {verdict.blocks} pairs of blocks"
+    elif verdict.paired:
+        how = f"same arrivals, one after the other, {verdict.blocks} pairs of blocks"
+    else:
+        how = f"two windows, {verdict.blocks} pairs of blocks at the same rate"
     lines.append(labelled("Compared", f"{how}: {verdict.before.recording} and {verdict.after.recording}"))
     if verdict.side_effects:
         lines.append(labelled("Beside it", *verdict.side_effects))
     following = {
         MOVED: "rung find      (on the new recording: the next bottleneck)",
         WORSE: f"{undo}      (it made things worse)",
-        TOO_LITTLE: "send the same load for longer, before and after, then: rung confirm",
+        TOO_LITTLE: _longer(verdict),
     }
     lines += [
         "",
         labelled("Next", following.get(verdict.verdict, f"{undo}      (it costs, and brings nothing)")),
     ]
     return "\n".join(lines)
+
+
+def score_text(kinds: Mapping[str, Record], overall: Record | None) -> str:
+    """
+    Return how good the predictions were, by kind of move.
+    """
+    if overall is None:
+        return "\n".join([labelled("Score", "nothing confirmed yet"), "", labelled("Next", "rung confirm")])
+    rows = [("move", "confirmed", "predicted / measured", "quartiles", "within the 80 % interval", "95 % of that")]
+    for record in (*kinds.values(), *([overall] if len(kinds) > 1 else [])):
+        error, coverage = record.error, record.coverage
+        rows.append((
+            record.kind,
+            str(record.confirmed),
+            f"{error.value:.2f}",
+            f"{error.low:.2f} to {error.high:.2f}",
+            f"{record.held} of {record.confirmed} ({show_share(coverage.value)})",
+            f"{show_share(coverage.low)} to {show_share(coverage.high)}",
+        ))  # fmt: skip
+    return "\n".join([table(rows), "", labelled("Next", "rung ledger")])
+
+
+def _longer(verdict: Verdict) -> str:
+    if not verdict.interleaved:
+        return "send the same load for longer, before and after, then: rung confirm"
+    needed = math.ceil(verdict.needed_s / 60) if verdict.needed_s is not None else 0
+    return f"the same again{f' with --duration {needed}m' if needed else ''}"
 
 
 def ledger_text(entries: Sequence[Entry], folder: str) -> str:

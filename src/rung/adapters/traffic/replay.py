@@ -11,7 +11,6 @@ Not here  asking a database for values (values.py), sending (sender.py), again()
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,12 +26,12 @@ from rung.adapters.traffic.schedule import picks, stream
 from rung.errors import BadValue, ReplayRefused
 from rung.ports import Rows
 from rung.steps.measure.questions import over_kept, sql
+from rung.steps.measure.traffic import PARAMETER, shape
 
 UNMATCHED = "(unmatched)"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 QUERY = "SELECT … ORDER BY random() LIMIT 1000"
-_PARAMETER = re.compile(r"\{([^{}]*)\}")
 
 # Moments count from the first arrival that is known, as in requests.sql of steps/measure.  Digests of sessions become
 # small numbers here: as a column with NULLs they would come as floats, which cannot tell them apart.
@@ -241,7 +240,7 @@ def _routes_for(asked: Mapping[int, tuple[str, str]], template: Template) -> dic
         if given:
             found[number] = given
             continue
-        names = [name for name in dict.fromkeys(_PARAMETER.findall(path)) if name not in template.values]
+        names = [name for name in dict.fromkeys(PARAMETER.findall(path)) if name not in template.values]
         if names or method in WITH_BODY:
             lacking[f"{method} {path}"] = names
         route = Route(path, method, headers=template.headers)
@@ -274,13 +273,3 @@ def _incomplete(lacking: Mapping[str, list[str]]) -> ReplayRefused:
     told = f"; so do {', '.join(other for other, _ in others[:3])}" if others else ""
     told += f" and {len(others) - 3} more" if len(others) > 3 else ""
     return ReplayRefused(f"cannot replay {route}: it needs {what}{told}", why=why, routes=tuple(lacking))
-
-
-def shape(path: str) -> str:
-    """
-    Return *path* without its query string and the names of its parameters.
-
-    >>> shape("/customers/{customer}/orders?page={page}")
-    '/customers/{}/orders'
-    """
-    return _PARAMETER.sub("{}", path.partition("?")[0])

@@ -110,6 +110,12 @@ class Answers(Sequence[Served]):
         """
         return np.array(self._status, dtype=np.int64)
 
+    def dues_s(self) -> NDArray[np.float64]:
+        """
+        Return when each row was due.
+        """
+        return np.array(self._due_s, dtype=np.float64)
+
     def latencies_s(self, last: int | None = None) -> NDArray[np.float64]:
         """
         Return the seconds from due to finished of all rows, or of the *last* ones.

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 from urllib.parse import quote, quote_plus
 
@@ -95,6 +95,29 @@ class Schedule(Sequence[Due]):
         return isinstance(other, Schedule) and self.plan == other.plan
 
     __hash__ = None  # type: ignore[assignment]
+
+
+class Part(Sequence[Due]):
+    """
+    What of a Schedule is due from *since_s* to before *until_s*, counted from *since_s*.
+    """
+
+    def __init__(self, whole: Schedule, since_s: float, until_s: float) -> None:
+        self.whole, self.since_s = whole, since_s
+        self.places = range(*np.searchsorted(whole.at_s, [since_s, until_s]).tolist())
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, index: int) -> Due: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Due]: ...
+    def __getitem__(self, index: int | slice) -> Due | list[Due]:
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        due = self.whole[self.places[index]]
+        return replace(due, at_s=due.at_s - self.since_s)
 
 
 def schedule(plan: Plan) -> Schedule:

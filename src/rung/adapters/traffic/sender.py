@@ -17,7 +17,7 @@ import resource
 import select
 import selectors
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import aiohttp
 from yarl import URL
@@ -35,7 +35,7 @@ from rung.adapters.traffic.report import (
     percentile,
     report_of,
 )
-from rung.adapters.traffic.schedule import Due, Schedule, schedule
+from rung.adapters.traffic.schedule import Due, schedule
 from rung.errors import BadValue, TargetUnreachable
 
 TIMEOUT_S = 30.0
@@ -81,31 +81,45 @@ def send(
         raise BadValue(
             "URL", base_url, expected="scheme, host and port only; the paths of its requests stand in the load file"
         )
-    with _files_for(in_flight_max) as files, asyncio.Runner(loop_factory=_new_loop) as runner:
-        sender = _Sender(origin_of(base_url), plan, stop or threading.Event(), timeout_s, files)
-        return runner.run(sender.run(progress))
+    with files_for(in_flight_max) as files, asyncio.Runner(loop_factory=new_loop) as runner:
+        sender = Sender(
+            origin_of(base_url), schedule(plan), plan.duration_s, stop or threading.Event(), timeout_s, files
+        )
+        ending = runner.run(sender.run(progress))
+    return report_of(sender.answers, [route.name for route in plan.routes], ending)
 
 
-class _Sender:
+class Sender:
     """
     One run: a dispatcher that starts each request as a task of its own at its time, and the tasks in flight.
     """
 
-    def __init__(self, origin: str, plan: Plan, stop: threading.Event, timeout_s: float, in_flight_max: int) -> None:
-        self.origin, self.plan, self.stop = origin, plan, stop
+    def __init__(
+        self,
+        origin: str,
+        requests: Sequence[Due],
+        duration_s: float,
+        stop: threading.Event,
+        timeout_s: float,
+        in_flight_max: int,
+        cookies: dict[int, aiohttp.CookieJar] | None = None,
+    ) -> None:
+        self.origin, self.requests, self.duration_s, self.stop = origin, requests, duration_s, stop
         self.timeout_s, self.in_flight_max = timeout_s, in_flight_max
-        self.schedule: Schedule = schedule(plan)
         self.answers = Answers()
         self.in_flight: set[asyncio.Task[None]] = set()
         # In memory only, and only of sessions that were given a cookie.
-        self.cookies: dict[int, aiohttp.CookieJar] = {}
+        self.cookies = cookies if cookies is not None else {}
         self.sent = self.errors = self.not_sent = 0
         self.not_sent_reason = ""
         self.ended_early = False
         self.start_s = self.start_epoch_s = 0.0
 
-    async def run(self, progress: Callable[[Progress], None] | None) -> Report:
-        await self._reach()
+    async def run(self, progress: Callable[[Progress], None] | None) -> Ending:
+        """
+        Send everything, wait for the answers, and return how it ended.
+        """
+        await reach(self.origin)
         async with self._session() as session:
             with _quiet_garbage():
                 self.start_s, self.start_epoch_s = clock.monotonic_s() + _LEAD_S, clock.now_s() + _LEAD_S
@@ -117,33 +131,19 @@ class _Sender:
                     self.ended_early = True
                     _uncancel()
                 await self._give_up()
-        lasted_s = max(self._elapsed_s(), 0.0) if self.ended_early else self.plan.duration_s
+        lasted_s = max(self._elapsed_s(), 0.0) if self.ended_early else self.duration_s
         ticker.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await ticker  # what *progress* raised is the caller's to see
         if progress is not None:
             progress(self._progress())
-        ending = Ending(
-            planned=len(self.schedule),
+        return Ending(
+            planned=len(self.requests),
             lasted_s=max(lasted_s, self.answers.finished_s_max()),
             ended_early=self.ended_early,
             not_sent=self.not_sent,
             not_sent_reason=self.not_sent_reason,
         )
-        return report_of(self.answers, [route.name for route in self.plan.routes], ending)
-
-    async def _reach(self) -> None:
-        host, port = address_of(self.origin)
-        try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                _, writer = await asyncio.open_connection(host, port)
-        except OSError as error:
-            url = f"{URL(self.origin).scheme}://{host}:{port}"
-            words = "no answer within 5 s" if isinstance(error, TimeoutError) else _words(error)
-            raise TargetUnreachable(url, words) from error
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
 
     def _session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -155,7 +155,7 @@ class _Sender:
         )
 
     async def _dispatch(self, session: aiohttp.ClientSession, ticker: asyncio.Task[None]) -> None:
-        for due in self.schedule:
+        for due in self.requests:
             if not await self._wait(due.at_s, ticker):
                 return
             if len(self.in_flight) >= self.in_flight_max:
@@ -166,7 +166,7 @@ class _Sender:
             task.add_done_callback(self.in_flight.discard)
             self.sent += 1
         # The plan lasts its whole duration, also when nothing is due at its end.
-        await self._wait(self.plan.duration_s, ticker)
+        await self._wait(self.duration_s, ticker)
 
     async def _wait(self, until_s: float, ticker: asyncio.Task[None]) -> bool:
         """
@@ -256,7 +256,7 @@ class _Sender:
     def _progress(self) -> Progress:
         return Progress(
             elapsed_s=max(self._elapsed_s(), 0.0),
-            planned=len(self.schedule),
+            planned=len(self.requests),
             sent=self.sent,
             finished=len(self.answers),
             in_flight=len(self.in_flight),
@@ -289,12 +289,35 @@ class _ExactSelector(selectors.DefaultSelector):
         return super().select(timeout)
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
+async def reach(origin: str) -> None:
+    """
+    Return when something accepts connections at *origin*.
+
+    Raises:
+        TargetUnreachable: nothing does.
+    """
+    host, port = address_of(origin)
+    try:
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(host, port)
+    except OSError as error:
+        url = f"{URL(origin).scheme}://{host}:{port}"
+        words = "no answer within 5 s" if isinstance(error, TimeoutError) else _words(error)
+        raise TargetUnreachable(url, words) from error
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """
+    Return an event loop whose timers are exact.
+    """
     return asyncio.SelectorEventLoop(_ExactSelector())
 
 
 @contextlib.contextmanager
-def _files_for(in_flight_max: int) -> Iterator[int]:
+def files_for(in_flight_max: int) -> Iterator[int]:
     """
     Allow this process the descriptors that *in_flight_max* connections need; yield how many there is room for.
     """

@@ -12,6 +12,7 @@ not exceed is too: moving values by at most 1 % moves each of their ranks by at 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+PARAMETER = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,3 +105,13 @@ def traffic_of(
             )
         )
     return tuple(found)
+
+
+def shape(path: str) -> str:
+    """
+    Return *path* without its query string and the names of its parameters.
+
+    >>> shape("/customers/{customer}/orders?page={page}")
+    '/customers/{}/orders'
+    """
+    return PARAMETER.sub("{}", path.partition("?")[0])

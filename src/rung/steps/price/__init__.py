@@ -1,7 +1,7 @@
 """
 Price the ladder: each move in the goal's own unit, with an interval, or "not yet" and why.
 
-In        a Profile, its Twin, its Finding, the moves
+In        a Profile, its Twin, its Finding, the moves, how good earlier prices were
 Out       Quotes in the order of the ladder; the first is doing nothing
 Not here  what a move is (moves/), working a number out (predict.py), taking one (take.py)
 """
@@ -9,15 +9,16 @@ Not here  what a move is (moves/), working a number out (predict.py), taking one
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from rung.ports import Step
 from rung.steps.find.finding import Finding, Interval
 from rung.steps.find.headroom import reason_of
 from rung.steps.measure import Profile
 from rung.steps.price.predict import predicted, route_prices, worst
-from rung.steps.price.quote import MISSED, NO_PRICE, NOT_ENOUGH, NOT_YET, REACHES, Move, Offer, Quote
+from rung.steps.price.quote import MISSED, NO_PRICE, NOT_ENOUGH, NOT_YET, REACHES, Move, Offer, Quote, Record
 from rung.steps.twin.outcome import Outcome
 from rung.steps.twin.twin import Twin
 from rung.units import show_seconds, show_share
@@ -25,15 +26,24 @@ from rung.units import show_seconds, show_share
 GAIN_MIN = 0.01  # of the goal's number; a move that brings less brings nothing
 
 
-def price(profile: Profile, twin: Twin, finding: Finding, moves: Sequence[Move]) -> Step[tuple[Quote, ...]]:
+def price(
+    profile: Profile,
+    twin: Twin,
+    finding: Finding,
+    moves: Sequence[Move],
+    record: Mapping[str, Record] = MappingProxyType({}),
+) -> Step[tuple[Quote, ...]]:
     """
     Return the price of doing nothing and of each offer of each move, lowest rung first.
+
+    Args:
+        record: How good the prices of each kind of move have been, by kind.
     """
     quotes = [_nothing(finding)]
     if finding.bottleneck is not None:
         for move in sorted(moves, key=lambda move: move.rung):
             offers = yield from move.offers(profile, twin, finding)
-            quotes += [_quote(twin, finding, offer) for offer in offers]
+            quotes += [_quote(twin, finding, offer, record.get(move.kind)) for offer in offers]
     return tuple(quotes)
 
 
@@ -95,13 +105,13 @@ def _faster(finding: Finding, value_s: float) -> str:
     return f"{show_seconds(value_s)} with {speed:g}× the traffic" if speed != 1.0 else ""
 
 
-def _quote(twin: Twin, finding: Finding, offer: Offer) -> Quote:
+def _quote(twin: Twin, finding: Finding, offer: Offer, record: Record | None) -> Quote:
     simulated = finding.simulated
     if not simulated.trusted:
         return _refused(finding, offer, reason_of(simulated))
     outcome = twin.run(offer.model)
     bounds = [twin.run(model) for model in offer.bounds]
-    number = predicted(twin, finding.route, finding.goal.percentile, [outcome, *bounds])
+    number = predicted(twin, finding.route, finding.goal.percentile, [outcome, *bounds], record)
     asked = outcome if simulated.speed == 1.0 else twin.run(offer.model, speed=simulated.speed)
     verdict, reason, gains = _judged(twin, finding, number, asked)
     if offer.not_yet:

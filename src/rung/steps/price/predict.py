@@ -5,8 +5,8 @@ In        the Twin, runs of it
 Out       the goal's number with an interval, all routes' percentiles, how much traffic it would bear
 Not here  which offers there are (moves/), what the twin is (steps/twin)
 
-An interval holds three things: which requests happened to come (blocks of time, resampled), what the twin misses of
-its own recording, and what is not known of the move itself (its bounds).
+An interval holds three things: which requests happened to come (blocks of time, resampled), what the twin misses (of
+its own recording, or of what it priced before, by the ledger), and what is not known of the move itself (its bounds).
 """
 
 from __future__ import annotations
@@ -18,16 +18,20 @@ import numpy as np
 
 from rung.steps.find.finding import PERCENTILES, Finding, Interval
 from rung.steps.find.resample import resampled_blocks
-from rung.steps.price.quote import RoutePrice
+from rung.steps.price.quote import Record, RoutePrice
 from rung.steps.twin.outcome import Outcome
 from rung.steps.twin.twin import Twin
 
 NORMAL_80 = 1.2816  # standard deviations on either side of 80 % of a normal distribution
 # Two runs of one app on one machine differ by so much at p95, as a standard deviation: the floor under every price.
 RUNS_DIFFER = 0.05
+# Confirmed prices of a kind of move from which on they say how far off the next one may be.
+RECORD_MIN = 5
 
 
-def predicted(twin: Twin, route: str, percent: int, outcomes: Sequence[Outcome]) -> Interval:
+def predicted(
+    twin: Twin, route: str, percent: int, outcomes: Sequence[Outcome], record: Record | None = None
+) -> Interval:
     """
     Return a route's percentile, with the range of 80 %, after what *outcomes* are the runs of.
 
@@ -39,18 +43,21 @@ def predicted(twin: Twin, route: str, percent: int, outcomes: Sequence[Outcome])
     drawn_s = [resamples.percentiles(twin.latencies(end, route), percent) * scale for end in outcomes]
     low_s = min(float(np.quantile(values_s, 0.1)) for values_s in drawn_s)
     high_s = max(float(np.quantile(values_s, 0.9)) for values_s in drawn_s)
-    return widened(Interval(middle_s, min(low_s, middle_s), max(high_s, middle_s)), twin.residual(route, percent))
+    value = Interval(middle_s, min(low_s, middle_s), max(high_s, middle_s))
+    return widened(value, twin.residual(route, percent), record)
 
 
-def widened(interval: Interval, residual: float) -> Interval:
+def widened(interval: Interval, residual: float, record: Record | None = None) -> Interval:
     """
-    Return *interval* with what the twin misses of its own recording in it.
+    Return *interval* with what the twin misses in it: of its own recording, or of what it priced before.
 
-    Errors are ratios, independent of one another, so their logarithms add in squares.
+    Errors are ratios, independent of one another, so their logarithms add in squares.  What earlier prices of this
+    kind missed has the twin's residual in it already, so the larger of both counts; a record of few is none.
     """
     if interval.value <= 0:
         return interval
-    missed = NORMAL_80 * max(math.log1p(abs(residual)), RUNS_DIFFER)
+    before = record.missed if record is not None and record.confirmed >= RECORD_MIN else 0.0
+    missed = NORMAL_80 * max(math.log1p(abs(residual)), RUNS_DIFFER, before)
     below = math.log(interval.value / max(interval.low, 1e-9))
     above = math.log(interval.high / interval.value)
     return Interval(

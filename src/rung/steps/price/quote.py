@@ -2,7 +2,7 @@
 What a price is: a prediction in the goal's own unit, its cost, its assumptions, and the plan behind it.
 
 In        nothing
-Out       the values Offer and Quote, and the Protocol that every move fulfils
+Out       the values Offer, Quote and Record, and the Protocol that every move fulfils
 Not here  the moves themselves (moves/), how a price is worked out (predict.py)
 """
 
@@ -134,6 +134,38 @@ class Quote:
             return None
         now_s = self.now.value
         return Interval(self.predicted.value / now_s, self.predicted.low / now_s, self.predicted.high / now_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    How good the prices of one kind of move have been, over those that were confirmed.
+
+    Attributes:
+        kind: The first word of their names.
+        confirmed: How many there are.
+        error: Predicted over measured: the median, and the quartiles.
+        missed: Root mean square of its logarithm.
+        held: How many were measured within the interval of their price.
+        coverage: What share that is, with its binomial interval of 95 %.
+    """
+
+    kind: str
+    confirmed: int
+    error: Interval
+    missed: float
+    held: int
+    coverage: Interval
+
+
+def kind_of(name: str) -> str:
+    """
+    Return the kind of move that a quote's name is of.
+
+    >>> kind_of("index:orders(customer_id)")
+    'index'
+    """
+    return name.split(":", maxsplit=1)[0]
 
 
 class Move(Protocol):

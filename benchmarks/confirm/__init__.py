@@ -1,0 +1,3 @@
+"""
+How often `rung confirm` is wrong, and what it takes to see a change.
+"""
