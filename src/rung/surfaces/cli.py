@@ -240,7 +240,7 @@ def run_take(arguments: argparse.Namespace) -> int:
             steps=(("Build it", "rung take --apply"), ("Or take it away", "rung take --undo")),
         )
     wire.require(*wire.TOOL_MODULES)
-    from rung.surfaces import document, text
+    from rung.surfaces import document, done
 
     work = wire.workplace(_goal_flags(arguments), database=arguments.database)
     with work.loop() as loop:
@@ -261,12 +261,12 @@ def run_take(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(document.document("take", **document.take_content(change, applied)))
     else:
-        print(text.change_text(change, applied))
+        print(done.change_text(change, applied))
     return EXIT_ANSWERED
 
 
 def _undo(work: wire.Workplace, loop: Loop, arguments: argparse.Namespace) -> int:
-    from rung.surfaces import document, text
+    from rung.surfaces import document, done
 
     change = loop.taken(arguments.move)
     if change.build is not None:
@@ -275,7 +275,7 @@ def _undo(work: wire.Workplace, loop: Loop, arguments: argparse.Namespace) -> in
     if arguments.json:
         print_json(document.document("take", **document.take_content(change, None)))
     else:
-        print(text.undone_text(change))
+        print(done.undone_text(change))
     return EXIT_ANSWERED
 
 
@@ -329,7 +329,7 @@ def run_confirm(arguments: argparse.Namespace) -> int:
         )
     wire.require(*wire.TOOL_MODULES)
     from rung.steps.confirm import MOVED
-    from rung.surfaces import document, text
+    from rung.surfaces import document, done
 
     work = wire.workplace(_goal_flags(arguments), database=None, asks=False)
     with work.loop() as loop:
@@ -347,7 +347,7 @@ def run_confirm(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(document.document("confirm", **document.confirm_content(verdict)))
     else:
-        print(text.verdict_text(verdict, move=arguments.move))
+        print(done.verdict_text(verdict, move=arguments.move))
     return EXIT_CHECK_FAILED if arguments.check and verdict.verdict != MOVED else EXIT_ANSWERED
 
 
@@ -357,7 +357,7 @@ def run_ledger(arguments: argparse.Namespace) -> int:
     """
     wire.require(*wire.TOOL_MODULES)
     from rung.steps.score import record_of, record_of_all
-    from rung.surfaces import document, text
+    from rung.surfaces import document, done
 
     work = wire.workplace({}, database=None, asks=False)
     with work.loop() as loop:
@@ -365,9 +365,9 @@ def run_ledger(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(document.document("ledger", **document.ledger_content(entries, score=arguments.score)))
     elif arguments.score:
-        print(text.score_text(record_of(entries), record_of_all(entries)))
+        print(done.score_text(record_of(entries), record_of_all(entries)))
     else:
-        print(text.ledger_text(entries, work.settings.ledger_folder))
+        print(done.ledger_text(entries, work.settings.ledger_folder))
     return EXIT_ANSWERED
 
 

@@ -202,12 +202,12 @@ class Turned:
         """
         Go round once.
         """
-        from rung.surfaces import text
+        from rung.surfaces import done
 
         turn: Turn = self.loop.climb(before, choose=choose, traffic=self, say=self.story.say)
         if turn.verdict is not None:
             self.story.chapter("Confirm: did the number move?      rung confirm")
-            self.story.say(text.verdict_text(turn.verdict))
+            self.story.say(done.verdict_text(turn.verdict))
         return turn
 
     def again(self, before: str) -> str:

@@ -31,7 +31,7 @@ def confirm_pairs(arguments: argparse.Namespace) -> int:
     from rung.adapters.traffic.pairs import route_name, send_pairs
     from rung.steps import ledger
     from rung.steps.confirm import MOVED
-    from rung.surfaces import document, text
+    from rung.surfaces import document, done
 
     if not arguments.before or not arguments.after:
         raise UsageError(
@@ -60,7 +60,7 @@ def confirm_pairs(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(document.document("confirm", **document.confirm_content(verdict)))
     else:
-        print(text.verdict_text(verdict, move=arguments.move))
+        print(done.verdict_text(verdict, move=arguments.move))
     return EXIT_CHECK_FAILED if arguments.check and verdict.verdict != MOVED else EXIT_ANSWERED
 
 

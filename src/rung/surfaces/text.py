@@ -3,28 +3,23 @@ Put values into words for a terminal.
 
 In        what the steps returned
 Out       text, one paragraph a label, ending with the next command to type
-Not here  working anything out (steps/), the ladder (ladder.py), JSON (document.py)
+Not here  working anything out (steps/), the ladder (ladder.py), what was done (done.py), JSON (document.py)
 """
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rung.loop import Look
-from rung.ports import Applied
-from rung.steps.confirm import MOVED, TOO_LITTLE, WORSE, Verdict
 from rung.steps.find.finding import Exemplar, Finding, Interval, Span, Suspect
 from rung.steps.find.headroom import headroom_words, now_words
-from rung.steps.ledger import Entry
 from rung.steps.price import best
-from rung.steps.price.quote import NO_PRICE, REACHES, Quote, Record
-from rung.steps.take import Change
+from rung.steps.price.quote import NO_PRICE, REACHES, Quote
 from rung.surfaces.terminal import width
-from rung.units import show_bytes, show_count, show_seconds, show_share
+from rung.units import show_count, show_seconds, show_share
 
 LABEL_WIDTH = 12
 BAR_WIDTH, BAR_WIDTH_MIN = 40, 10
@@ -378,157 +373,3 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
-
-
-def change_text(change: Change, applied: Applied | None) -> str:
-    """
-    Return what taking a move wrote, and how to go on.
-    """
-    files = labelled("Files", *(file.path for file in change.files))
-    if change.build is None:
-        assert change.setting is not None
-        return "\n".join([
-            labelled("Taken", f"{change.move}      (a setting: you change it, rung has nothing to run)"),
-            files,
-            labelled("Set", change.setting.then),
-            labelled("Undo", change.setting.now),
-            "",
-            labelled("Next", "set it, restart the app, record the same load again, then: rung confirm"),
-        ])  # fmt: skip
-    lines = [
-        labelled("Taken", change.move),
-        files,
-        labelled("Statement", change.build.statement.sql),
-        labelled("Undo", change.build.undo.sql),
-        "",
-    ]
-    if applied is not None:
-        done = (
-            f"It was there already ({show_bytes(applied.size_bytes)}); nothing was done."
-            if applied.already
-            else f"Built in {show_seconds(applied.took_s)}, {show_bytes(applied.size_bytes)}, valid."
-        )
-        lines.insert(1, labelled("Applied", done))
-        lines.append(labelled("Next", "record the same load again, then: rung confirm"))
-    else:
-        short = change.move.split(":")[0]
-        lines.append(labelled("Next", f"rung take {short} --apply      (or run the migration your own way)"))
-    return "\n".join(lines)
-
-
-def undone_text(change: Change) -> str:
-    """
-    Return what an undo did, and of a setting what is left to do.
-    """
-    told = [labelled("Undone", change.move)]
-    if change.build is not None:
-        told.append(labelled("Ran", change.build.undo.sql))
-    if change.setting is not None:
-        told = [
-            labelled("Undone", f"{change.move}      (in the ledger; you set it back, rung has nothing to run)"),
-            labelled("Set back", change.setting.now),
-        ]
-    return "\n".join([*told, "", labelled("Next", "rung ledger")])
-
-
-def verdict_text(verdict: Verdict, *, move: str | None = None) -> str:
-    """
-    Return whether the number moved, predicted beside measured.
-
-    Args:
-        move: The move of the ledger that was asked for, None for the newest.
-    """
-    percent = verdict.percentile
-    # Without a promise nothing of ours was taken, and there is nothing to undo.
-    undo = f"rung take {f'{move!r} ' if move else ''}--undo" if verdict.predicted is not None else "rung find"
-    lines = [
-        labelled("Verdict", verdict.words),
-        labelled("Route", verdict.route),
-        labelled(
-            "Measured",
-            f"p{percent} {show_seconds(verdict.before.at_percentile_s)} → {show_seconds(verdict.after.at_percentile_s)}"
-            f"  (n = {show_count(verdict.before.requests)} and {show_count(verdict.after.requests)})",
-        ),
-    ]
-    if verdict.predicted_s is not None:
-        lines.append(labelled("Predicted", range_text(verdict.predicted_s)))
-    lines.append(
-        labelled(
-            "Overall", f"p{percent} {show_seconds(verdict.before.overall_s)} → {show_seconds(verdict.after.overall_s)}"
-        )
-    )
-    if verdict.interleaved:
-        how = f"same arrivals in turns, {verdict.blocks} pairs of blocks"
-    elif verdict.paired:
-        how = f"same arrivals, one after the other, {verdict.blocks} pairs of blocks"
-    else:
-        how = f"two windows, {verdict.blocks} pairs of blocks at the same rate"
-    lines.append(labelled("Compared", f"{how}: {verdict.before.recording} and {verdict.after.recording}"))
-    if verdict.side_effects:
-        lines.append(labelled("Beside it", *verdict.side_effects))
-    following = {
-        MOVED: "rung find      (on the new recording: the next bottleneck)",
-        WORSE: f"{undo}      (it made things worse)",
-        TOO_LITTLE: _longer(verdict),
-    }
-    lines += [
-        "",
-        labelled("Next", following.get(verdict.verdict, f"{undo}      (it costs, and brings nothing)")),
-    ]
-    return "\n".join(lines)
-
-
-def score_text(kinds: Mapping[str, Record], overall: Record | None) -> str:
-    """
-    Return how good the predictions were, by kind of move.
-    """
-    if overall is None:
-        return "\n".join([labelled("Score", "nothing confirmed yet"), "", labelled("Next", "rung confirm")])
-    rows = [("move", "confirmed", "predicted / measured", "quartiles", "within the 80 % interval", "95 % of that")]
-    for record in (*kinds.values(), *([overall] if len(kinds) > 1 else [])):
-        error, coverage = record.error, record.coverage
-        rows.append((
-            record.kind,
-            str(record.confirmed),
-            f"{error.value:.2f}",
-            f"{error.low:.2f} to {error.high:.2f}",
-            f"{record.held} of {record.confirmed} ({show_share(coverage.value)})",
-            f"{show_share(coverage.low)} to {show_share(coverage.high)}",
-        ))  # fmt: skip
-    return "\n".join([table(rows), "", labelled("Next", "rung ledger")])
-
-
-def _longer(verdict: Verdict) -> str:
-    if not verdict.interleaved:
-        return "send the same load for longer, before and after, then: rung confirm"
-    needed = math.ceil(verdict.needed_s / 60) if verdict.needed_s is not None else 0
-    return f"the same again{f' with --duration {needed}m' if needed else ''}"
-
-
-def ledger_text(entries: Sequence[Entry], folder: str) -> str:
-    """
-    Return every rung climbed so far.
-    """
-    rows = [("no.", "move", "before", "predicted", "after", "verdict")]
-    for entry in entries:
-        quote, verdict = entry.quote, entry.verdict
-        rows.append(
-            (
-                f"{entry.number:04}",
-                quote.name,
-                show_seconds(quote.now.value),
-                range_text(quote.predicted) if quote.predicted is not None else "–",
-                show_seconds(verdict.after.at_percentile_s) if verdict is not None else "–",
-                entry.state.replace("_", " ")
-                + (
-                    f" ({1 / verdict.ratio.value:.1f}× faster)"
-                    if verdict is not None and verdict.ratio is not None and entry.state == MOVED
-                    else ""
-                ),
-            )
-        )
-    if len(rows) == 1:
-        return "\n".join([labelled("Ledger", f"empty ({folder})"), "", labelled("Next", "rung find")])
-    unconfirmed = any(entry.verdict is None or entry.verdict.verdict == TOO_LITTLE for entry in entries)
-    following = "record the same load again, then: rung confirm" if unconfirmed else "rung find"
-    return "\n".join([table(rows), "", labelled("Files", folder), labelled("Next", following)])
