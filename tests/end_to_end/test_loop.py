@@ -56,7 +56,10 @@ def test_a_turn_of_the_loop_finds_prices_takes_and_confirms_an_index(tmp_path: P
     assert verdict["change"]["high"] < 1
     assert verdict["after"]["p95_s"] < verdict["before"]["p95_s"] / 3
     # The ledger keeps six digits, as a person reviews them.
-    assert finding["move"]["predicted"] == pytest.approx(verdict["predicted"], rel=1e-5)
+    promised = finding["move"]["predicted"]
+    assert promised == (pytest.approx(verdict["predicted"], rel=1e-5) if promised is not None else verdict["predicted"])
+    # On a machine that is too busy to reproduce itself there is an index, and no number for it.
+    assert (promised is not None) == finding["simulated"]["trusted"]
     assert ["moved"] == [entry["state"] for entry in entries]
 
     migration, undo = sorted((tmp_path / "rung" / "migrations").iterdir())

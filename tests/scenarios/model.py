@@ -1,9 +1,9 @@
 """
-Model traffic, to be written as the collector writes it: requests of parts that follow one another.
+One recording in the making: requests as they happen, in rows as the collector writes them.
 
-In        moments, parts
-Out       the rows of a recording
-Not here  which traffic there is (make.py)
+In        parts of requests, one after the other
+Out       Model, with the rows of all tables
+Not here  which traffic a scenario has, writing it (make.py)
 """
 
 from __future__ import annotations

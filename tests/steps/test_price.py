@@ -363,6 +363,16 @@ def test_best_of_those_that_do_not_reach_comes_nearest() -> None:
     assert quotes["near"] == best(tuple(quotes.values()))
 
 
+def test_best_without_any_price_is_what_the_planner_promises() -> None:
+    """
+    An index that the twin could not price is still the planner's; anything that has a price comes before it.
+    """
+    unpriced = quote_of(verdict=NO_PRICE, predicted=None, gains=False)
+
+    assert unpriced == best([quote_of(name="hand", verdict=NO_PRICE, predicted=None, plan=None), unpriced])
+    assert "priced" == best([unpriced, quote_of(name="priced", rung=4, verdict=NOT_ENOUGH)]).name
+
+
 def test_best_is_nothing_where_no_move_surely_gains() -> None:
     """
     A quote that does not gain, is not yet, or has no number is not taken.

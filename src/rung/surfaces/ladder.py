@@ -16,7 +16,7 @@ from rung.steps.find.headroom import now_words, reason_of
 from rung.steps.price import best
 from rung.steps.price.quote import NO_PRICE, NOT_YET, Quote
 from rung.surfaces.terminal import width
-from rung.surfaces.text import cost_of, head_text, labelled, range_text, short_name, table, unasked, unpriced, wrapped
+from rung.surfaces.text import cost_of, head_text, labelled, range_text, short_name, table, unasked, wrapped
 from rung.units import show_change, show_count, show_seconds
 
 MOVE_WIDTH = 56
@@ -122,14 +122,12 @@ def _simulated(finding: Finding) -> list[str]:
 
 def _next(look: Look, chosen: Quote | None) -> str:
     if chosen is not None and chosen.takeable:
-        return f"rung take {short_name(chosen, look.quotes)}"
+        unsure = "      (without a price; or record again, for longer)" if chosen.predicted is None else ""
+        return f"rung take {short_name(chosen, look.quotes)}{unsure}"
     if chosen is not None:
         return f"change it by hand, record again, then: rung confirm {look.finding.recording} THE_NEW_ONE"
     if look.finding.bottleneck is None:
         return "nothing to take: the goal holds"
     if unasked(look.finding):
         return "rung price --database postgresql://you@localhost/yourdb      (an index takes the database's own plans)"
-    planned = unpriced(look.quotes)
-    if planned is not None:
-        return f"rung take {short_name(planned, look.quotes)}      (without a price; or record again, for longer)"
     return "rung find      (the bottleneck, and what can be done by hand)"

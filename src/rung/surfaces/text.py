@@ -17,7 +17,7 @@ from rung.loop import Look
 from rung.steps.find.finding import Exemplar, Finding, Interval, Span, Suspect
 from rung.steps.find.headroom import headroom_words, now_words
 from rung.steps.price import best
-from rung.steps.price.quote import NO_PRICE, REACHES, Quote
+from rung.steps.price.quote import REACHES, Quote
 from rung.surfaces.terminal import width
 from rung.units import show_count, show_seconds, show_share
 
@@ -86,7 +86,7 @@ def finding_text(look: Look) -> str:
     parts += [_bottleneck(finding.bottleneck, finding), _evidence(finding), *_runner_up(finding), ""]
     parts += [_waterfall(exemplar, finding) for exemplar in finding.exemplars]
     parts += ["", _move(look), ""]
-    quote = best(look.quotes) or unpriced(look.quotes)
+    quote = best(look.quotes)
     ladder = "rung price      (the whole ladder: what each move would bring)"
     if quote is not None and quote.takeable:
         following = [f"rung take {short_name(quote, look.quotes)}      (rung price shows the whole ladder)"]
@@ -272,18 +272,17 @@ def _waterfall(exemplar: Exemplar, finding: Finding) -> str:
 
 def _move(look: Look) -> str:
     quote, finding = best(look.quotes), look.finding
-    if quote is None or quote.predicted is None:
+    if quote is None:
         if unasked(finding) and "lock" not in _seen(finding):
             why = "Not known yet: whether an index would help takes the database's own plans, and none was asked."
             return labelled("Move", why)
-        planned = unpriced(look.quotes)
-        if planned is not None:
-            told = f"{planned.what}      no price: the simulation does not reproduce this recording"
-            return labelled("Move", told, cost_of(planned), f"Assumes: {'; '.join(planned.assumptions)}.")
         why = "No move brings this down (rung price says why of each)."
         if not finding.simulated.trusted:
             why = "No move could be priced: the simulation does not reproduce this recording."
         return labelled("Move", why, _by_hand(finding))
+    if quote.predicted is None:
+        told = f"{quote.what}      no price: the simulation does not reproduce this recording"
+        return labelled("Move", told, cost_of(quote), f"Assumes: {'; '.join(quote.assumptions)}.")
     return labelled(
         "Move",
         f"{quote.what}      p{quote.percentile} predicted {range_text(quote.predicted)}",
@@ -291,13 +290,6 @@ def _move(look: Look) -> str:
         "" if quote.takeable and quote.verdict == REACHES else _by_hand(finding),
         f"Assumes: {'; '.join(quote.assumptions)}.",
     )
-
-
-def unpriced(quotes: Sequence[Quote]) -> Quote | None:
-    """
-    Return the change that could be taken although it has no price, None where there is none.
-    """
-    return next((quote for quote in quotes if quote.verdict == NO_PRICE and quote.plan is not None), None)
 
 
 TAKEN_AS = {"migration": "a migration", "setting": "a setting", "hand": "by hand"}

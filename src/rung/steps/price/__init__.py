@@ -51,7 +51,8 @@ def best(quotes: Sequence[Quote]) -> Quote | None:
     """
     Return the lowest rung that reaches the goal, else the one that comes nearest; None if none gains.
 
-    On one rung, what rung can write down comes before what is left to people.
+    On one rung, what rung can write down comes before what is left to people.  Where the twin could not be asked, what
+    the database's planner promises is better than nothing: a plan without a price.
     """
     gaining = [
         (quote, quote.predicted.value)
@@ -65,7 +66,8 @@ def best(quotes: Sequence[Quote]) -> Quote | None:
     ]
     if reaching:
         return gaining[min(reaching)[-1]][0]
-    return min(gaining, key=lambda each: each[1], default=(None, 0.0))[0]
+    unpriced = next((quote for quote in quotes if quote.verdict == NO_PRICE and quote.plan is not None), None)
+    return min(gaining, key=lambda each: each[1], default=(unpriced, 0.0))[0]
 
 
 def _nothing(finding: Finding) -> Quote:

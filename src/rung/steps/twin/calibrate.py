@@ -60,7 +60,7 @@ def calibrated(profile: Profile, recovered: Recovered) -> Calibration:
     recorded_s = profile.requests.latency_s[recovered.request]
     topology = recovered.topology
     workload, outcome = _locked_by_row(recovered)
-    asked_max_s = np.maximum(_asked_at_most_s(profile, recovered), _asked_s(workload))
+    asked_max_s = np.maximum(SCALE_MAX * _asked_at_most_s(profile, recovered), _asked_s(workload))
     best, rounds = (_missed(outcome, recorded_s), workload, outcome), 0
     while best[0] > NEAR and rounds < ROUNDS_MAX:
         rounds += 1
@@ -188,7 +188,7 @@ def _asked_at_most_s(profile: Profile, recovered: Recovered) -> Floats:
     """
     Return for each route what its requests took but for their computing and their waiting for loop, thread or pool.
 
-    What they asked of others cannot have taken longer.
+    What they asked of others took no longer, as far as computing and waiting are told apart exactly.
     """
     requests = profile.requests
     waited_s = sum(profile.seconds_on_seam(seam) for seam in ("loop", "pool", "threads"))
