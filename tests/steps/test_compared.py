@@ -9,7 +9,7 @@ import pytest
 
 from rung.ports import Pairs, Sent
 from rung.steps.confirm import MOVED, NOT_MOVED, TOO_LITTLE, WORSE, Verdict, confirm
-from rung.steps.confirm.compared import PAIRS_MAX, PAIRS_MIN, of_pairs, of_recordings, turns_of
+from rung.steps.confirm.compared import PAIRS_MAX, PAIRS_MIN, of_pairs, of_recordings, order_of, turns_of
 from tests.strategies import GOAL, HOME, ORDERS, Row, profile, quote_of, traffic
 
 QUIET, BUSY = 20.0, 60.0
@@ -74,8 +74,22 @@ def test_turns_fill_the_duration(duration_s: float) -> None:
 
     assert turns is not None
     assert PAIRS_MIN <= turns.pairs <= PAIRS_MAX
+    assert turns.block_s >= 2
     assert pytest.approx(duration_s) == turns.pairs * turns.block_s
     assert 0 < turns.lead_s < turns.block_s / 3
+
+
+@pytest.mark.parametrize("pairs", [6, 7, 120])
+def test_each_side_goes_first_as_often(pairs: int) -> None:
+    """
+    Every block goes to both, and of two neighbours each side is the first once.
+    """
+    order = list(order_of(pairs, np.random.Generator(np.random.PCG64(1))))
+    firsts = [side for _, side in order[::2]]
+
+    assert sorted(order) == [(block, side) for block in range(pairs) for side in (0, 1)]
+    assert [block for block, _ in order] == [block for block in range(pairs) for _ in range(2)]
+    assert all(firsts[place] + firsts[place + 1] == 1 for place in range(0, pairs - 1, 2))
 
 
 def sent(
