@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.confirm.queues import App, arriving, cheaper_by, latencies, moods
 from benchmarks.confirm.recordings import in_turns, recorded, sent
 from rung.steps.confirm import MOVED, NOT_MOVED, TOO_LITTLE, WORSE, Verdict, confirm
-from rung.steps.confirm.compared import of_pairs, of_recordings, turns_of
+from rung.steps.confirm.compared import Compared, of_pairs, of_recordings, order_of, turns_of
 from rung.steps.find.finding import Goal
 
 GOAL = Goal(percentile=95, target_s=0.3, headroom=2.0, errors_share=0.01)
@@ -105,21 +105,29 @@ def row(case: Case, *, times: int, seed: int = 7) -> dict[str, Any]:
 
 
 def _in_turns(generator: np.random.Generator, app: App, side_s: float) -> Verdict:
+    return confirm(drawn_in_turns(generator, app, side_s), GOAL, None)
+
+
+def drawn_in_turns(generator: np.random.Generator, app: App, side_s: float) -> Compared:
+    """
+    Return what an app and its changed self make of the same arrivals in turns.
+    """
     turns = turns_of(side_s)
     assert turns is not None
     mood = moods(generator, app.mood, 2 * side_s)
     blocks: tuple[list[Any], list[Any]] = ([], [])
     measured, at_s = [], 0.0
-    for block in range(turns.pairs):
-        requests = arriving(generator, app, turns.block_s)
-        kept = requests.due_s >= turns.lead_s
-        for changed in (False, True) if block % 2 == 0 else (True, False):
-            blocks[changed].append(latencies(generator, app, requests, mood, at_s, changed=changed)[kept])
-            at_s += turns.block_s
-        measured.append(np.full(np.count_nonzero(kept), block))
+    for block, side in order_of(turns.pairs, generator):
+        if len(measured) == block:
+            requests = arriving(generator, app, turns.block_s)
+            kept = requests.due_s >= turns.lead_s
+            measured.append(np.full(np.count_nonzero(kept), block))
+        taken_s = latencies(generator, app, requests, mood, at_s, changed=bool(side))
+        blocks[side].append(taken_s[kept])
+        at_s += turns.block_s
     block_of = np.concatenate(measured)
     sides = [sent(name, block_of, np.concatenate(rows)) for name, rows in zip(("a", "b"), blocks, strict=True)]
-    return confirm(of_pairs(in_turns(sides[0], sides[1], turns.pairs, side_s), None), GOAL, None)
+    return of_pairs(in_turns(sides[0], sides[1], turns.pairs, side_s), None)
 
 
 def _recordings(generator: np.random.Generator, app: App, side_s: float) -> Verdict:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from rung.adapters.traffic import Choice, Plan, Route, pairs, report
-from rung.adapters.traffic.pairs import Turn, send_pairs
+from rung.adapters.traffic.pairs import SIDES, Turn, send_pairs
+from rung.adapters.traffic.schedule import stream
 from rung.errors import BadValue, LoadVoid, TargetUnreachable
-from rung.steps.confirm.compared import Turns
+from rung.steps.confirm.compared import Turns, order_of
 from tests.adapters.sites import Site, site
 
 TURNS = Turns(pairs=4, block_s=0.5, lead_s=0.1)
@@ -45,7 +46,7 @@ def paths(seen: Site) -> list[str]:
 
 def test_both_get_the_same_requests_in_turns(sites: tuple[Site, Site]) -> None:
     """
-    Before, after, after, before: the same requests with the same moments within their block.
+    Before, after, after, before, or the other way round: the same requests with the same moments within their block.
     """
     told: list[Turn] = []
     sent = send_pairs((sites[0].url, sites[1].url), PLAN, turns=TURNS, progress=told.append)
@@ -58,9 +59,10 @@ def test_both_get_the_same_requests_in_turns(sites: tuple[Site, Site]) -> None:
         for _, headers, _, _ in each.seen
     )
     turns = [number for place, (_, number) in enumerate(moments) if not place or number != moments[place - 1][1]]
-    assert [0, 1, 0, 1, 0] == turns
-    assert (1, 4, "before") == (told[0].pair, told[0].pairs, told[0].side)
-    assert (4, 4, "before") == (told[-1].pair, told[-1].pairs, told[-1].side)
+    sides = [side for _, side in order_of(4, stream(PLAN.seed, "turns"))]
+    assert [side for place, side in enumerate(sides) if not place or side != sides[place - 1]] == turns
+    assert [(pair, 4) for pair in (1, 1, 2, 2, 3, 3, 4, 4)] == [(each.pair, each.pairs) for each in told]
+    assert [SIDES[side] for side in sides] == [each.side for each in told]
     assert told[-1].progress.planned == told[-1].progress.sent == len(moments)
     assert (4, 2.0) == (sent.pairs, sent.lasted_s)
 

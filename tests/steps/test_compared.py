@@ -9,7 +9,7 @@ import pytest
 
 from rung.ports import Pairs, Sent
 from rung.steps.confirm import MOVED, NOT_MOVED, TOO_LITTLE, WORSE, Verdict, confirm
-from rung.steps.confirm.compared import PAIRS_MAX, PAIRS_MIN, of_pairs, of_recordings, turns_of
+from rung.steps.confirm.compared import PAIRS_MAX, PAIRS_MIN, of_pairs, of_recordings, order_of, turns_of
 from tests.strategies import GOAL, HOME, ORDERS, Row, profile, quote_of, traffic
 
 QUIET, BUSY = 20.0, 60.0
@@ -74,12 +74,26 @@ def test_turns_fill_the_duration(duration_s: float) -> None:
 
     assert turns is not None
     assert PAIRS_MIN <= turns.pairs <= PAIRS_MAX
+    assert turns.block_s >= 2
     assert pytest.approx(duration_s) == turns.pairs * turns.block_s
     assert 0 < turns.lead_s < turns.block_s / 3
 
 
+@pytest.mark.parametrize("pairs", [6, 7, 120])
+def test_each_side_goes_first_as_often(pairs: int) -> None:
+    """
+    Every block goes to both, and of two neighbours each side is the first once.
+    """
+    order = list(order_of(pairs, np.random.Generator(np.random.PCG64(1))))
+    firsts = [side for _, side in order[::2]]
+
+    assert sorted(order) == [(block, side) for block in range(pairs) for side in (0, 1)]
+    assert [block for block, _ in order] == [block for block in range(pairs) for _ in range(2)]
+    assert all(firsts[place] + firsts[place + 1] == 1 for place in range(0, pairs - 1, 2))
+
+
 def sent(
-    seed: int, *, pairs: int = 12, each: int = 200, times: float = 1.0, home: float = 1.0, failing: int = 0
+    seed: int, *, pairs: int = 24, each: int = 200, times: float = 1.0, home: float = 1.0, failing: int = 0
 ) -> Pairs:
     """
     Return pairs of two routes, where half of what a request takes is its own.
@@ -91,7 +105,7 @@ def sent(
     for name, factor, other, broken in (("http://a", 1.0, 1.0, 0), ("http://b", times, home, failing)):
         latency_s = np.exp(own + generator.normal(0, 0.1, len(block))) * np.where(route == 0, factor, other)
         sides.append(Sent(name, route, block, latency_s, np.arange(len(block)) < broken))
-    return Pairs(("GET /customers/{customer}/orders", HOME), sides[0], sides[1], pairs, 5.0 * pairs)
+    return Pairs(("GET /customers/{customer}/orders", HOME), sides[0], sides[1], pairs, 2.5 * pairs)
 
 
 def judged(pairs: Pairs, quote: object = None, route: str | None = None) -> Verdict:
@@ -104,7 +118,7 @@ def test_in_turns_a_tenth_is_seen_within_a_minute() -> None:
     """
     less, more = judged(sent(1, times=0.9, home=0.9)), judged(sent(2, times=1.1, home=1.1))
 
-    assert (MOVED, True, True, 12) == (less.verdict, less.paired, less.interleaved, less.blocks)
+    assert (MOVED, True, True, 24) == (less.verdict, less.paired, less.interleaved, less.blocks)
     assert less.ratio is not None and less.ratio.low < 0.9 < less.ratio.high
     assert (WORSE, True) == (more.verdict, more.worse)
     assert more.words.startswith("Worse: ") and "more" in more.words
@@ -133,7 +147,7 @@ def test_a_change_of_two_percent_counts_for_nothing() -> None:
 
 def test_too_little_in_turns_names_the_traffic_that_is_enough() -> None:
     """
-    Six pairs of few requests mostly leave a tenth open and ask for minutes; five times as many pairs do not.
+    Six pairs of few requests mostly leave a tenth open and ask for minutes; ten times as many pairs do not.
     """
     short = [judged(sent(seed, pairs=6, each=40, times=0.9, home=0.9)) for seed in range(6)]
     open_ones = [verdict for verdict in short if verdict.verdict == TOO_LITTLE]
@@ -141,10 +155,10 @@ def test_too_little_in_turns_names_the_traffic_that_is_enough() -> None:
     assert {MOVED, TOO_LITTLE} >= {verdict.verdict for verdict in short}
     assert len(open_ones) >= 4
     for verdict in open_ones:
-        assert verdict.needed_s is not None and 30 < verdict.needed_s < 600
+        assert verdict.needed_s is not None and 15 < verdict.needed_s < 600
         assert "of the same traffic would" in verdict.words
     for seed in range(6):
-        assert MOVED == judged(sent(seed, pairs=30, each=40, times=0.9, home=0.9)).verdict
+        assert MOVED == judged(sent(seed, pairs=60, each=40, times=0.9, home=0.9)).verdict
 
 
 def test_the_ledgers_route_is_found_by_its_shape() -> None:
@@ -173,7 +187,7 @@ def test_another_route_that_becomes_the_worst_makes_it_worse() -> None:
 
 
 def test_failing_more_is_worse_however_fast() -> None:
-    verdict = judged(sent(1, times=0.1, home=0.1, failing=100))
+    verdict = judged(sent(1, times=0.1, home=0.1, failing=200))
 
     assert WORSE == verdict.verdict
     assert verdict.words.startswith("Worse: 4 % of the requests fail")

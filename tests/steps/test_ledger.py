@@ -16,7 +16,7 @@ from rung.steps import ledger
 from rung.steps.confirm import confirm
 from rung.steps.confirm.compared import of_recordings
 from rung.steps.find.finding import Interval
-from rung.steps.ledger import OPEN, Entry, from_text, is_entry, newest, speaking_of, taken, to_tree
+from rung.steps.ledger import OPEN, Entry, from_text, is_entry, newest, speaking_of, taken, to_tree, waiting
 from tests.strategies import GOAL, entries, found, profile, quote_of, shop, traffic
 
 
@@ -124,3 +124,22 @@ def test_a_verdict_closes_its_entry() -> None:
     closed = ledger.confirmed(entry(1), verdict)
 
     assert (verdict.verdict, verdict, entry(1).quote) == (closed.state, closed.verdict, closed.quote)
+
+
+def test_pairs_speak_to_the_newest_entry_that_waits_for_them() -> None:
+    """
+    Open, or with too little data until now, and of a route that was sent, whatever its parameters are called.
+    """
+    sent = ["GET /home", "GET /orders/{order}"]
+    open_one = entry(1, quote=quote_of(route="GET /orders/{order_id}"))
+    decided = entry(2, quote=quote_of(route="GET /home"), state="moved")
+
+    assert waiting([], sent, None) is None
+    assert open_one == waiting([open_one], sent, None)
+    assert waiting([open_one, decided], sent, None) is None
+    assert decided == waiting([open_one, decided], sent, "index")
+    again = replace(open_one, state="too_little_data")
+    assert again == waiting([again], sent, None)
+    assert waiting([open_one], ["GET /home"], None) is None
+    with pytest.raises(LedgerError, match="which was not sent"):
+        waiting([open_one], ["GET /home"], "index")

@@ -50,7 +50,8 @@ def confirm_pairs(arguments: argparse.Namespace) -> int:
         line = ProgressLine(sys.stderr)
 
         def show(turn: Turn) -> None:
-            line.show(turn.progress, first=f"pair {turn.pair} of {turn.pairs}, {turn.side} · ")
+            where = f"pair {turn.pair} of {turn.pairs}" if turn.pair else "warming up"
+            line.show(turn.progress, first=f"{where}, {turn.side} · ")
 
         try:
             sent = send_pairs(urls, plan, progress=show)

@@ -203,7 +203,7 @@ class SideShape(TypedDict):
 
 
 class RatioShape(TypedDict):
-    """After as a share of before, with the interval of 99 %."""
+    """After as a share of before, with its interval: of 99.5 % in turns, else of 99 %."""
 
     ratio: float
     low: float

@@ -1,9 +1,10 @@
 """
-Send the same arrivals to two instances in turns: before, after, after, before, and so on.
+Send the same arrivals to two instances in turns: before, after, after, before, or the other way round, by lot.
 
 Each block of arrivals goes to both, one right after the other, so that what drifts on the machine is the same for both
 to begin with; the one that goes first changes from pair to pair.  A block begins when nothing of the last is left; its
-first moments fill the queues and are sent but not measured.
+first moments fill the queues and are sent but not measured.  Beforehand the first seconds are sent to both, unmeasured:
+they warm both up, and what slow requests take then says how long a block must be.
 
 In        two addresses, a Plan
 Out       Pairs, and while it runs its progress
@@ -14,27 +15,28 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
 import numpy as np
 
 from rung.adapters.traffic.plan import Plan, Route, origin_of, path_of
-from rung.adapters.traffic.report import STATUS_SERVER_ERROR, Progress, void_reason
-from rung.adapters.traffic.schedule import Part, Schedule, schedule
+from rung.adapters.traffic.report import STATUS_SERVER_ERROR, Progress, percentile, void_reason
+from rung.adapters.traffic.schedule import Part, schedule, stream
 from rung.adapters.traffic.sender import IN_FLIGHT_MAX, TIMEOUT_S, Sender, files_for, new_loop, reach
 from rung.errors import BadValue, LoadVoid
 from rung.ports import Column, Pairs, Sent
-from rung.steps.confirm.compared import PAIRS_MIN, TURN_MIN_S, Turns, turns_of
+from rung.steps.confirm.compared import PAIRS_MIN, TURN_MIN_S, Turns, order_of, turns_of
 
 SIDES = ("before", "after")
+SLOW_PERCENT = 95  # of all requests: what the length of a block is measured by
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
     """
-    How the pairs stand: the pair (from 1) and whose block it is, with what was sent in all until now.
+    How the pairs stand: the pair (from 1; 0 before the first) and whose block it is, with what was sent until now.
     """
 
     pair: int
@@ -92,36 +94,90 @@ def send_pairs(
         KeyboardInterrupt: Ctrl-C or *stop* ended it before both had all.
     """
     _check_urls(urls, plan)
-    turns = turns or _turns(plan)
-    sides = _Side(origin_of(urls[0])), _Side(origin_of(urls[1]))
-    whole, not_sent = schedule(plan), ""
+    shortest = turns or _turns(plan, 0.0)
     with files_for(IN_FLIGHT_MAX) as files, asyncio.Runner(loop_factory=new_loop) as runner:
-        for side in sides:
+        run = _Run(urls, plan, runner, files, progress, stop or threading.Event(), timeout_s)
+        for side in run.sides:
             runner.run(reach(side.origin))
-        told = _Told(progress, 2 * len(whole), turns.pairs)
-        for block, number in _order(turns.pairs):
-            side, part = sides[number], _part(whole, turns, block)
-            sender = Sender(
-                side.origin, part, turns.block_s, stop or threading.Event(), timeout_s, files, cookies=side.cookies
-            )
-            ending = runner.run(sender.run(told.of(block, number)))
-            if ending.ended_early:
-                raise KeyboardInterrupt
-            told.add(sender)
-            not_sent = not_sent or ending.not_sent_reason
-            side.add(block, sender, turns.lead_s)
-    columns = [side.joined() for side in sides]
+        turns = turns or _turns(plan, run.tried(2 * shortest.block_s))
+        for block, number in order_of(turns.pairs, stream(plan.seed, "turns")):
+            run.send(block, number, turns)
+    columns = [side.joined() for side in run.sides]
     lateness_s = np.concatenate([column[-1] for column in columns])
-    reason = void_reason(lateness_s, not_sent=int(bool(not_sent)), not_sent_reason=not_sent)
+    reason = void_reason(lateness_s, not_sent=run.not_sent, not_sent_reason=run.not_sent_reason)
     if reason:
         raise LoadVoid(reason, command=f"rung confirm --pairs {urls[0]} {urls[1]}", rate_per_s=plan.rate_per_s)
     return Pairs(
         routes=tuple(route_name(route) for route in plan.routes),
-        before=Sent(sides[0].origin, *columns[0][:-1]),
-        after=Sent(sides[1].origin, *columns[1][:-1]),
+        before=Sent(run.sides[0].origin, *columns[0][:-1]),
+        after=Sent(run.sides[1].origin, *columns[1][:-1]),
         pairs=turns.pairs,
         lasted_s=plan.duration_s,
     )
+
+
+class _Run:
+    """
+    Both instances, and the blocks that they are sent one after the other.
+    """
+
+    def __init__(
+        self,
+        urls: tuple[str, str],
+        plan: Plan,
+        runner: asyncio.Runner,
+        files: int,
+        progress: Callable[[Turn], None] | None,
+        stop: threading.Event,
+        timeout_s: float,
+    ) -> None:
+        self.sides = _Side(origin_of(urls[0])), _Side(origin_of(urls[1]))
+        self.whole = schedule(plan)
+        self.runner, self.files, self.stop, self.timeout_s = runner, files, stop, timeout_s
+        self.told = _Told(progress, 2 * len(self.whole))
+        self.not_sent, self.not_sent_reason = 0, ""
+
+    def tried(self, until_s: float) -> float:
+        """
+        Send the arrivals before *until_s* to both, unmeasured, and return what slow requests take then.
+
+        Both are warm afterwards; sessions begin anew.
+        """
+        slow_s = 0.0
+        for number in (0, 1):
+            sender = self._sent(number, Part(self.whole, 0.0, until_s), until_s, {}, self.told.of(0, 0, number))
+            warm = sender.answers.dues_s() >= until_s / 2
+            slow_s = max(slow_s, percentile(sender.answers.latencies_s()[warm], SLOW_PERCENT) or 0.0)
+        return slow_s
+
+    def send(self, block: int, number: int, turns: Turns) -> None:
+        """
+        Send one block to one side, and keep what came of it.
+        """
+        side, part = self.sides[number], Part(self.whole, block * turns.block_s, (block + 1) * turns.block_s)
+        show = self.told.of(block + 1, turns.pairs, number)
+        sender = self._sent(number, part, turns.block_s, side.cookies, show)
+        self.told.add(sender)
+        self.not_sent, self.not_sent_reason = (
+            self.not_sent + sender.not_sent,
+            sender.not_sent_reason or self.not_sent_reason,
+        )
+        side.add(block, sender, turns.lead_s)
+
+    def _sent(
+        self,
+        number: int,
+        part: Part,
+        lasts_s: float,
+        cookies: dict[int, aiohttp.CookieJar],
+        show: Callable[[Progress], None] | None,
+    ) -> Sender:
+        sender = Sender(
+            self.sides[number].origin, part, lasts_s, self.stop, self.timeout_s, self.files, cookies=cookies
+        )
+        if self.runner.run(sender.run(show)).ended_early:
+            raise KeyboardInterrupt
+        return sender
 
 
 def route_name(route: Route) -> str:
@@ -139,8 +195,8 @@ def _check_urls(urls: Sequence[str], plan: Plan) -> None:
         raise BadValue("URL", urls[1], expected="another instance than the first: compared with itself nothing moves")
 
 
-def _turns(plan: Plan) -> Turns:
-    turns = turns_of(plan.duration_s)
+def _turns(plan: Plan, latency_s: float) -> Turns:
+    turns = turns_of(plan.duration_s, latency_s)
     if turns is None:
         raise BadValue(
             "duration",
@@ -150,29 +206,13 @@ def _turns(plan: Plan) -> Turns:
     return turns
 
 
-def _order(pairs: int) -> Iterator[tuple[int, int]]:
-    """
-    Yield block and side in the order in which they are sent.
-
-    >>> list(_order(2))
-    [(0, 0), (0, 1), (1, 1), (1, 0)]
-    """
-    for block in range(pairs):
-        for side in (0, 1) if block % 2 == 0 else (1, 0):
-            yield block, side
-
-
-def _part(whole: Schedule, turns: Turns, block: int) -> Part:
-    return Part(whole, block * turns.block_s, (block + 1) * turns.block_s)
-
-
 class _Told:
     """
     Progress over all blocks, made of each block's own.
     """
 
-    def __init__(self, progress: Callable[[Turn], None] | None, planned: int, pairs: int) -> None:
-        self.progress, self.planned, self.pairs = progress, planned, pairs
+    def __init__(self, progress: Callable[[Turn], None] | None, planned: int) -> None:
+        self.progress, self.planned = progress, planned
         self.sent = self.errors = 0
         self.elapsed_s = 0.0
 
@@ -181,7 +221,7 @@ class _Told:
         self.errors += sender.errors
         self.elapsed_s += max(sender.duration_s, sender.answers.finished_s_max())
 
-    def of(self, block: int, side: int) -> Callable[[Progress], None] | None:
+    def of(self, pair: int, pairs: int, side: int) -> Callable[[Progress], None] | None:
         show = self.progress
         if show is None:
             return None
@@ -196,6 +236,6 @@ class _Told:
                 errors=self.errors + progress.errors,
                 recent_p95_s=progress.recent_p95_s,
             )
-            show(Turn(block + 1, self.pairs, SIDES[side], sum_of))
+            show(Turn(pair, pairs, SIDES[side], sum_of))
 
         return told

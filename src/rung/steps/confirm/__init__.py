@@ -24,8 +24,9 @@ from rung.units import show_count, show_seconds, show_share
 
 MOVED, NOT_MOVED, WORSE, TOO_LITTLE = "moved", "not_moved", "worse", "too_little_data"
 
-# Of 200 comparisons of an app that nobody changed, one may be called moved and one worse.
-CONFIDENCE = 0.99
+# In turns, where there is power to spare, one of 400 comparisons of an app that nobody changed may be called moved and
+# one worse; of recordings one of 200.
+CONFIDENCE, CONFIDENCE_APART = 0.995, 0.99
 # The smallest change that counts: in turns, and one after the other.
 EFFECT_MIN, EFFECT_MIN_APART = 0.03, 0.05
 # Two runs of one app one after the other differ by so much at p95, as a standard deviation: measured once as 5 % over
@@ -60,7 +61,7 @@ class Verdict:
 
     Attributes:
         verdict: moved, not_moved, worse or too_little_data.
-        ratio: After as a share of before, with the range of CONFIDENCE.
+        ratio: After as a share of before, with the interval of CONFIDENCE in turns, else of CONFIDENCE_APART.
         paired: Whether both sides were asked for the same things at the same moments.
         interleaved: Whether two instances took turns, so that the machine's drift is in the interval.
         blocks: How many pairs of blocks were compared.
@@ -184,7 +185,7 @@ def _ratio(compared: Compared, route: str, percent: int, *, asked: int = 1) -> I
     Args:
         asked: How many routes are asked at once; the interval is wider the more there are (Bonferroni).
     """
-    confidence = 1 - (1 - CONFIDENCE) / asked
+    confidence = 1 - (1 - (CONFIDENCE if compared.interleaved else CONFIDENCE_APART)) / asked
     found = ratio(*compared.requests(route), compared.pairs, percent, confidence=confidence)
     if found is None or compared.interleaved:
         return found
@@ -224,7 +225,7 @@ def _judged(compared: Compared, found: Interval | None, promised: Interval | Non
     width, moved_by, room = math.log(found.high / found.low) / 2, abs(math.log(found.value)), -math.log(wanted)
     narrow = max(moved_by, room - moved_by)
     # What differs between runs does not shrink with their length.
-    between = 0.0 if compared.interleaved else RUNS_DIFFER * normal(CONFIDENCE)
+    between = 0.0 if compared.interleaved else RUNS_DIFFER * normal(CONFIDENCE_APART)
     if narrow <= between:
         return TOO_LITTLE, None
     return TOO_LITTLE, SPARE * compared.lasted_s * max(width**2 - between**2, 0.0) / (narrow**2 - between**2)

@@ -13,6 +13,7 @@ Not here  the statistics (ratio.py), the verdict (verdict.py), sending (adapters
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,10 +23,12 @@ from rung.steps.confirm.ratio import Sample
 from rung.steps.measure import Floats, Integers, Profile
 from rung.steps.measure.traffic import shape
 
-# Interleaved: a drift of the machine is shared by two blocks that are neighbours, so they are short; at least six, or
-# no interval deserves the name; more than thirty bring nothing.  The first tenth of each fills the queues, unmeasured.
-PAIRS_MIN, PAIRS_MAX = 6, 30
-TURN_S, TURN_MIN_S, LEAD_SHARE, LEAD_MIN_S = 5.0, 2.0, 0.1, 0.5
+# Interleaved: the shorter two neighbouring blocks are, the more of the machine's drift they share (thirty of 10 s saw a
+# tenth in 40 % where 120 of 2.5 s saw it in 96 %; docs/design/0006-confirm-in-turns.md).  But each begins with empty
+# queues, so it must be long beside what a request takes.  At least six, or no interval deserves the name.  The first
+# tenth of each fills the queues, unmeasured.
+PAIRS_MIN, PAIRS_MAX = 6, 120
+TURN_S, TURN_MIN_S, TURN_LATENCIES, LEAD_SHARE, LEAD_MIN_S = 2.5, 2.0, 10, 0.1, 0.3
 # One after the other: few and long, for a machine's mood lasts for seconds, and blocks shorter than it would pass it
 # off as a change (docs/design/0002-few-long-blocks.md).
 BLOCK_S, BLOCK_MIN_S = 10.0, 3.0
@@ -56,18 +59,37 @@ class Turns:
     lead_s: float
 
 
-def turns_of(duration_s: float) -> Turns | None:
+def turns_of(duration_s: float, latency_s: float = 0.0) -> Turns | None:
     """
     Return how *duration_s* of arrivals are cut, None where they are too short.
 
+    Args:
+        latency_s: What slow requests of the app take.
+
     >>> turns_of(60.0)
+    Turns(pairs=24, block_s=2.5, lead_s=0.3)
+    >>> turns_of(60.0, latency_s=0.5)
     Turns(pairs=12, block_s=5.0, lead_s=0.5)
-    >>> turns_of(600.0).pairs, turns_of(20.0).pairs, turns_of(5.0)
-    (30, 6, None)
+    >>> turns_of(600.0).pairs, turns_of(14.0).pairs, turns_of(5.0)
+    (120, 6, None)
     """
-    pairs = min(max(int(duration_s / TURN_S), PAIRS_MIN), PAIRS_MAX)
+    pairs = min(max(int(duration_s / max(TURN_S, TURN_LATENCIES * latency_s)), PAIRS_MIN), PAIRS_MAX)
     block_s = duration_s / pairs
     return Turns(pairs, block_s, max(block_s * LEAD_SHARE, LEAD_MIN_S)) if block_s >= TURN_MIN_S else None
+
+
+def order_of(pairs: int, generator: np.random.Generator) -> Iterator[tuple[int, int]]:
+    """
+    Yield block and side (0 before, 1 after) in the order in which they are sent.
+
+    Two pairs at a time are sent as ABBA or as BAAB, by lot: a steady drift cancels out within them, and what drifts
+    from one such four to the next favours nobody, so that pairs are as good as independent of one another.
+    """
+    for block in range(0, pairs, 2):
+        first = int(generator.integers(2))
+        yield from ((block, first), (block, 1 - first))
+        if block + 1 < pairs:
+            yield from ((block + 1, 1 - first), (block + 1, first))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -95,7 +95,7 @@ def ratio(before: Sample, after: Sample, pairs: int, percent: int, *, confidence
 
 def student_t(confidence: float, degrees: int) -> float:
     """
-    Return the two-sided quantile of Student's t; from 5 degrees on within a thousandth for confidences up to 0.99.
+    Return the two-sided quantile of Student's t; from 5 degrees on within two thousandths for confidences up to 0.995.
 
     >>> round(student_t(0.95, 5), 2), round(student_t(0.99, 5), 2), round(student_t(0.99, 29), 2)
     (2.57, 4.03, 2.76)

@@ -22,11 +22,10 @@ from rung.steps.twin.pieces import Flags
 Columns = TypeVar("Columns", Requests, Segments)
 
 STEPS_A_REQUEST, STEPS_A_SEGMENT = 4.0, 3.5
-STEPS_MAX = 200_000
+STEPS_MAX = 150_000  # half a second of simulation: docs/design/0005-how-much-the-twin-runs.md
 BLOCKS_MAX = 20
 BLOCK_S_MIN, BLOCK_S_MAX = 5.0, 60.0
 WARM_SHARE = 0.1  # of a block
-PEAK_SHARE = 0.1  # of the blocks: those with most requests
 WINDOWED_SHARE = 0.05  # of the requests counted and not kept: then what was kept are windows
 WINDOW_GAP_S = 1.0
 
@@ -67,7 +66,7 @@ def chosen_blocks(
     wanted = min(max(int(room_s / block_s), 1), len(starts_s))
     bounds = np.searchsorted(due_s, np.append(starts_s, starts_s[-1] + block_s))
     load = np.add.reduceat(steps[request], np.minimum(bounds[:-1], len(request) - 1))
-    chosen = _typical_and_peak(load, wanted)
+    chosen = _of_every_load(load, wanted)
     found, at_s, counted, laid_s = [], [], [], 0.0
     for place in chosen:
         ours = np.arange(bounds[place], bounds[place + 1])
@@ -132,14 +131,15 @@ def _only(columns: Columns, places: Integers) -> Columns:
     return replace(columns, **{each.name: getattr(columns, each.name)[places] for each in fields(columns)})
 
 
-def _typical_and_peak(load: Floats, wanted: int) -> list[int]:
+def _of_every_load(load: Floats, wanted: int) -> list[int]:
     """
-    Return blocks spread over all of the time, a tenth of them the heaviest, in order of time.
+    Return blocks of every load, from the least to the heaviest as often as they are, in order of time.
+
+    What waits grows out of proportion with load: blocks that by chance have less of it tell too little waiting.
     """
-    peaks = np.argsort(-load, kind="stable")[: int(wanted * PEAK_SHARE)].tolist()
-    others = [place for place in range(len(load)) if place not in set(peaks)]
-    spread = np.linspace(0, len(others) - 1, max(wanted - len(peaks), 1)).round().astype(int)
-    return sorted({*peaks, *(others[place] for place in spread.tolist())})
+    order = np.argsort(load, kind="stable")
+    ranks = ((np.arange(wanted) + 0.5) * len(load) / wanted).astype(np.int64)
+    return sorted(order[ranks].tolist())
 
 
 def _closed_up(due_s: Floats) -> Floats:
