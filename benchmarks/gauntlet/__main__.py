@@ -43,7 +43,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help=f"{len(QUICK)} scenarios, phases of {QUICK_S:g} s")
     parser.add_argument("--phase", type=float, metavar="SECONDS", help=f"length of a load; {PHASE_S:g} without")
     parser.add_argument("--resume", action="store_true", help="leave out scenarios that have a result")
-    parser.add_argument("--again", action="store_true", help="find and price anew from the recordings that are there")
+    parser.add_argument("--again", action="store_true", help="find and price anew; load only what is not recorded yet")
+    parser.add_argument("--one-load", action="store_true", help="leave the second load out (--again adds it)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"for results and recordings; {FOLDER} without")
     parser.add_argument("--list", action="store_true", help="the scenarios and their true answers")
     parser.add_argument("--json", action="store_true")
@@ -67,6 +68,7 @@ def main() -> None:
         phase_s=asked.phase or (QUICK_S if asked.quick else PHASE_S),
         resume=asked.resume,
         again=asked.again,
+        second_load=not asked.one_load,
         told=_tell,
     )
     _show(asked, described(begun_s, results), results)

@@ -48,20 +48,28 @@ def run(
     resume: bool,
     again: bool,
     told: Callable[[Scenario, Result], None],
+    second_load: bool = True,
 ) -> list[Result]:
     """
     Return the results of all scenarios, in order; each is on disk as soon as it is there.
 
     Args:
         resume: Take those that are on disk as they are.
-        again: Find and price anew from the recordings that are on disk, without load.
+        again: Find and price anew from the recordings that are on disk; only what is not there is loaded.
+        second_load: Whether the fixed app of a faulty scenario gets less traffic once, too.
     """
     results = {each.name: _kept(path_of(folder, each)) for each in scenarios}
     todo = [each for each in scenarios if not resume or results[each.name] is None]
     if todo:
         with stage.opened(folder) as put:
             for scenario in todo:
-                result = one(put, scenario, phase_s=phase_s, kept=results[scenario.name] if again else None)
+                result = one(
+                    put,
+                    scenario,
+                    phase_s=phase_s,
+                    kept=results[scenario.name] if again else None,
+                    second_load=second_load,
+                )
                 path_of(folder, scenario).write_text(json.dumps(result, indent=2) + "\n", "utf-8")
                 results[scenario.name] = result
                 told(scenario, result)
@@ -76,7 +84,7 @@ def _kept(path: Path) -> Result | None:
     return kept
 
 
-def one(put: Stage, scenario: Scenario, *, phase_s: float, kept: Result | None) -> Result:
+def one(put: Stage, scenario: Scenario, *, phase_s: float, kept: Result | None, second_load: bool = True) -> Result:
     """
     Return the result of one scenario; what went wrong is a result too.
     """
@@ -89,21 +97,23 @@ def one(put: Stage, scenario: Scenario, *, phase_s: float, kept: Result | None) 
     }  # fmt: skip
     try:
         put.lay(scenario.sql)
-        _taken(put, scenario, phase_s, kept, result)
+        _taken(put, scenario, phase_s, kept, result, second_load=second_load)
     except Exception as problem:  # one that fails stays in the table, and the next one is run
         result["failed"] = f"{type(problem).__name__}: {problem}"
     result["took_s"] = clock.now_s() - begun_s
     return result
 
 
-def _taken(put: Stage, scenario: Scenario, phase_s: float, kept: Result | None, result: Result) -> None:
+def _taken(
+    put: Stage, scenario: Scenario, phase_s: float, kept: Result | None, result: Result, *, second_load: bool
+) -> None:
     result["predictions"] = []
     seen: judge.Seen
-    for take in takes(scenario):
+    for take in takes(scenario, second_load=second_load):
         fix = take.fix or Fix(faults=scenario.faults)
         phase = _found(put, kept, take.name)
+        put.change(fix.sql)
         if phase is None:
-            put.change(fix.sql)
             phase = put.record(
                 scenario, slug(f"{scenario.name} {take.name}"), server=fix.server or scenario.server, faults=fix.faults,
                 settings={**scenario.settings, **fix.settings}, last_s=phase_s, speed=take.speed,

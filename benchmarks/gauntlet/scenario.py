@@ -117,7 +117,7 @@ BEFORE = "before"
 SLOWER = 0.6
 
 
-def takes(scenario: Scenario) -> tuple[Take, ...]:
+def takes(scenario: Scenario, *, second_load: bool = True) -> tuple[Take, ...]:
     """
     Return the loads of *scenario*, in order: what the true fix does to the database comes last.
     """
@@ -128,7 +128,7 @@ def takes(scenario: Scenario) -> tuple[Take, ...]:
     fixed = Take(name="after", fix=scenario.fix)
     # What the fix does to the database is done by then.
     slower = Take(name="after, slower", fix=replace(scenario.fix, sql=()), speed=SLOWER)
-    return before, *rival, fixed, slower
+    return (before, *rival, fixed, slower) if second_load else (before, *rival, fixed)
 
 
 # Words after the interpreter; {port} is filled in.
