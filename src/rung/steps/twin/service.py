@@ -36,7 +36,7 @@ CORES_SHARE_MIN = 0.25  # however much others take, they give way
 OTHERS_SHARE_MIN = 0.1
 QUERY_UNIT = 0.5  # what a driver computes unseen for a statement, of what a server does for a request
 WAY_S_MAX = 10e-3  # on the way to an app to which nobody came while it was free
-TURN_S = 1e-3  # that a process runs at a time while others want its core; docs/design/0005-service-from-waiting.md
+TURN_S = 1e-3  # that a process runs at a time while others want its core; docs/design/0004-service-from-waiting.md
 
 
 @dataclass(frozen=True, slots=True, eq=False)
