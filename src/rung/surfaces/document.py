@@ -118,6 +118,7 @@ def suspect_shape(suspect: Suspect | None) -> dict[str, Any] | None:
         "code": suspect.code or None,
         "gain_s": suspect.gain_s,
         "stability": suspect.stability,
+        "bears_per_s": finite(suspect.bears_per_s),
     }
 
 

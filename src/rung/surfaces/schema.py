@@ -70,7 +70,8 @@ class SimulatedShape(TypedDict):
 class SuspectShape(TypedDict):
     """
     What requests spend time on. `name` is the statement's fingerprint for a query; `gain_s` is what the goal's
-    number would lose without it; `stability` the share of resamples in which it gains most.
+    number would lose without it; `stability` the share of resamples in which it gains most;
+    `bears_per_s`, under overload, by which it is chosen then, the requests a second that would be borne without it.
     """
 
     seam: str
@@ -80,6 +81,7 @@ class SuspectShape(TypedDict):
     code: str | None
     gain_s: float
     stability: float
+    bears_per_s: float | None
 
 
 class RunnerUpShape(SuspectShape):

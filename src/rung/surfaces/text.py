@@ -186,14 +186,21 @@ def _nothing(finding: Finding) -> list[str]:
 def _bottleneck(suspect: Suspect, finding: Finding) -> str:
     what = _name(suspect)
     where = " · ".join(part for part in (suspect.route, suspect.code) if part)
-    percent = finding.goal.percentile
     return labelled(
         "Bottleneck",
         what,
         where,
         now_words(finding.simulated, finding.goal) if finding.simulated.speed != 1.0 else "",
-        f"If it cost nothing, p{percent} would fall from {show_seconds(finding.simulated.at_speed_s)} to "
-        f"{range_text(suspect.without_s)}.",
+        *_without(suspect, finding),
+    )
+
+
+def _without(suspect: Suspect, finding: Finding) -> tuple[str, ...]:
+    if suspect.bears_per_s is not None:
+        return (f"If it cost nothing, the app would bear {show_count(suspect.bears_per_s)} requests/s.",)
+    now, then = show_seconds(finding.simulated.at_speed_s), range_text(suspect.without_s)
+    return (
+        f"If it cost nothing, p{finding.goal.percentile} would fall from {now} to {then}.",
         f"The same answer in {show_share(suspect.stability)} of the resamples of this recording.",
     )
 

@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from rung.errors import RecordingTooShort
 from rung.ports import Describe, Explain, Plan, Server, ServerFacts, Step, Table, Unavailable
-from rung.steps.find.counterfactual import suspects
+from rung.steps.find.counterfactual import overloaded, suspects
 from rung.steps.find.evidence import exemplars, numbers_of, reading_of, rows_kept
 from rung.steps.find.finding import (
     AllTraffic,
@@ -32,7 +32,7 @@ from rung.steps.find.finding import (
     costliest_scan,
     requests_min,
 )
-from rung.steps.find.headroom import judged, notes_on_twin
+from rung.steps.find.headroom import judged, notes_on_twin, overload_words
 from rung.steps.find.notes import doubts_on, failed_share, kept_share, notes_on
 from rung.steps.find.seen import code_of, seen_of
 from rung.steps.find.trial import Trial
@@ -67,7 +67,8 @@ def find(profile: Profile, twin: Twin, goal: Goal) -> Step[Finding]:
     missed = simulated.at_speed_s > goal.target_s
     found: tuple[Suspect, ...] = ()
     if missed:
-        found = suspects(twin, trial, speed=simulated.speed) if simulated.trusted else trial.suspects()
+        trusted = simulated.trusted or overloaded(twin)
+        found = suspects(twin, trial, speed=simulated.speed) if trusted else trial.suspects()
     found = tuple(replace(suspect, code=code_of(profile, suspect)) for suspect in found)
     evidence = [*numbers_of(profile, trial, found[0]), *seen_of(profile, found[0])] if found else []
     plan = table = None
@@ -75,7 +76,9 @@ def find(profile: Profile, twin: Twin, goal: Goal) -> Step[Finding]:
         plan, table, reading = yield from _ask_about(found[0], rows_kept(profile, found[0].part))
         evidence.insert(1, reading)
     notes = [*notes_on(profile, goal, routes), *notes_on_twin(simulated)]
-    if found and found[0].gain_s <= 0:
+    if found and found[0].bears_per_s is not None:
+        notes.append(overload_words(profile, simulated))
+    elif found and found[0].gain_s <= 0:
         notes.append("No single thing brings the number down: several causes are of one height.")
     if isinstance(server, Unavailable):
         notes.append(f"The database was not asked: {server.reason}")

@@ -15,7 +15,7 @@ import numpy as np
 
 from rung.steps.find.finding import Suspect
 from rung.steps.find.resample import resampled_blocks
-from rung.steps.find.trial import Candidate, Trial
+from rung.steps.find.trial import WAITED_FOR, Candidate, Trial
 from rung.steps.measure import CPU, OTHER, QUEUE, Floats, Part, percentile
 from rung.steps.twin import edit
 from rung.steps.twin.outcome import Outcome
@@ -26,14 +26,13 @@ from rung.steps.twin.workload import Op, Workload
 BY_TIME, BY_DEMAND = 6, 4  # candidates that are simulated
 WAIT_SHARE_MIN = 0.005  # of the route's time; what is waited for less is no candidate
 
-# What a request waits for, not what it asks for; only the topology can take it away.
-_WAITING = frozenset({"queue", "loop", "pool", "threads"})
-
 
 def suspects(twin: Twin, trial: Trial, *, speed: float = 1.0) -> tuple[Suspect, ...]:
     """
     Return what gains most and what gains most after it, when requests come *speed* times as fast.
     """
+    if speed == 1.0 and overloaded(twin):
+        return by_rate(twin, trial)
     scale = twin.scale(trial.route, trial.percent)
     base = twin.base if speed == 1.0 else twin.run(speed=speed)
     latency_s = twin.latencies(base, trial.route) * scale
@@ -44,13 +43,35 @@ def suspects(twin: Twin, trial: Trial, *, speed: float = 1.0) -> tuple[Suspect, 
     return trial.ranked(latency_s, left, resampled_blocks(twin.counted_due_s(trial.route)))
 
 
+def overloaded(twin: Twin) -> bool:
+    """
+    Return whether more requests came than something can serve: latency then grows for as long as it is looked at.
+    """
+    return twin.bears().speed < 1.0
+
+
+def by_rate(twin: Twin, trial: Trial) -> tuple[Suspect, ...]:
+    """
+    Return without what the app would bear most, and what comes after it: under overload p95 has no steady value.
+
+    What is full is summed up and not simulated, so a twin that misses the recorded waiting tells it as well.
+    """
+    names = [*trial.profile.parts, OTHER]
+    asked = [Candidate(part) for part in names if part.seam not in WAITED_FOR and twin.workload.part_of(part) >= 0]
+    asked = [each for each in asked if each.part != CPU]
+    asked += [Candidate(CPU, route) for route in twin.workload.routes]
+    asked += [Candidate(part) for part in (Part("pool", ""), Part("threads", ""), QUEUE)]
+    rates = {each: twin.rate_per_s * twin.bears(taken_away(each)).speed for each in asked}
+    return trial.bearing(twin.rate_per_s * twin.bears().speed, rates)
+
+
 def candidates(twin: Twin, trial: Trial, base: Outcome) -> list[Candidate]:
     """
     Return what is worth simulating.
     """
     profile, workload = trial.profile, twin.workload
     now_s = percentile(trial.latency_s, trial.percent)
-    asked = [part for part in (*profile.parts, OTHER) if part.seam not in _WAITING and workload.part_of(part) >= 0]
+    asked = [part for part in (*profile.parts, OTHER) if part.seam not in WAITED_FOR and workload.part_of(part) >= 0]
     bound = {Candidate(part): now_s - percentile(trial.without(part), trial.percent) for part in asked}
     bound |= {
         Candidate(part): max(bound[Candidate(part)], float(profile.seconds_on(part)[trial.chosen].mean()))

@@ -83,6 +83,7 @@ class Suspect:
         gain_s: By how much that is less.
         stability: Share of resamples in which it gains most.
         why_not: Why it is not the bottleneck, "" for the bottleneck itself.
+        bears_per_s: Under overload, by which it was chosen then: requests a second that the app would bear without it.
     """
 
     part: Part
@@ -93,6 +94,7 @@ class Suspect:
     gain_s: float
     stability: float
     why_not: str = ""
+    bears_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from rung.steps.find.finding import PERCENTILES, Goal, Miss, RouteNumber, Simulated
+from rung.steps.measure import Profile
 from rung.steps.twin.outcome import Outcome
 from rung.steps.twin.twin import RESIDUAL_MAX, SPEED_MAX, Twin
 from rung.units import show_count, show_seconds, show_share
+
+KEPT_UP_SHARE = 0.1  # of the most that ever waited
 
 
 def judged(twin: Twin, goal: Goal, routes: Sequence[RouteNumber]) -> tuple[str, Simulated]:
@@ -95,6 +100,32 @@ def headroom_words(simulated: Simulated, goal: Goal) -> str:
     )
     held = f"{simulated.headroom:.1f}× the traffic (the goal asks {goal.headroom:g}×)"
     return f"It would hold with {more}{held}{first}.{full}"
+
+
+def overload_words(profile: Profile, simulated: Simulated) -> str:
+    """
+    Return that more requests come than the app bears, and since when.
+    """
+    came_per_s = len(profile.requests) / max(profile.lasted_s, 1e-9)
+    since_s = saturated_since(profile)
+    since = f" since second {since_s:.0f} of the recording" if since_s > 0 else ""
+    return (
+        f"Overloaded{since}: {show_count(came_per_s)} requests/s come, and at {show_count(simulated.bears_per_s)} "
+        f"{simulated.fullest} is full. Latency then grows for as long as one looks, so what is named is what would let "
+        "the app bear most."
+    )
+
+
+def saturated_since(profile: Profile) -> float:
+    """
+    Return when the app last kept up, seconds since the first arrival: when few of those that came were unanswered.
+    """
+    due_s = profile.requests.due_s
+    ended_s = np.sort(due_s + profile.requests.latency_s)
+    order = np.sort(due_s)
+    waiting = np.arange(len(order)) - np.searchsorted(ended_s, order, side="right")
+    kept_up = np.flatnonzero(waiting <= KEPT_UP_SHARE * waiting.max(initial=0))
+    return float(order[kept_up[-1]]) if len(kept_up) else 0.0
 
 
 def now_words(simulated: Simulated, goal: Goal) -> str:

@@ -9,6 +9,7 @@ Not here  which route is the goal's (the step), evidence and words (evidence.py)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -18,9 +19,13 @@ from numpy.typing import NDArray
 from rung.steps.find.finding import Goal, Interval, Suspect
 from rung.steps.find.resample import Resamples, resampled_blocks
 from rung.steps.measure import CPU, OTHER, QUEUE, Floats, Integers, Part, Profile, percentile
-from rung.units import show_seconds, show_share
+from rung.units import show_count, show_seconds, show_share
 
 CANDIDATES_RESAMPLED = 5
+# What a request waits for, not what it asks for.
+WAITED_FOR = frozenset({"queue", "loop", "pool", "threads"})
+RATE_NEAR = 0.9
+RATE_GAIN_MIN = 0.01  # what lets the app bear less than that more is no bottleneck
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,45 @@ class Trial:
             )
             for place, each in enumerate(best[:2])
         )
+
+    def bearing(self, now_per_s: float, rates: Mapping[Candidate, float]) -> tuple[Suspect, ...]:
+        """
+        Return the first two by how many requests a second the app would bear without them, which is *rates*.
+        """
+        most = max(rates.values(), default=0.0) * RATE_NEAR
+        # Of what brings about as much, what is worked on goes before what is waited for: that one holds the other.
+        best = sorted(
+            (each for each in rates if rates[each] > now_per_s * (1 + RATE_GAIN_MIN)),
+            key=lambda each: (
+                rates[each] < most,
+                each.part.seam in WAITED_FOR,
+                -round(rates[each], 3),
+                each.part.seam,
+                each.part.name,
+                each.route,
+            ),
+        )[:2]
+        now_s = percentile(self.latency_s, self.percent)
+        told = []
+        for place, each in enumerate(best):
+            left_s = self.without(each.part)
+            why_not = (
+                f"Without it the app would bear {_rate(rates[each])}, without the bottleneck {_rate(rates[best[0]])}."
+            )
+            told.append(
+                Suspect(
+                    part=each.part,
+                    route=each.route or self._route_of(each.part),
+                    statement=self.profile.texts[each.part.name].text if each.part.name in self.profile.texts else "",
+                    code=self._code_of(each),
+                    without_s=interval(left_s, self.resamples, self.percent),
+                    gain_s=now_s - percentile(left_s, self.percent),
+                    stability=1.0,
+                    why_not=why_not if place else "",
+                    bears_per_s=rates[each] if math.isfinite(rates[each]) else None,
+                )
+            )
+        return tuple(told)
 
     def _route_of(self, part: Part) -> str:
         seconds_s = self.profile.seconds_on(part)
@@ -224,3 +268,7 @@ def _measure_of(start_s: Floats, end_s: Floats) -> Callable[[Floats], Floats]:
     edges = np.column_stack([opens, closes]).ravel()
     covered = np.concatenate([[0.0], np.cumsum(np.tile([1.0, 0.0], len(opens))[:-1] * np.diff(edges))])
     return lambda at_s: np.interp(at_s, edges, covered)
+
+
+def _rate(per_s: float) -> str:
+    return f"{show_count(per_s)} requests/s" if math.isfinite(per_s) else "more than could be told"
