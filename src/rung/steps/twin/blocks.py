@@ -23,6 +23,7 @@ Columns = TypeVar("Columns", Requests, Segments)
 
 STEPS_A_REQUEST, STEPS_A_SEGMENT = 4.0, 3.5
 STEPS_MAX = 150_000  # half a second of simulation: docs/design/0005-how-much-the-twin-runs.md
+WHOLE_TIMES = 2.0  # of so many: up to there choosing costs more precision than it saves time
 BLOCKS_MAX = 20
 BLOCK_S_MIN, BLOCK_S_MAX = 5.0, 60.0
 WARM_SHARE = 0.1  # of a block
@@ -58,7 +59,7 @@ def chosen_blocks(
         due_s = _closed_up(due_s)
     total = float(steps.sum())
     lasted_s = float(due_s[-1] - due_s[0])
-    if total <= steps_max or lasted_s <= BLOCK_S_MIN:
+    if total <= WHOLE_TIMES * steps_max or lasted_s <= BLOCK_S_MIN:
         return Blocks(request, due_s, np.ones(len(request), dtype=np.bool_))
     room_s = lasted_s * steps_max / total
     block_s = float(np.clip(room_s / blocks_max, BLOCK_S_MIN, BLOCK_S_MAX))

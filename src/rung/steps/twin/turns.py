@@ -4,7 +4,8 @@ Tell what of a request's time it waited for its turn in its process, where no se
 One interpreter computes one thing at a time.  While it computes for one request, the others that could go on wait: for
 the event loop, or for the interpreter's lock.  Much of that is in the recording as waiting; the rest looks like a gap
 in which nothing was done, or like a statement that took long because nobody was there to take its answer.  What
-others computed meanwhile tells it.
+others computed meanwhile tells it: only what they computed without a pause until this request went on, for what they
+did before that was in nobody's way.
 
 In        a Profile, its Pieces
 Out       Turns: of each gap its computing and what is left of it unexplained; of each query its time without waiting
@@ -27,6 +28,8 @@ ROUNDS = 6
 LEFT_SHARE_MIN = 0.02  # of a gap that others took altogether; a request may compute nowhere else
 ALONE_SHARE = 0.1  # what others computed during a query, of its time, at most, for it to tell what it takes by itself
 ALONE_MIN = 10
+FULL_SHARE = 0.8  # of a time that was computed in; when exactly, within a gap, is not recorded
+RUN_SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +73,9 @@ def turns_of(profile: Profile, pieces: Pieces) -> Turns:
         computed = _Computed(begin_at, end_at, computing_s)
         others_s = np.maximum(computed.between(begin_at, end_at) - computing_s, 0.0)
         left_s = np.maximum(length_s - others_s, LEFT_SHARE_MIN * length_s)
-    other_s = _other_s(requests.other_s, of, np.maximum(length_s - computing_s, 0.0), others_s)
+    ran_s = computed.run_s(end_at, length_s)
+    in_way_s = np.clip(computed.between(end_at - ran_s, end_at) - np.minimum(computing_s, ran_s), 0.0, others_s)
+    other_s = _other_s(requests.other_s, of, np.maximum(length_s - computing_s, 0.0), in_way_s)
     gaps = len(request)
     return Turns(
         computing_s=computing_s[:gaps],
@@ -94,7 +99,7 @@ def _other_s(all_s: Floats, of: np.ndarray, rest_s: Floats, others_s: Floats) ->
 
 def _own_s(profile: Profile, pieces: Pieces, computed: _Computed, axis: _Axis) -> Floats:
     """
-    Return each piece's own time; a query's answer waits for its process, by what others computed during it at most.
+    Return each piece's own time; a query's answer waits for its process, for what others computed until it was taken.
 
     A query is as long as those of its statement during which nobody computed, unless it is shorter: the database
     works while the app computes.
@@ -104,7 +109,8 @@ def _own_s(profile: Profile, pieces: Pieces, computed: _Computed, axis: _Axis) -
     queries = np.flatnonzero(pieces.query & ~pieces.side_by_side[segments.request])
     begin_at, end_at = (axis.of(at_s[queries], segments.request[queries]) for at_s in (pieces.start_s, pieces.end_s))
     # What it waited as a segment of its own is not in its own time.
-    meanwhile_s = computed.between(begin_at, end_at) - (pieces.end_s - pieces.start_s - pieces.own_s)[queries]
+    ran_s = computed.run_s(end_at, end_at - begin_at)
+    meanwhile_s = computed.between(end_at - ran_s, end_at) - (pieces.end_s - pieces.start_s - pieces.own_s)[queries]
     meanwhile_s = np.clip(meanwhile_s, 0.0, own_s[queries])
     part = segments.part[queries]
     for place in np.unique(part):
@@ -160,3 +166,14 @@ class _Computed:
             return np.zeros(len(begin_at))
         computed_s: Floats = np.interp(end_at, self._at, self._sum_s) - np.interp(begin_at, self._at, self._sum_s)
         return computed_s
+
+    def run_s(self, end_at: Floats, most_s: Floats) -> Floats:
+        """
+        Return for how long before each moment, at most so long, there was computing without a pause.
+        """
+        found_s = np.zeros(len(end_at))
+        for share in RUN_SHARES:  # ascending: the longest that is full holds
+            tried_s = most_s * share
+            full = self.between(end_at - tried_s, end_at) >= FULL_SHARE * tried_s
+            found_s = np.where(full, tried_s, found_s)
+        return found_s
