@@ -8,6 +8,7 @@ Not here  making the recordings (stage.py), tables (report.py)
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from rung.steps.twin.twin import Model, Twin
 from rung.steps.twin.variant import unchanged
 from rung.steps.twin.workload import Op, Workload
 
+ROOT = Path(__file__).resolve().parents[2]
 PERCENTILE = 95
 SEAMS_SHOWN = 6
 REQUESTS_MIN = 60  # of a route in one load: below it, its number says nothing
@@ -98,8 +100,28 @@ def is_right(suspect: Suspect | None, scenario: Scenario) -> bool:
     """
     if suspect is None or not scenario.truth:
         return suspect is None and not scenario.truth
-    texts = (suspect.part.name, suspect.statement, suspect.code)
+    texts = (suspect.part.name, suspect.statement, suspect.code, function_at(suspect.code))
     return any(culprit.is_met_by(suspect.part.seam, *texts) for culprit in scenario.truth)
+
+
+def function_at(code: str) -> str:
+    """
+    Return the function that a line of the project's code is in, "" for other lines.
+
+    >>> function_at("benchmarks/gauntlet/judge.py:1"), function_at("")
+    ('', '')
+    """
+    path, _, line = code.rpartition(":")
+    file = ROOT / path
+    if not line.isdecimal() or not file.is_file():
+        return ""
+    holding = [
+        node
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.lineno <= int(line) <= (node.end_lineno or node.lineno)
+    ]
+    return max(holding, key=lambda node: node.lineno).name if holding else ""
 
 
 def _shown(suspect: Suspect | None) -> dict[str, Any] | None:

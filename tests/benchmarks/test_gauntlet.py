@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.gauntlet import report
-from benchmarks.gauntlet.judge import is_right
+from benchmarks.gauntlet.judge import ROOT, function_at, is_right
 from benchmarks.gauntlet.run import path_of, run, slug
 from benchmarks.gauntlet.scenario import SERVERS, Culprit, Fix, Scenario, takes
 from benchmarks.gauntlet.scenarios import FEW, SCENARIOS
@@ -75,6 +75,16 @@ def test_the_truth_is_told_by_seam_and_by_what_it_has() -> None:
     assert orders.is_met_by("query", "3f", "select id from orders where id = $1")
     assert not orders.is_met_by("query", "3f", "select id from product")
     assert not orders.is_met_by("lock", "3f", "select id from orders")
+
+
+def test_a_line_tells_the_function_that_it_is_in() -> None:
+    lines = (ROOT / "benchmarks/gauntlet/fastapi_app.py").read_text().splitlines()
+    (sleeping,) = [number for number, line in enumerate(lines, 1) if "time.sleep(" in line]
+    code = f"benchmarks/gauntlet/fastapi_app.py:{sleeping}"
+
+    assert "blocked" == function_at(code)
+    assert is_right(suspect("cpu", code=code), SCENARIOS["async blocking sleep"])
+    assert not is_right(suspect("cpu", code="benchmarks/gauntlet/fastapi_app.py:1"), SCENARIOS["async blocking sleep"])
 
 
 def test_the_right_answer_for_a_healthy_app_is_nothing() -> None:

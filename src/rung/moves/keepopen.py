@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from rung.moves.demand import not_waited, waited_share
-from rung.steps.measure import Profile
+from rung.steps.measure import OTHER, Profile
 from rung.steps.twin import edit
 from rung.steps.twin.topology import Topology
 from rung.steps.twin.variant import Setting, Variant, imported_of
@@ -50,10 +50,12 @@ class KeepOpenMove:
                 cost="an open connection for each request at once",
                 assumptions=(
                     f"opening connections is {show_share(share)} of the time of {goal_route}; all of it goes",
+                    "so does what no instrument sees after it: closing them (at the upper end of the range it stays)",
                     "what a connection was set up with (role, search_path, time zone) is the same for every request",
                 ),
                 taken_as="setting",
                 model=kept_open,
+                bounds=(kept_open, opened_for_nothing),
                 setting=Setting(*imported_of(profile, PLACES)),
                 why_not_yet=not_waited(profile, goal_route, "opening connections", "connect"),
             ),
@@ -62,8 +64,25 @@ class KeepOpenMove:
 
 def kept_open(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
     """
-    Take away what opening a connection takes; being handed one by the pool stays.
+    Take away what opening a connection takes, and what no instrument explains after it: closing it again.
+
+    Being handed one by the pool stays.
     """
+    opened = _opening(workload)
+    after = np.zeros(len(workload), dtype=np.int64)
+    np.maximum.at(after, workload.request[opened], np.flatnonzero(opened))
+    follows = (np.arange(len(workload.op)) > after[workload.request]) & (after[workload.request] > 0)
+    return edit.dropped(workload, opened | (follows & edit.spent_on(workload, OTHER))), topology
+
+
+def opened_for_nothing(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
+    """
+    Take away what opening a connection takes, and nothing else.
+    """
+    return edit.dropped(workload, _opening(workload)), topology
+
+
+def _opening(workload: Workload) -> edit.Chosen:
     opening = [place for place, part in enumerate(workload.parts) if part.seam == "connect"]
-    spending = np.isin(workload.op, edit.SPENDING)
-    return edit.dropped(workload, np.isin(workload.part, opening) & spending), topology
+    chosen: edit.Chosen = np.isin(workload.part, opening) & np.isin(workload.op, edit.SPENDING)
+    return chosen

@@ -13,7 +13,7 @@ Not here  whether the twin then reproduces its own recording (calibrate.py)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from rung.steps.twin.estate import Estate, estate_of
 from rung.steps.twin.holding import sizes
 from rung.steps.twin.pieces import WAITED, Flags, Pieces, pieces_of
 from rung.steps.twin.script import ORDERS, Rows, Script
-from rung.steps.twin.service import FASTEST, Service, in_thread, server_of, service_of
+from rung.steps.twin.service import CONNECT_UNIT, FASTEST, QUERY_UNIT, Service, in_thread, server_of, service_of
 from rung.steps.twin.strands import Piece, joined_steps
 from rung.steps.twin.topology import UNLIMITED, Topology, Worker
 from rung.steps.twin.workload import Op, Step, Workload
@@ -34,6 +34,7 @@ ROWS_MAX = 64  # that one statement locks; with more hardly anybody waits
 # Of what a process computes unseen, what is done by drivers inside of statements, and before and after the app.
 DRIVER_SHARE, BEFORE_SHARE = 0.5, 0.25
 DRIVER_TRIP_SHARE = 0.5  # of a round trip at most
+DRIVER_OPENING_SHARE = 0.9  # of opening a connection at most
 SLOTS_MANY = 4096  # threads of a server that has a new one for each request
 
 
@@ -66,9 +67,11 @@ def recover(profile: Profile, *, steps_max: int = STEPS_MAX) -> Recovered:
     profile = excerpt.profile
     estate = estate_of(profile)
     pieces = pieces_of(profile)
-    service, estate = service_of(profile, pieces, estate, share=excerpt.share)
     held = transactions(profile, pieces)
     locks = _locks(profile, pieces, held)
+    # What waited for a lock was no work of the server's: without it the rest can be told apart.
+    quick = replace(pieces, own_s=np.minimum(pieces.own_s, locks.quick_s))
+    service, estate = service_of(profile, quick, estate, share=excerpt.share, locked=locks.taken >= 0)
     workload = _Writer(excerpt, pieces, service, estate, held).workload(locks)
     topology = Topology(estate.hosts, _workers(profile, pieces, estate, held), estate.databases)
     return Recovered(workload, topology, excerpt.blocks.request, estate.notes, _lock_waits(pieces, locks))
@@ -270,17 +273,20 @@ class _Writer:
 
     def _driver_s(self) -> Floats:
         """
-        Return what of each query's round trip its driver computes.
+        Return what a driver computes of each query's round trip, and of each connection that it opens.
         """
         pieces, service, request = self.pieces, self.service, self.profile.segments.request
         if self.estate.threaded:  # a thread's clock counts its drivers
             return np.zeros(len(request))
         # What was done side by side is written by itself, without it.
-        query = pieces.query & ~pieces.side_by_side[request]
-        queries = np.bincount(request[query], minlength=len(self.unseen_s))
-        each_s = self.unseen_s * DRIVER_SHARE / np.maximum(queries, 1)
+        alone = ~pieces.side_by_side[request]
+        query, opens = pieces.query & alone, pieces.connects & alone
+        queries, opened = (np.bincount(request[each], minlength=len(self.unseen_s)) for each in (query, opens))
+        opening_s = self.unseen_s * CONNECT_UNIT * opened / (1.0 + QUERY_UNIT * queries + CONNECT_UNIT * opened)
+        each_s = (self.unseen_s - opening_s) * DRIVER_SHARE / np.maximum(queries, 1)
+        opening_s /= np.maximum(opened, 1)
         driver_s: Floats = np.where(query, np.minimum(each_s[request], service.trip_s * DRIVER_TRIP_SHARE), 0.0)
-        return driver_s
+        return np.where(opens, np.minimum(opening_s[request], pieces.own_s * DRIVER_OPENING_SHARE), driver_s)
 
     def workload(self, locks: Locks) -> Workload:
         self._segments(locks)
@@ -315,10 +321,9 @@ class _Writer:
         put(rows, _OTHER, Op.DELAY, place[OTHER], service.other_s)
         only = ~pieces.query & ~pieces.waited & ~pieces.computes
         driver_s = self.driver_s
-        put(rows, _DELAY, Op.DELAY, part, np.where(only, pieces.own_s, service.trip_s - driver_s))
-        put(rows, _DRIVER, Op.COMPUTE, place[CPU], driver_s)
-        quick_s = np.minimum(service.asked_s, np.maximum(locks.quick_s - service.trip_s, 0.0))
-        put(rows, _ASKED, Op.EXECUTE, part, np.where(pieces.query, quick_s, 0.0), self.server)
+        put(rows, _DELAY, Op.DELAY, part, np.where(only, pieces.own_s, service.trip_s) - driver_s)
+        put(rows, _DRIVER, Op.COMPUTE, np.where(pieces.connects, part, place[CPU]), driver_s)
+        put(rows, _ASKED, Op.EXECUTE, part, np.where(pieces.query, service.asked_s, 0.0), self.server)
         put(rows, _ASKED, Op.COMPUTE, part, np.where(pieces.computes, pieces.own_s, 0.0))
         mark(rows, _TAKE, Op.TAKE, place[self.pool_part], held.takes)
         mark(rows, _GIVE, Op.GIVE, place[self.pool_part], held.gives)

@@ -34,7 +34,8 @@ LOOKED_S_MIN = 5.0  # processor time is counted in hundredths of a second
 FREE_SHARE_MAX = 0.9
 CORES_SHARE_MIN = 0.25  # however much others take, they give way
 OTHERS_SHARE_MIN = 0.1
-QUERY_UNIT = 0.5  # what a driver computes unseen for a statement, of what a server does for a request
+# What a driver computes unseen for a statement and for a connection that it opens, of what a server does for a request.
+QUERY_UNIT, CONNECT_UNIT = 0.5, 6.0
 WAY_S_MAX = 10e-3  # on the way to an app to which nobody came while it was free
 TURN_S = 1e-3  # that a process runs at a time while others want its core; docs/design/0004-service-from-waiting.md
 
@@ -95,12 +96,15 @@ class _Ran:
         )
 
 
-def service_of(profile: Profile, pieces: Pieces, estate: Estate, *, share: float = 1.0) -> tuple[Service, Estate]:
+def service_of(
+    profile: Profile, pieces: Pieces, estate: Estate, *, share: float = 1.0, locked: Flags | None = None
+) -> tuple[Service, Estate]:
     """
     Return the service of what *profile* shows, and *estate* with what else its hosts were busy with.
 
     Args:
         share: Of all requests, that *profile* has; it lasted as long as they took.
+        locked: Pieces that took a lock: what the server counted of them has the waiting for it, so it tells nothing.
     """
     requests, request = profile.requests, profile.segments.request
     turns = turns_of(profile, pieces)
@@ -112,7 +116,7 @@ def service_of(profile: Profile, pieces: Pieces, estate: Estate, *, share: float
 
     trip_s = trips(profile, pieces)
     estate = laid_out(profile, pieces, estate, trip_s)
-    spent_s, undisturbed = _spent_at_server(profile, pieces, trip_s)
+    spent_s, undisturbed = _spent_at_server(profile, pieces, trip_s, locked)
     asked_s = np.zeros(len(spent_s))
     # A thread's clock stands still while it has no core or no interpreter; the loop's goes on.
     on_loop = ~(estate.threaded | in_thread(pieces, request, len(requests)))
@@ -218,8 +222,8 @@ def _units(pieces: Pieces, request: Integers, count: int) -> Floats:
     """
     Return how much each request computes unseen, as a multiple of what the server does for any: drivers do the rest.
     """
-    queries = np.bincount(request[pieces.query], minlength=count)
-    return (1.0 + QUERY_UNIT * queries).astype(np.float64)
+    queries, opened = (np.bincount(request[each], minlength=count) for each in (pieces.query, pieces.connects))
+    return (1.0 + QUERY_UNIT * queries + CONNECT_UNIT * opened).astype(np.float64)
 
 
 def in_thread(pieces: Pieces, request: Integers, count: int) -> Flags:
@@ -260,7 +264,7 @@ def trips(profile: Profile, pieces: Pieces) -> Floats:
     return trip_s
 
 
-def _spent_at_server(profile: Profile, pieces: Pieces, trip_s: Floats) -> tuple[Floats, Flags]:
+def _spent_at_server(profile: Profile, pieces: Pieces, trip_s: Floats, locked: Flags | None) -> tuple[Floats, Flags]:
     """
     Return how long each query was at its server: beyond its trip, or as the server itself counted, on average; and
     which of them the server counted as so short that they are done before anybody else has a turn.
@@ -276,6 +280,8 @@ def _spent_at_server(profile: Profile, pieces: Pieces, trip_s: Floats) -> tuple[
         if name not in counted or counted[name][0] < EXECUTIONS_MIN:
             continue
         ours = np.flatnonzero(pieces.query & (part == place))
+        if locked is not None and locked[ours].any():
+            continue
         seen_s = float(spent_s[ours].mean()) if len(ours) else 0.0
         if seen_s > 0:
             each_s = counted[name][1] / counted[name][0]
