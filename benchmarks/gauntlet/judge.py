@@ -21,7 +21,7 @@ from rung.loop import Look
 from rung.steps.find.counterfactual import taken_away
 from rung.steps.find.finding import Suspect
 from rung.steps.find.trial import Candidate
-from rung.steps.measure import CPU, Part, Profile, percentile
+from rung.steps.measure import CPU, OTHER, Part, Profile, percentile
 from rung.steps.price.predict import predicted
 from rung.steps.price.quote import Offer
 from rung.steps.twin import edit
@@ -161,6 +161,8 @@ def promised(seen: Seen, fix: Fix | None) -> Promise | None:
     if fix.rival or suspect is None:
         return None
     if fix.takes_away is not None:
+        if fix.takes_away.seam == CPU.seam:
+            return Promise(BY_COUNTERFACTUAL, "", _waiting_instead(suspect.route, fix.leaves_s))
         return Promise(BY_COUNTERFACTUAL, "", _without(seen.look.profile, fix.takes_away, fix.leaves_s))
     return Promise(
         BY_COUNTERFACTUAL, "", taken_away(Candidate(suspect.part, suspect.route if suspect.part == CPU else ""))
@@ -173,7 +175,7 @@ def _number(seen: Seen, model: Model) -> float:
 
 def _without(profile: Profile, culprit: Culprit, leaves_s: float) -> Model:
     """
-    Return the model in which every part that *culprit* is met by takes *leaves_s* a call.
+    Return the model in which every part that *culprit* is met by takes *leaves_s* a call, in nobody's way.
     """
     texts = profile.texts
     parts = [
@@ -187,10 +189,27 @@ def _without(profile: Profile, culprit: Culprit, leaves_s: float) -> Model:
             return edit.dropped(workload, np.isin(workload.op, (Op.LOCK, Op.UNLOCK))), topology
         for part in parts:
             if leaves_s:
-                workload = edit.replaced(workload, edit.spent_on(workload, part), leaves_s)
+                chosen = edit.spent_on(workload, part)
+                waiting = edit.asking(workload, chosen, Op.DELAY, part=workload.part_of(part))
+                workload = edit.replaced(waiting, chosen, leaves_s)
             else:
                 workload, topology = edit.without(workload, topology, part)
         return workload, topology
+
+    return model
+
+
+def _waiting_instead(route: str, wait_s: float) -> Model:
+    """
+    Return the model in which the longest computing of each request of *route* is a wait of so long, in nobody's way.
+    """
+
+    def model(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
+        computing = np.flatnonzero(edit.on_route(workload, route) & (workload.op == Op.COMPUTE))
+        order = np.lexsort((-workload.service_s[computing], workload.request[computing]))
+        longest = edit.chosen_of(workload, computing[order[edit.firsts(workload.request[computing][order])]])
+        waiting = edit.asking(workload, longest, Op.DELAY, part=workload.part_of(OTHER))
+        return edit.replaced(waiting, longest, wait_s), topology
 
     return model
 

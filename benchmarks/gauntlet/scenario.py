@@ -45,7 +45,7 @@ class Fix:
         sql: Run in the database before the app starts again.
         moves: Beginnings of the names of moves whose price is this fix's; () where none is.
         takes_away: Where none is, what the fix takes away; None for what find names.
-        leaves_s: What it leaves of each call of that.
+        leaves_s: What it leaves of each call of that; of computing, a wait that is in nobody's way.
         rival: Whether it is another move than the true one.
     """
 

@@ -97,11 +97,12 @@ def _async_working() -> Iterable[Scenario]:
         fix=Fix(moves=("hotfunction",)),
         rival=_two_workers("hot"),
     )  # fmt: skip
-    for fault, kind in (("sleeping", "sleep"), ("blocking", "request")):
+    for fault, kind, seam in (("sleeping", "sleep", "cpu"), ("blocking", "request", "external")):
         yield Scenario(
             name=f"async blocking {kind}", server=_UVICORN, routes=(_get("/blocked/{number}"), *_OTHER), rate_per_s=44,
             goal_s=0.04, faults=(fault,), settings={"OUTSIDE_S": "0.025"},
-            truth=(Culprit("loop"), Culprit("external"), Culprit("other"), Culprit("cpu", "blocked")), fix=Fix(),
+            truth=(Culprit("loop"), Culprit("external"), Culprit("other"), Culprit("cpu", "blocked")),
+            fix=Fix(takes_away=Culprit(seam), leaves_s=0.025),
         )  # fmt: skip
     yield Scenario(
         name="async few threads", server=_UVICORN, routes=(_get("/sheets/{number}"), *_OTHER), rate_per_s=80,

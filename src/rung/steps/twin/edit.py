@@ -21,7 +21,7 @@ from rung.steps.twin.workload import Op, Workload
 
 Chosen = NDArray[np.bool_]
 
-SPENDING = (Op.COMPUTE, Op.EXECUTE, Op.DELAY)  # the steps that take time of their own
+SPENDING = (Op.COMPUTE, Op.EXECUTE, Op.DELAY, Op.HOLD)  # the steps that take time of their own
 PROCESSES_MANY = 16  # times as many: nobody waits for one
 
 

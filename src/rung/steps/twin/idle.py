@@ -18,7 +18,7 @@ from rung.steps.measure import Floats, Integers
 from rung.steps.twin.topology import UNLIMITED, Topology
 from rung.steps.twin.workload import Op, Workload
 
-TAKING = (Op.COMPUTE, Op.EXECUTE, Op.DELAY)  # the steps that take time also where nobody waits
+TAKING = (Op.COMPUTE, Op.EXECUTE, Op.DELAY, Op.HOLD)  # the steps that take time also where nobody waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class _Asked:
         entered = np.cumsum(self.op == Op.ENTER) > np.cumsum(self.op == Op.EXIT)
         service_s = workload.service_s
         computing_s = self._by_worker(self.request[computes], service_s[computes])
-        on_loop = computes & ~entered
+        on_loop = (computes | (self.op == Op.HOLD)) & ~entered
         threaded = bool((self.op == Op.ENTER).any()) or any(worker.slots > 1 for worker in topology.workers)
         nothing_s = np.zeros(len(topology.workers))
         self.loop_s = nothing_s if self.shared else self._by_worker(self.request[on_loop], service_s[on_loop])

@@ -38,6 +38,7 @@ class Pieces:
         connects: Whether a connection was opened.
         ends: Whether it ends a transaction.
         side_by_side: Of each request, whether it did two things at once.
+        holds: Whether it holds the event loop though it only waits (blocking.py); none does before that was asked.
     """
 
     first: Integers
@@ -54,6 +55,7 @@ class Pieces:
     connects: Flags
     ends: Flags
     side_by_side: Flags
+    holds: Flags
 
 
 def pieces_of(profile: Profile) -> Pieces:
@@ -99,6 +101,7 @@ def pieces_of(profile: Profile) -> Pieces:
         connects=kinds["connect"],
         ends=ends[part] if len(ends) else waited,
         side_by_side=side_by_side,
+        holds=np.zeros(len(request), dtype=np.bool_),
     )
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rung.steps.measure import CPU, OTHER, QUEUE, Floats, Integers, Part, Profile
+from rung.steps.twin.blocking import holding_loop
 from rung.steps.twin.blocks import STEPS_MAX, Excerpt, excerpt_of
 from rung.steps.twin.estate import Estate, estate_of
 from rung.steps.twin.holding import sizes
@@ -67,6 +68,8 @@ def recover(profile: Profile, *, steps_max: int = STEPS_MAX) -> Recovered:
     profile = excerpt.profile
     estate = estate_of(profile)
     pieces = pieces_of(profile)
+    if not estate.threaded:
+        pieces = replace(pieces, holds=holding_loop(profile, pieces))
     held = transactions(profile, pieces)
     locks = _locks(profile, pieces, held)
     # What waited for a lock was no work of the server's: without it the rest can be told apart.
@@ -319,12 +322,13 @@ class _Writer:
         put, mark, part = self.script.put, self.script.mark, self.part
         put(rows, _GAP, Op.COMPUTE, place[CPU], service.computing_s)
         put(rows, _OTHER, Op.DELAY, place[OTHER], service.other_s)
-        only = ~pieces.query & ~pieces.waited & ~pieces.computes
+        only = ~pieces.query & ~pieces.waited & ~pieces.computes & ~pieces.holds
         driver_s = self.driver_s
         put(rows, _DELAY, Op.DELAY, part, np.where(only, pieces.own_s, service.trip_s) - driver_s)
         put(rows, _DRIVER, Op.COMPUTE, np.where(pieces.connects, part, place[CPU]), driver_s)
         put(rows, _ASKED, Op.EXECUTE, part, np.where(pieces.query, service.asked_s, 0.0), self.server)
         put(rows, _ASKED, Op.COMPUTE, part, np.where(pieces.computes, pieces.own_s, 0.0))
+        put(rows, _ASKED, Op.HOLD, part, np.where(pieces.holds, pieces.own_s, 0.0))
         mark(rows, _TAKE, Op.TAKE, place[self.pool_part], held.takes)
         mark(rows, _GIVE, Op.GIVE, place[self.pool_part], held.gives)
         mark(rows, _LOCK, Op.LOCK, part, locks.taken >= 0, locks.taken * ROWS_MAX)

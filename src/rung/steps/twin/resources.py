@@ -240,7 +240,7 @@ class Slots(Resource):
 
 class OneByOne(Resource):
     """
-    What computes one thing after the other, each to its end: an event loop, an interpreter with a single thread.
+    What does one thing after the other, each to its end: an event loop, an interpreter with a single thread.
     """
 
     __slots__ = ("_compute", "_queue", "_running")
@@ -248,32 +248,43 @@ class OneByOne(Resource):
     def __init__(self, clock: Clock, kind: str, name: str, compute: Callable[[float, Resume], None]) -> None:
         super().__init__(clock, kind, name, 1)
         self._compute = compute
-        self._queue: deque[tuple[float, float, Resume]] = deque()
+        self._queue: deque[tuple[float, float, Resume, Callable[[float, Resume], None]]] = deque()
         self._running: Resume
 
     def compute(self, service_s: float, resume: Resume) -> None:
         """
         Have *service_s* of computing, after what was asked for before, and be resumed after it.
         """
+        self._do(self._compute, service_s, resume)
+
+    def hold(self, service_s: float, resume: Resume) -> None:
+        """
+        Have everybody wait for *service_s* in which nothing is computed, and be resumed after it.
+        """
+        self._do(self._wait, service_s, resume)
+
+    def _do(self, do: Callable[[float, Resume], None], service_s: float, resume: Resume) -> None:
         self.visits += 1
         if self.used:
-            self._queue.append((self._clock.now_s, service_s, resume))
+            self._queue.append((self._clock.now_s, service_s, resume, do))
             return
         self.tally()
         self.used = 1
         self._running = resume
-        self._compute(service_s, self._over)
+        do(service_s, self._over)
+
+    def _wait(self, service_s: float, resume: Resume) -> None:
+        self._clock.call(self._clock.now_s + service_s, resume)
 
     def _over(self, _: Any) -> None:
         resume = self._running
         if self._queue:
-            since_s, service_s, self._running = self._queue.popleft()
+            since_s, service_s, self._running, do = self._queue.popleft()
             self.waited_s += self._clock.now_s - since_s
-            self._compute(service_s, self._over)
+            do(service_s, self._over)
         else:
             self.tally()
             self.used = 0
-            del self._running  # which holds its request, and that this run: it is to go now, not when cycles are sought
         resume(None)
 
 

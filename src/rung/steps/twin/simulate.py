@@ -27,8 +27,8 @@ from rung.steps.twin.workload import Op, Workload
 
 Strand = Generator[None, Any, None]
 
-COMPUTE, EXECUTE, DELAY, TAKE, GIVE, ENTER, EXIT, LOCK, UNLOCK, FORK, JOIN, ANSWER = map(int, Op)
-SPENDING = (COMPUTE, EXECUTE, DELAY, TAKE, ENTER, LOCK)  # the steps that take time
+COMPUTE, EXECUTE, DELAY, TAKE, GIVE, ENTER, EXIT, LOCK, UNLOCK, FORK, JOIN, ANSWER, HOLD = map(int, Op)
+SPENDING = (COMPUTE, EXECUTE, DELAY, TAKE, ENTER, LOCK, HOLD)  # the steps that take time
 
 
 class _Run:
@@ -224,6 +224,14 @@ class _Run:
                 continue
             elif op == ANSWER:
                 self._answered(request)
+            elif op == HOLD:
+                asked_s = clock.now_s
+                if on_loop:
+                    process.loop.hold(service_of[step], resume)
+                else:
+                    clock.call(asked_s + service_of[step], resume)
+                yield
+                waited_s[part_of[step]] += clock.now_s - asked_s - service_of[step]
             step += 1
         del resume  # which holds this generator: it is to go now and not when cycles are looked for
         ended(request, process)

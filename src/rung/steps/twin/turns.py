@@ -62,15 +62,21 @@ def turns_of(profile: Profile, pieces: Pieces) -> Turns:
     length_s = np.concatenate([pieces.gap_s, pieces.left_s])
     # Without any gap the rest of a request has no place; it is done last.
     lost = np.bincount(of, weights=length_s, minlength=count) <= 0
-    axis = _Axis(profile)
+    axis = Axis(profile)
     begin_at, end_at = axis.of(end_s - length_s, of), axis.of(end_s, of)
 
+    # What computes, or holds its loop, has segments of its own that say when.
+    busy = np.flatnonzero((pieces.computes | pieces.holds) & (profile.segments.calls == 1))
     left_s, computing_s = length_s, np.zeros(len(of))
     for _ in range(ROUNDS):
         all_left_s = np.bincount(of, weights=left_s, minlength=count)
         share = np.divide(left_s, all_left_s[of], out=np.zeros(len(of)), where=all_left_s[of] > 0)
         computing_s = np.minimum(requests.cpu_s[of] * share, length_s)
-        computed = _Computed(begin_at, end_at, computing_s)
+        computed = _Computed(
+            np.concatenate([begin_at, axis.of(pieces.start_s[busy], request[busy])]),
+            np.concatenate([end_at, axis.of(pieces.end_s[busy], request[busy])]),
+            np.concatenate([computing_s, (pieces.end_s - pieces.start_s)[busy]]),
+        )
         others_s = np.maximum(computed.between(begin_at, end_at) - computing_s, 0.0)
         left_s = np.maximum(length_s - others_s, LEFT_SHARE_MIN * length_s)
     ran_s = computed.run_s(end_at, length_s)
@@ -97,7 +103,7 @@ def _other_s(all_s: Floats, of: np.ndarray, rest_s: Floats, others_s: Floats) ->
     return other_s
 
 
-def _own_s(profile: Profile, pieces: Pieces, computed: _Computed, axis: _Axis) -> Floats:
+def _own_s(profile: Profile, pieces: Pieces, computed: _Computed, axis: Axis) -> Floats:
     """
     Return each piece's own time; a query's answer waits for its process, for what others computed until it was taken.
 
@@ -124,7 +130,7 @@ def _own_s(profile: Profile, pieces: Pieces, computed: _Computed, axis: _Axis) -
     return own_s
 
 
-class _Axis:
+class Axis:
     """
     One axis of time for all processes: each has a stretch of its own.
     """
