@@ -36,6 +36,7 @@ ROWS_MAX = 64  # that one statement locks; with more hardly anybody waits
 DRIVER_SHARE, BEFORE_SHARE = 0.5, 0.25
 DRIVER_TRIP_SHARE = 0.5  # of a round trip at most
 DRIVER_OPENING_SHARE = 0.9  # of opening a connection at most
+HOP_S_MAX = 1e-3  # into a thread that is free; where none ever was, the fastest have waited too
 SLOTS_MANY = 4096  # threads of a server that has a new one for each request
 
 
@@ -340,7 +341,7 @@ class _Writer:
         mark(rows, _EXIT, Op.EXIT, part, pieces.threads & (before[:-1] > before[pieces.first[request]]))
         mark(rows, _ENTER, Op.ENTER, part, pieces.threads)
         threads_s = pieces.own_s[pieces.threads]
-        hop_s = float(np.quantile(threads_s, FASTEST)) if len(threads_s) else 0.0
+        hop_s = min(float(np.quantile(threads_s, FASTEST)), HOP_S_MAX) if len(threads_s) else 0.0
         put(rows, _DELAY, Op.DELAY, part, np.where(pieces.threads, np.minimum(pieces.own_s, hop_s), 0.0))
 
     def _ends(self) -> None:
