@@ -221,7 +221,7 @@ def test_the_rungs_stand_in_order() -> None:
 
 
 def test_what_gains_nothing_is_not_yet_with_the_number() -> None:
-    (_, nothing, little, much) = priced(offer_of(unchanged), offer_of(taking(0.083)), offer_of(taking(0.06)))
+    (_, nothing, little, much) = priced(offer_of(unchanged), offer_of(taking(0.084)), offer_of(taking(0.06)))
 
     assert (NOT_YET, "it gains nothing: p95 falls by 0 %") == (nothing.verdict, nothing.reason)
     assert NOT_YET == little.verdict and not little.gains

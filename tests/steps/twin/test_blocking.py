@@ -52,6 +52,16 @@ def test_a_call_beside_which_others_go_on_holds_nobody_up() -> None:
     assert not holding_loop(made, pieces_of(made)).any()
 
 
+def test_calls_that_nobody_came_during_hold_nobody_up() -> None:
+    """
+    One user, who asks again when she is answered: nothing happens beside her calls, blocking or not.
+    """
+    rows = [Row(number * 0.1, 0.031, (Segment("external", 0.0, CALL_S, "http"),), HOME) for number in range(300)]
+    made = profile(rows)
+
+    assert not holding_loop(made, pieces_of(made)).any()
+
+
 def test_few_calls_tell_nothing() -> None:
     made = profile([Row(number * 5.0, 0.031, (Segment("external", 0.0, CALL_S, "http"),), HOME) for number in range(5)])
 

@@ -75,10 +75,10 @@ def find(profile: Profile, twin: Twin, goal: Goal) -> Step[Finding]:
     if found and found[0].statement:
         plan, table, reading = yield from _ask_about(found[0], rows_kept(profile, found[0].part))
         evidence.insert(1, reading)
-    notes = [*notes_on(profile, goal, routes), *notes_on_twin(simulated)]
-    if found and found[0].bears_per_s is not None:
-        notes.append(overload_words(profile, simulated))
-    elif found and found[0].gain_s <= 0:
+    by_rate = bool(found) and found[0].bears_per_s is not None
+    notes = [*notes_on(profile, goal, routes)]
+    notes += [overload_words(profile, simulated)] if by_rate else notes_on_twin(simulated)
+    if not by_rate and found and found[0].gain_s <= 0:
         notes.append("No single thing brings the number down: several causes are of one height.")
     if isinstance(server, Unavailable):
         notes.append(f"The database was not asked: {server.reason}")

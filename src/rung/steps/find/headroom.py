@@ -109,10 +109,11 @@ def overload_words(profile: Profile, simulated: Simulated) -> str:
     came_per_s = len(profile.requests) / max(profile.lasted_s, 1e-9)
     since_s = saturated_since(profile)
     since = f" since second {since_s:.0f} of the recording" if since_s > 0 else ""
+    untold = "" if simulated.trusted else f" {reason_of(simulated)}, so no move has a price."
     return (
         f"Overloaded{since}: {show_count(came_per_s)} requests/s come, and at {show_count(simulated.bears_per_s)} "
         f"{simulated.fullest} is full. Latency then grows for as long as one looks, so what is named is what would let "
-        "the app bear most."
+        f"the app bear most.{untold}"
     )
 
 

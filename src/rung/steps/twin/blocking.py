@@ -2,8 +2,8 @@
 Tell which calls hold the event loop that they are made on.
 
 A call that waits for something outside and lets others go on meanwhile is in nobody's way; a blocking one, in an async
-handler, is in everybody's.  The recording shows it: during a blocking call nothing else happens in the process, however
-much usually does.
+handler, is in everybody's.  The recording shows it: during a blocking call nothing else happens in the process, though
+others have come by then.
 
 In        a Profile, its Pieces
 Out       which pieces hold their loop
@@ -20,6 +20,7 @@ from rung.steps.twin.turns import Axis
 
 EDGE_S = 0.2e-3  # what happens as a call begins or ends is not during it
 EXPECTED_MIN = 20.0  # events that would have happened during all calls of a kind, for their absence to tell
+CAME_MIN = 5  # requests that came during them: who is alone holds nobody up
 SEEN_SHARE_MAX = 0.05
 
 
@@ -52,9 +53,12 @@ def holding_loop(profile: Profile, pieces: Pieces) -> Flags:
         process[request], minlength=profile.processes
     )
     expected = each[process[request[calls]]] / profile.lasted_s * (end_at - begin_at - 2 * EDGE_S)
+    came_at = np.sort(axis.of(requests.due_s, everyone))
+    came = np.searchsorted(came_at, end_at - EDGE_S) - np.searchsorted(came_at, begin_at + EDGE_S)
     part = segments.part[calls]
     for place in np.unique(part):
         ours = part == place
-        if expected[ours].sum() >= EXPECTED_MIN and during[ours].sum() <= SEEN_SHARE_MAX * expected[ours].sum():
+        enough = expected[ours].sum() >= EXPECTED_MIN and came[ours].sum() >= CAME_MIN
+        if enough and during[ours].sum() <= SEEN_SHARE_MAX * expected[ours].sum():
             holds[calls[ours]] = True
     return holds

@@ -53,6 +53,12 @@ class Clock:
         self.calls = number = self.calls + 1
         heappush(self._soon, (at_s, number, resume, value))
 
+    def delay(self, delay_s: float, resume: Resume) -> None:
+        """
+        Have *resume* called after a while that is in nobody's way.
+        """
+        self.call(self.now_s + delay_s, resume)
+
     def run(self) -> None:
         """
         Let everything happen.
@@ -261,7 +267,7 @@ class OneByOne(Resource):
         """
         Have everybody wait for *service_s* in which nothing is computed, and be resumed after it.
         """
-        self._do(self._wait, service_s, resume)
+        self._do(self._clock.delay, service_s, resume)
 
     def _do(self, do: Callable[[float, Resume], None], service_s: float, resume: Resume) -> None:
         self.visits += 1
@@ -272,9 +278,6 @@ class OneByOne(Resource):
         self.used = 1
         self._running = resume
         do(service_s, self._over)
-
-    def _wait(self, service_s: float, resume: Resume) -> None:
-        self._clock.call(self._clock.now_s + service_s, resume)
 
     def _over(self, _: Any) -> None:
         resume = self._running

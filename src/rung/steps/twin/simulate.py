@@ -225,13 +225,10 @@ class _Run:
             elif op == ANSWER:
                 self._answered(request)
             elif op == HOLD:
-                asked_s = clock.now_s
-                if on_loop:
-                    process.loop.hold(service_of[step], resume)
-                else:
-                    clock.call(asked_s + service_of[step], resume)
+                service_s, asked_s = service_of[step], clock.now_s
+                (process.loop.hold if on_loop else clock.delay)(service_s, resume)
                 yield
-                waited_s[part_of[step]] += clock.now_s - asked_s - service_of[step]
+                waited_s[part_of[step]] += clock.now_s - asked_s - service_s
             step += 1
         del resume  # which holds this generator: it is to go now and not when cycles are looked for
         ended(request, process)
