@@ -19,6 +19,7 @@ from rung.steps.confirm.ratio import normal, ratio
 from rung.steps.find import ROUTE_REQUESTS_MIN, ROUTE_SHARE_MIN
 from rung.steps.find.finding import Goal, Interval, requests_min
 from rung.steps.measure import percentile
+from rung.steps.price.predict import RUNS_DIFFER
 from rung.steps.price.quote import Quote
 from rung.units import show_count, show_seconds, show_share
 
@@ -29,9 +30,6 @@ MOVED, NOT_MOVED, WORSE, TOO_LITTLE = "moved", "not_moved", "worse", "too_little
 CONFIDENCE, CONFIDENCE_APART = 0.995, 0.99
 # The smallest change that counts: in turns, and one after the other.
 EFFECT_MIN, EFFECT_MIN_APART = 0.03, 0.05
-# Two runs of one app one after the other differ by so much at p95, as a standard deviation: measured once as 5 % over
-# all requests and 13 % on a slow route, and `python -m benchmarks.confirm --real` prints it anew.
-RUNS_DIFFER = 0.1
 # What must be excluded before "not moved" is said: what was promised, or where nothing was, a change that would matter.
 # Of two recordings no tenth can be excluded, for RUNS_DIFFER alone hides it.
 EFFECT_OF_INTEREST, EFFECT_OF_INTEREST_APART = 0.1, 0.3
