@@ -24,8 +24,8 @@ from rung.steps.twin.twin import Twin
 
 NORMAL_80 = 1.2816  # standard deviations on either side of 80 % of a normal distribution
 # Two runs of one app one after the other differ by so much at p95, as a standard deviation: measured once as 5 % over
-# all requests and 13 % on a slow route, and `python -m benchmarks.confirm --real` prints it anew.  The floor under every
-# price, and part of what two recordings can show.
+# all requests and 13 % on a slow route, and `python -m benchmarks.confirm --real` prints it anew.  The floor under
+# every price, and part of what two recordings can show.
 RUNS_DIFFER = 0.1
 # Confirmed prices of a kind of move from which on they say how far off the next one may be.
 RECORD_MIN = 5
