@@ -24,7 +24,7 @@ from rung.steps.twin.estate import Estate, estate_of
 from rung.steps.twin.holding import sizes
 from rung.steps.twin.pieces import WAITED, Flags, Pieces, pieces_of
 from rung.steps.twin.script import ORDERS, Rows, Script
-from rung.steps.twin.service import CONNECT_UNIT, FASTEST, QUERY_UNIT, Service, in_thread, server_of, service_of
+from rung.steps.twin.service import CONNECT_UNIT, FASTEST, QUERY_UNIT, Service, in_thread, server_of, service_of, units
 from rung.steps.twin.strands import Piece, joined_steps
 from rung.steps.twin.topology import UNLIMITED, Topology, Worker
 from rung.steps.twin.workload import Op, Step, Workload
@@ -32,8 +32,7 @@ from rung.steps.twin.workload import Op, Step, Workload
 WAIT_S_MIN = 1e-3  # shorter ones are the price of a pool, not a wait
 LOCK_LOOKS_MIN = 3
 ROWS_MAX = 64  # that one statement locks; with more hardly anybody waits
-# Of what a process computes unseen, what is done by drivers inside of statements, and before and after the app.
-DRIVER_SHARE, BEFORE_SHARE = 0.5, 0.25
+BEFORE_SHARE = 0.5  # of what a process computes unseen for any request, before the app; the rest after it
 DRIVER_TRIP_SHARE = 0.5  # of a round trip at most
 DRIVER_OPENING_SHARE = 0.9  # of opening a connection at most
 HOP_S_MAX = 1e-3  # into a thread that is free; where none ever was, the fastest have waited too
@@ -273,6 +272,7 @@ class _Writer:
         following = np.arange(len(after)) + first[after + 1] + 2 * after + 2
         self.after = Rows(following, after, all_of_them[after])
         self.unseen_s = service.unseen_s
+        self.base_s = service.unseen_s / units(pieces, request, count)
         self.driver_s = self._driver_s()
 
     def _driver_s(self) -> Floats:
@@ -280,17 +280,13 @@ class _Writer:
         Return what a driver computes of each query's round trip, and of each connection that it opens.
         """
         pieces, service, request = self.pieces, self.service, self.profile.segments.request
-        if self.estate.threaded:  # a thread's clock counts its drivers
-            return np.zeros(len(request))
         # What was done side by side is written by itself, without it.
         alone = ~pieces.side_by_side[request]
         query, opens = pieces.query & alone, pieces.connects & alone
-        queries, opened = (np.bincount(request[each], minlength=len(self.unseen_s)) for each in (query, opens))
-        opening_s = self.unseen_s * CONNECT_UNIT * opened / (1.0 + QUERY_UNIT * queries + CONNECT_UNIT * opened)
-        each_s = (self.unseen_s - opening_s) * DRIVER_SHARE / np.maximum(queries, 1)
-        opening_s /= np.maximum(opened, 1)
-        driver_s: Floats = np.where(query, np.minimum(each_s[request], service.trip_s * DRIVER_TRIP_SHARE), 0.0)
-        return np.where(opens, np.minimum(opening_s[request], pieces.own_s * DRIVER_OPENING_SHARE), driver_s)
+        each_s = self.base_s[request]
+        query_s = np.minimum(each_s * QUERY_UNIT, service.trip_s * DRIVER_TRIP_SHARE)
+        opening_s = np.minimum(each_s * CONNECT_UNIT, pieces.own_s * DRIVER_OPENING_SHARE)
+        return np.where(opens, opening_s, np.where(query, query_s, 0.0)).astype(np.float64)
 
     def workload(self, locks: Locks) -> Workload:
         self._segments(locks)
@@ -346,7 +342,7 @@ class _Writer:
 
     def _ends(self) -> None:
         service, place, everyone = self.service, self.place, np.ones(len(self.profile.requests), dtype=np.bool_)
-        put, before_s = self.script.put, self.unseen_s * BEFORE_SHARE
+        put, before_s = self.script.put, self.base_s * BEFORE_SHARE
         put(self.head, _DELAY, Op.DELAY, place[QUEUE], np.maximum(service.network_s - before_s, 0.0))
         put(self.head, _ASKED, Op.COMPUTE, place[CPU], np.minimum(before_s, service.network_s))
         left_s = self.unseen_s - np.bincount(

@@ -34,8 +34,9 @@ LOOKED_S_MIN = 5.0  # processor time is counted in hundredths of a second
 FREE_SHARE_MAX = 0.9
 CORES_SHARE_MIN = 0.25  # however much others take, they give way
 OTHERS_SHARE_MIN = 0.1
-# What a driver computes unseen for a statement and for a connection that it opens, of what a server does for a request.
-QUERY_UNIT, CONNECT_UNIT = 0.5, 6.0
+# What is computed unseen for a statement and for a connection that is opened, of what is for any request: an N+1 of 40
+# statements and the same request with one of them differed by 0.09 of it a statement (asyncpg) and 0.07 (psycopg).
+QUERY_UNIT, CONNECT_UNIT = 0.1, 6.0
 WAY_S_MAX = 10e-3  # on the way to an app to which nobody came while it was free
 TURN_S = 1e-3  # that a process runs at a time while others want its core; docs/design/0004-service-from-waiting.md
 
@@ -156,7 +157,7 @@ def service_of(
         last_other_s=turns.last_other_s,
         network_s=_network_s(requests, tail_s),
         turn_s=_turn_s(requests, tail_s, profile.processes) if estate.threaded else np.zeros(profile.processes),
-        unseen_s=_unseen(profile, pieces, computing_s, last_computing_s, share),
+        unseen_s=_unseen(profile, pieces, (computing_s, last_computing_s), share),
     )
     return service, replace(estate, hosts=tuple(hosts))
 
@@ -195,15 +196,17 @@ def _turn_s(requests: Requests, ended_s: Floats, processes: int) -> Floats:
     return found_s
 
 
-def _unseen(profile: Profile, pieces: Pieces, computing_s: Floats, last_computing_s: Floats, share: float) -> Floats:
+def _unseen(profile: Profile, pieces: Pieces, seen: tuple[Floats, Floats], share: float) -> Floats:
     requests, request = profile.requests, profile.segments.request
+    computing_s, last_computing_s = seen
     seen_s = np.bincount(requests.process, weights=last_computing_s, minlength=profile.processes)
     seen_s += np.bincount(
         requests.process[request],
         weights=computing_s + np.where(pieces.computes, pieces.own_s, 0.0),
         minlength=profile.processes,
     )
-    units = np.bincount(requests.process, weights=_units(pieces, request, len(requests)), minlength=profile.processes)
+    each = units(pieces, request, len(requests))
+    of_process = np.bincount(requests.process, weights=each, minlength=profile.processes)
     after = profile.after
     spent = np.array([part.seam == "cpu" for part in after.parts], dtype=np.bool_)
     if len(after.request):
@@ -214,11 +217,11 @@ def _unseen(profile: Profile, pieces: Pieces, computing_s: Floats, last_computin
         host, _, rest = name.partition("/")
         pid = rest.rpartition("/")[2]
         computed_s = profile.beside.workers.get((host, int(pid)), 0.0) if pid.isdecimal() else 0.0
-        unseen_s[place] = max(computed_s * share - seen_s[place], 0.0) / max(units[place], 1)
-    return unseen_s[requests.process] * _units(pieces, request, len(requests))
+        unseen_s[place] = max(computed_s * share - seen_s[place], 0.0) / max(of_process[place], 1)
+    return unseen_s[requests.process] * each
 
 
-def _units(pieces: Pieces, request: Integers, count: int) -> Floats:
+def units(pieces: Pieces, request: Integers, count: int) -> Floats:
     """
     Return how much each request computes unseen, as a multiple of what the server does for any: drivers do the rest.
     """
