@@ -102,14 +102,14 @@ def test_another_process_is_in_nobodys_way() -> None:
 
 def test_what_a_process_computes_unseen_goes_with_its_statements() -> None:
     """
-    A request of thirty statements has more of the drivers' work in it than one of none: three times what a server does
+    A request of thirty statements has more of the drivers' work in it than one of none: six times what a server does
     for any request, and that.
     """
     many = Row(0.0, 0.2, tuple(query(number * 0.005) for number in range(30)), ORDERS)
-    made = replace(profile([many, Row(1.0, 0.01, (), HOME)]), beside=Beside(workers={("h", 1): 0.5}))
+    made = replace(profile([many, Row(1.0, 0.01, (), HOME)]), beside=Beside(workers={("h", 1): 0.8}))
     service, _ = service_of(made, pieces_of(made), estate_of(made))
 
-    assert service.unseen_s == pytest.approx([0.4, 0.1])
+    assert service.unseen_s == pytest.approx([0.7, 0.1])
 
 
 def test_a_queue_before_a_full_app_is_no_way_to_it() -> None:

@@ -34,9 +34,9 @@ LOOKED_S_MIN = 5.0  # processor time is counted in hundredths of a second
 FREE_SHARE_MAX = 0.9
 CORES_SHARE_MIN = 0.25  # however much others take, they give way
 OTHERS_SHARE_MIN = 0.1
-# What is computed unseen for a statement and for a connection that is opened, of what is for any request: an N+1 of 40
-# statements and the same request with one of them differed by 0.09 of it a statement (asyncpg) and 0.07 (psycopg).
-QUERY_UNIT, CONNECT_UNIT = 0.1, 6.0
+# What is computed unseen for a statement and for a connection that is opened, of what is for any request: an N+1 of 31
+# statements and the same request with one of them differed by 0.2 of it a statement (asyncpg) and 0.17 (psycopg).
+QUERY_UNIT, CONNECT_UNIT = 0.2, 6.0
 WAY_S_MAX = 10e-3  # on the way to an app to which nobody came while it was free
 TURN_S = 1e-3  # that a process runs at a time while others want its core; docs/design/0004-service-from-waiting.md
 
