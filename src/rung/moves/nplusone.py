@@ -79,9 +79,13 @@ def joined(part: Part, route: str, *, row_share: float = ROW_SHARE) -> Model:
         calls = np.diff(np.append(begins, len(executed)))
         all_s = np.add.reduceat(workload.service_s[executed], begins)
         service_s = np.minimum(workload.service_s[leads] + (calls - 1) * marginal_s, all_s)
-        trips = np.flatnonzero(edit.spent_on(workload, part, ops=(Op.DELAY,)) & of_route)
-        kept = np.concatenate([leads, trips[edit.firsts(request[trips])]])
-        gone = edit.chosen_of(workload, np.concatenate([executed, trips])) & ~edit.chosen_of(workload, kept)
+        # One round trip stays, and what the driver computes for one.
+        asked, kept = [executed], [leads]
+        for op in (Op.DELAY, Op.COMPUTE):
+            steps = np.flatnonzero(edit.spent_on(workload, part, ops=(op,)) & of_route)
+            asked.append(steps)
+            kept.append(steps[edit.firsts(request[steps])])
+        gone = edit.chosen_of(workload, np.concatenate(asked)) & ~edit.chosen_of(workload, np.concatenate(kept))
         computed = _between(workload, leads, executed[np.append(begins[1:], len(executed)) - 1])
         made = edit.replaced(edit.scaled(workload, computed, row_share), edit.chosen_of(workload, leads), service_s)
         return edit.dropped(made, gone), topology

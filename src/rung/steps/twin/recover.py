@@ -322,7 +322,7 @@ class _Writer:
         only = ~pieces.query & ~pieces.waited & ~pieces.computes & ~pieces.holds
         driver_s = self.driver_s
         put(rows, _DELAY, Op.DELAY, part, np.where(only, pieces.own_s, service.trip_s) - driver_s)
-        put(rows, _DRIVER, Op.COMPUTE, np.where(pieces.connects, part, place[CPU]), driver_s)
+        put(rows, _DRIVER, Op.COMPUTE, part, driver_s)
         put(rows, _ASKED, Op.EXECUTE, part, np.where(pieces.query, service.asked_s, 0.0), self.server)
         put(rows, _ASKED, Op.COMPUTE, part, np.where(pieces.computes, pieces.own_s, 0.0))
         put(rows, _ASKED, Op.HOLD, part, np.where(pieces.holds, pieces.own_s, 0.0))
