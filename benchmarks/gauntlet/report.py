@@ -8,12 +8,12 @@ Not here  working them out (judge.py)
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.gauntlet.scenario import Scenario
+from rung.steps.score import wilson
 from rung.units import show_seconds
 
 Result = dict[str, Any]
@@ -68,32 +68,10 @@ def _coverage(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Return how many measurements lie inside their interval, with the 95 % interval of that share.
     """
     inside, count = sum(each["inside"] for each in told), len(told)
-    low, high = clopper_pearson(inside, count) if count else (None, None)
-    return {"inside": inside, "predictions": count, "low": low, "high": high}
-
-
-def clopper_pearson(hits: int, count: int, share: float = 0.95) -> tuple[float, float]:
-    """
-    Return the exact interval of a binomial share.
-
-    Source: Clopper and Pearson 1934; the bounds are found by halving, as the standard library has no beta quantile.
-
-    >>> [round(end, 3) for end in clopper_pearson(8, 10)]
-    [0.444, 0.975]
-    """
-    tail = (1 - share) / 2
-
-    def at_most(hits_max: int, chance: float) -> float:
-        return sum(math.comb(count, hit) * chance**hit * (1 - chance) ** (count - hit) for hit in range(hits_max + 1))
-
-    def where(falls_to: float, hits_max: int) -> float:
-        low, high = 0.0, 1.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if at_most(hits_max, middle) > falls_to else (low, middle)
-        return low
-
-    return (where(1 - tail, hits - 1) if hits else 0.0, where(tail, hits) if hits < count else 1.0)
+    share = wilson(inside, count) if count else None
+    return {
+        "inside": inside, "predictions": count, "low": share and share.low, "high": share and share.high,
+    }  # fmt: skip
 
 
 def _better(results: Sequence[Result]) -> list[int]:

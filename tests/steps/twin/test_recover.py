@@ -427,6 +427,18 @@ def test_processors_that_are_known_tell_whether_cores_are_shared(
     assert all(0 < host.background < host.cores for host in topology.hosts)
 
 
+def test_what_else_a_large_machine_does_is_not_put_on_the_one_core_of_the_app() -> None:
+    """
+    Three of four cores are busy with other things, and app and database have one together: a quarter of it is left.
+    """
+    made, _ = on_one_core(count=50)
+    usage = Usage("h", 60.0, 4.0, 4.0, 3.6, 0.1, 0.5, 0.0, frozenset({0}), frozenset({0}))
+    (host,) = recover(replace(made, beside=Beside(usages=(usage,)))).topology.hosts
+
+    assert host.cores == 1.0
+    assert host.background < 1.0
+
+
 def test_what_the_recorder_did_not_see_is_computed_as_well() -> None:
     """
     Processor time of the process beyond its requests' own is the server's and the drivers', before and after the app.

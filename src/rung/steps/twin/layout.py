@@ -46,13 +46,14 @@ def laid_out(profile: Profile, pieces: Pieces, estate: Estate, trip_s: Floats) -
         return estate
     host = estate.hosts[place]
     app, database = usage.app_processors, usage.database_processors
+    each = host.background / host.cores  # of every core: what else runs may run on any
     if app == database and app:
         cores = min(float(len(app)), host.cores)
-        return replace(estate, hosts=_with(estate.hosts, place, replace(host, cores=cores)))
+        together = replace(host, cores=cores, background=each * cores)
+        return replace(estate, hosts=_with(estate.hosts, place, together))
     if app and database:
         # Where one may use more than the other, the system puts it where the other may not go.
         left, apart = float(len(app - database) or len(app)), float(len(database - app) or len(database))
-        each = host.background / (left + apart)
         divided = replace(host, cores=left, background=each * left), Host(host.name + APART, apart, each * apart)
     else:
         apart = _cores_apart(profile, pieces, estate, trip_s, usage)
