@@ -19,7 +19,6 @@ SETTINGS = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "64MB",
-    "shared_preload_libraries": "pg_stat_statements",
 }
 
 

@@ -26,7 +26,7 @@ STAGE = re.compile(r"^-- Stage: (.+)$", re.MULTILINE)
 async def lay(
     dsn: str,
     *,
-    orders: int = 2_000_000,
+    orders: int = 1_000_000,
     customers: int = 50_000,
     products: int = 5_000,
     today: date | None = None,
@@ -75,6 +75,10 @@ async def _settle(connection: asyncpg.Connection, say: Callable[[str], object]) 
     began_s = time.monotonic()
     await connection.execute("VACUUM (ANALYZE) customers, products, reviews, orders, order_lines")
     try:
+        await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+    except asyncpg.PostgresError as error:
+        say(f"without pg_stat_statements: {error}")
+    try:
         await connection.execute("CHECKPOINT")
     except asyncpg.InsufficientPrivilegeError:
         say("no checkpoint: this role may not ask for one, so the server will do it in its own time")
@@ -87,7 +91,7 @@ def main() -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m shop.data", description="Lay the shop's tables and rows.")
     parser.add_argument("--database", required=True, metavar="DSN", help="postgresql://user:password@host:port/name")
-    parser.add_argument("--orders", type=int, default=2_000_000)
+    parser.add_argument("--orders", type=int, default=1_000_000)
     parser.add_argument("--customers", type=int, default=50_000)
     parser.add_argument("--products", type=int, default=5_000)
     asked = parser.parse_args()

@@ -4,7 +4,7 @@
 
 -- Stage: sizes
 CREATE TEMPORARY TABLE sizes AS
-SELECT coalesce(nullif(current_setting('shop.orders', true), '')::bigint, 2000000) AS orders,
+SELECT coalesce(nullif(current_setting('shop.orders', true), '')::bigint, 1000000) AS orders,
        coalesce(nullif(current_setting('shop.customers', true), '')::bigint, 50000) AS customers,
        coalesce(nullif(current_setting('shop.products', true), '')::bigint, 5000) AS products,
        coalesce(nullif(current_setting('shop.today', true), '')::date, current_date)::timestamp AT TIME ZONE 'UTC' AS today;

@@ -56,6 +56,17 @@ def test_parameters_of_psycopg_become_postgresqls() -> None:
     assert "select a % b" == plain("select a %% b", percent=True)
 
 
+def test_the_name_is_the_same_however_parameters_are_numbered() -> None:
+    """
+    As the app asks it, as a server has it that binds the values, and as one has it whose driver put them in.
+    """
+    asked = normalised("update t set n = n + 1 where id = %s", percent=True)
+    bound = normalised("update t set n = n + $2 where id = $1")
+    put_in = normalised("update t set n = n + 1 where id = 7")
+    assert asked.fingerprint == bound.fingerprint == put_in.fingerprint
+    assert asked.fingerprint != normalised("update t set n = n - 1 where id = %s", percent=True).fingerprint
+
+
 @pytest.mark.parametrize(
     "sql",
     [

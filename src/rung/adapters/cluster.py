@@ -38,6 +38,7 @@ from rung.errors import ClusterFailed
 
 OWNER = "postgres"
 SETTINGS = {
+    "shared_preload_libraries": "pg_stat_statements",  # as managed services have it
     "shared_buffers": "256MB",
     "max_connections": "200",
     "timezone": "UTC",

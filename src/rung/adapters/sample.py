@@ -164,7 +164,7 @@ class SampleShop:
         with mapped_errors(self.server_dsn), connected(self.server_dsn, options="", autocommit=True) as connection:
             known = {row[0] for row in connection.execute("select datname from pg_database").fetchall()}
             if template not in known:
-                say("laying two million orders, once (about 20 s)")
+                say("laying a million orders, once (about 15 s)")
                 connection.execute(_database("drop database if exists {} with (force)", making))
                 connection.execute(_database("create database {}", making))
                 self._run_data(_with_database(self.server_dsn, making))

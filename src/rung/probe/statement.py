@@ -88,7 +88,10 @@ def normalised(text: str, *, percent: bool = False) -> Statement:
     'select * from orders where id = $1'
     """
     plain = _folded(_without_values(text[:TEXT_MAX], percent=percent))
-    return Statement(blake2b(plain.encode("utf-8", "replace"), digest_size=8).hexdigest(), plain, _kind(plain))
+    # Which number a parameter has is no part of the name: a driver that binds on the server has its own numbered
+    # before the literals, one that puts values into the text has all of them from left to right.
+    named = _PARAMETER.sub("$", plain)
+    return Statement(blake2b(named.encode("utf-8", "replace"), digest_size=8).hexdigest(), plain, _kind(plain))
 
 
 def _without_values(text: str, *, percent: bool) -> str:

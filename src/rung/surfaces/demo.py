@@ -149,7 +149,7 @@ def _shop(
         shop.lay(story.say)
         story.say(
             "FastAPI, SQLAlchemy (async), asyncpg, one uvicorn process; "
-            "a mail server that takes its time; 2,000,000 orders"
+            "a mail server that takes its time; 1,000,000 orders"
         )
         yield shop
 

@@ -257,7 +257,7 @@ class _Writer:
         self.parts = list(dict.fromkeys((CPU, *profile.parts, OTHER, QUEUE, self.pool_part, *profile.after.parts)))
         self.place = {part: index for index, part in enumerate(self.parts)}
         self.part = np.array([self.place[each] for each in profile.parts], dtype=np.int64)[profile.segments.part]
-        self.server = server_of(profile, estate)[profile.segments.part]
+        self.server = server_of(profile, estate, profile.parts)[profile.segments.part]
         count = len(profile.requests)
         all_of_them = np.ones(count, dtype=np.bool_)
         # A row for a request's beginning, one for each segment, one for its end, one for each thing that follows it.
@@ -367,13 +367,11 @@ class _Writer:
         part = np.array([self.place[each] for each in after.parts], dtype=np.int64)[after.part]
         query, computes = seams == "query", seams == "cpu"
         rest = ~query & ~computes & ~np.isin(seams, list(WAITED))
-        names = [each.name for each in after.parts]
-        texts = self.profile.texts
-        servers = [self.estate.server.get(texts[name].database, 0) if name in texts else 0 for name in names]
-        server = np.array(servers, dtype=np.int64)[after.part]
+        server = server_of(self.profile, self.estate, after.parts)[after.part]
         put = self.script.put
+        put(self.after, _DELAY, Op.DELAY, part, self.service.after_trip_s)
         put(self.after, _ASKED, Op.COMPUTE, part, np.where(computes, after.duration_s, 0.0))
-        put(self.after, _ASKED, Op.EXECUTE, part, np.where(query, after.duration_s, 0.0), server)
+        put(self.after, _ASKED, Op.EXECUTE, part, self.service.after_asked_s, server)
         put(self.after, _ASKED, Op.DELAY, part, np.where(rest, after.duration_s, 0.0))
 
     def _strands(self) -> None:

@@ -12,11 +12,12 @@ Not here  waiting for loops, connections, threads and locks, which is dropped as
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rung.steps.measure import ROUNDING_S, Floats, Integers, Profile, Requests
+from rung.steps.measure import ROUNDING_S, Floats, Integers, Part, Profile, Requests
 from rung.steps.twin.estate import Estate
 from rung.steps.twin.holding import held_at
 from rung.steps.twin.layout import APART, laid_out
@@ -56,6 +57,7 @@ class Service:
             that was waiting; 0 for event loops.
         unseen_s: Of each request, what its process computes for it beyond what the recorder saw: the server's reading
             and writing, and drivers inside of statements.
+        after_trip_s, after_asked_s: As trip_s and asked_s, of each query after a response; 0 of what else there was.
     """
 
     trip_s: Floats
@@ -67,6 +69,8 @@ class Service:
     network_s: Floats
     turn_s: Floats
     unseen_s: Floats
+    after_trip_s: Floats
+    after_asked_s: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +81,7 @@ class _Ran:
     Attributes:
         waited: The share of queries' time in which they needed no core.
         beside: Executions of others that ran at any time, on average.
+        after: Cores that queries after a response asked for, on average; when, is not recorded.
     """
 
     queries: Flags
@@ -84,6 +89,7 @@ class _Ran:
     end_s: Floats
     gaps: tuple[Floats, Floats, Floats]
     beside: float
+    after: float
 
     def sharing(self, cores: float, computed: float) -> Sharing:
         start_s, end_s, weight = self.gaps
@@ -116,16 +122,17 @@ def service_of(
     computes, computes_last = _density(computing_s, pieces.gap_s), _density(last_computing_s, pieces.left_s)
 
     trip_s = trips(profile, pieces)
+    after_trip_s, after_asked_s = _after(profile, pieces, trip_s)
     estate = laid_out(profile, pieces, estate, trip_s)
     spent_s, undisturbed = _spent_at_server(profile, pieces, trip_s, locked)
     asked_s = np.zeros(len(spent_s))
     # A thread's clock stands still while it has no core or no interpreter; the loop's goes on.
     on_loop = ~(estate.threaded | in_thread(pieces, request, len(requests)))
-    host = estate.host[requests.process]
-    server_host = np.array(estate.databases)[server_of(profile, estate)[profile.segments.part]]
+    server_host = np.array(estate.databases)[server_of(profile, estate, profile.parts)[profile.segments.part]]
+    after = _cores_after(profile, estate, after_asked_s)
     hosts = list(estate.hosts)
     for place, each in enumerate(estate.hosts):
-        queries, ours = pieces.query & (server_host == place), host == place
+        queries, ours = pieces.query & (server_host == place), estate.host[requests.process] == place
         begin_s = pieces.start_s[queries] + trip_s[queries]
         inside = ours[request]
         ran = _Ran(
@@ -138,6 +145,7 @@ def service_of(
                 np.concatenate([computes[inside], computes_last[ours]]),
             ),
             beside=_beside(profile, estate, place, share),
+            after=float(after[place]),
         )
         sharing, free_share, background = _settled(profile, each.name, each.cores - each.background, ran)
         hosts[place] = replace(each, background=each.background + background)
@@ -158,6 +166,8 @@ def service_of(
         network_s=_network_s(requests, tail_s),
         turn_s=_turn_s(requests, tail_s, profile.processes) if estate.threaded else np.zeros(profile.processes),
         unseen_s=_unseen(profile, pieces, (computing_s, last_computing_s), share),
+        after_trip_s=after_trip_s,
+        after_asked_s=after_asked_s,
     )
     return service, replace(estate, hosts=tuple(hosts))
 
@@ -236,12 +246,15 @@ def in_thread(pieces: Pieces, request: Integers, count: int) -> Flags:
     return np.bincount(request[pieces.threads], minlength=count) > 0
 
 
-def server_of(profile: Profile, estate: Estate) -> Integers:
+def server_of(profile: Profile, estate: Estate, parts: Sequence[Part]) -> Integers:
     """
-    Return the database server of each part.
+    Return the database server of each of *parts*.
     """
-    labels = [profile.texts[part.name].database if part.name in profile.texts else "" for part in profile.parts]
-    return np.array([estate.server.get(label, 0) for label in labels], dtype=np.int64)
+    return np.array([estate.server.get(label, 0) for label in _databases(profile, parts)], dtype=np.int64)
+
+
+def _databases(profile: Profile, parts: Sequence[Part]) -> list[str]:
+    return [profile.texts[part.name].database if part.name in profile.texts else "" for part in parts]
 
 
 def trips(profile: Profile, pieces: Pieces) -> Floats:
@@ -251,7 +264,7 @@ def trips(profile: Profile, pieces: Pieces) -> Floats:
     What asks for nothing (BEGIN) tells it best; of others only so much is believed.
     """
     part = profile.segments.part
-    labels = [profile.texts[each.name].database if each.name in profile.texts else "" for each in profile.parts]
+    labels = _databases(profile, profile.parts)
     trip_s = np.zeros(len(part))
     texts = [profile.texts[each.name].text.upper() if each.name in profile.texts else "" for each in profile.parts]
     trivial = [text.lstrip().startswith(TRIVIAL) for text in texts]
@@ -274,23 +287,63 @@ def _spent_at_server(profile: Profile, pieces: Pieces, trip_s: Floats, locked: F
     """
     undisturbed = np.zeros(len(trip_s), dtype=np.bool_)
     spent_s = np.maximum(pieces.own_s - trip_s, 0.0)
-    counted: dict[str, tuple[int, float]] = {}
-    for each in profile.beside.executions:
-        calls, total_s = counted.get(each.statement, (0, 0.0))
-        counted[each.statement] = calls + each.calls, total_s + each.total_s
+    counted = _counted(profile)
     part = profile.segments.part
     for place, name in enumerate(each.name for each in profile.parts):
-        if name not in counted or counted[name][0] < EXECUTIONS_MIN:
+        if name not in counted:
             continue
         ours = np.flatnonzero(pieces.query & (part == place))
         if locked is not None and locked[ours].any():
             continue
         seen_s = float(spent_s[ours].mean()) if len(ours) else 0.0
         if seen_s > 0:
-            each_s = counted[name][1] / counted[name][0]
+            each_s = counted[name]
             spent_s[ours] = np.minimum(spent_s[ours] * (each_s / seen_s), pieces.own_s[ours])
             undisturbed[ours] = each_s < TURN_S
     return spent_s, undisturbed
+
+
+def _counted(profile: Profile) -> dict[str, float]:
+    """
+    Return how long an execution took at its server, as that counted, on average, by statement.
+    """
+    counted: dict[str, tuple[int, float]] = {}
+    for each in profile.beside.executions:
+        calls, total_s = counted.get(each.statement, (0, 0.0))
+        counted[each.statement] = calls + each.calls, total_s + each.total_s
+    return {name: total_s / calls for name, (calls, total_s) in counted.items() if calls >= EXECUTIONS_MIN}
+
+
+def _after(profile: Profile, pieces: Pieces, trip_s: Floats) -> tuple[Floats, Floats]:
+    """
+    Return of each query after a response its trip, and what it takes of a core.
+
+    When it ran is not recorded, so nothing tells what it waited: it takes what the server counted for its statement,
+    or no more than the statement's median.
+    """
+    after, counted = profile.after, _counted(profile)
+    query = np.array([part.seam == "query" for part in after.parts], dtype=np.bool_)
+    label_of = np.array(_databases(profile, profile.parts))[profile.segments.part[pieces.query]]
+    trips_s = {label: float(trip_s[pieces.query][label_of == label].max()) for label in set(label_of.tolist())}
+    found_s, asked_s = np.zeros(len(after.request)), np.zeros(len(after.request))
+    for place, label in enumerate(_databases(profile, after.parts)):
+        ours = np.flatnonzero(query[after.part] & (after.part == place))
+        if not len(ours):
+            continue
+        took_s = np.minimum(after.duration_s[ours], np.median(after.duration_s[ours]))
+        trip = trips_s.get(label, 0.0)
+        each_s = counted.get(after.parts[place].name)
+        asked_s[ours] = np.maximum(took_s - trip, 0.0) if each_s is None else np.minimum(took_s, each_s)
+        found_s[ours] = np.minimum(trip, took_s - asked_s[ours])
+    return found_s, asked_s
+
+
+def _cores_after(profile: Profile, estate: Estate, asked_s: Floats) -> Floats:
+    """
+    Return how many cores of each host the queries after a response asked for, on average.
+    """
+    host = np.array(estate.databases)[server_of(profile, estate, profile.after.parts)[profile.after.part]]
+    return np.bincount(host, weights=asked_s, minlength=len(estate.hosts)) / max(profile.lasted_s, 1e-9)
 
 
 def _beside(profile: Profile, estate: Estate, place: int, share: float) -> float:
@@ -302,6 +355,9 @@ def _beside(profile: Profile, estate: Estate, place: int, share: float) -> float
     segments = profile.segments
     issued = np.bincount(segments.part, weights=segments.calls, minlength=len(profile.parts))
     issued_of = {part.name: float(issued[number]) / share for number, part in enumerate(profile.parts)}
+    issued_after = np.bincount(profile.after.part, minlength=len(profile.after.parts))
+    for number, part in enumerate(profile.after.parts):
+        issued_of[part.name] = issued_of.get(part.name, 0.0) + float(issued_after[number]) / share
     total_s = 0.0
     for each in profile.beside.executions:
         if estate.databases[estate.server.get(each.database, 0)] == place:
@@ -325,7 +381,7 @@ def _settled(profile: Profile, name: str, cores: float, ran: _Ran) -> tuple[Shar
     if not known or usage is None:
         return sharing, free_share, background
     for _ in range(ROUNDS):
-        asked = float(sharing.service_s(ran.begin_s, ran.end_s).sum()) / profile.lasted_s
+        asked = float(sharing.service_s(ran.begin_s, ran.end_s).sum()) / profile.lasted_s + ran.after
         free_share = float(np.clip(1.0 - usage.database / max(asked, 1e-12), 0.0, FREE_SHARE_MAX))
         background = float(np.clip(usage.database - asked, 0.0, max(cores - CORES_MIN, 0.0)))
         # Known one by one, others' executions share the cores as ours do; else they only leave less of them.
