@@ -17,10 +17,13 @@ import types
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Token
 from time import perf_counter
-from typing import Any
 
 from rung.probe import arrival, core, digest, lines, reads, sender
 from rung.probe.threaded import nested
+
+TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
+if TYPE_CHECKING:
+    from typing import Any
 
 _HEADERS = frozenset({b"cookie", b"x-request-start"})  # that are read
 LONG_STEP_S = 0.5e-3
@@ -65,7 +68,7 @@ def driven(coroutine: Any, clock: core.Clock, request: core.Request) -> Generato
         begun = perf_counter()
 
 
-class Task(Coroutine[Any, Any, Any]):
+class Task(Coroutine["Any", "Any", "Any"]):
     """
     A coroutine that a request started as a task of its own, with a clock of its own.
 

@@ -11,17 +11,22 @@ Not here  which reads are digested (reads.py)
 
 from __future__ import annotations
 
+import functools
 import os
-import re
-from hashlib import blake2b
+
+try:
+    from _blake2 import blake2b  # what hashlib has it from; that loads all of OpenSSL with it
+except ImportError:
+    from hashlib import blake2b
 
 TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable
     from typing import Any
 
 KEY_BYTES = 16
-_SESSION = re.compile(rb"(?:^|;\s*)([\w.-]*sess(?:ion|id)?[\w.-]*)=([^;]+)", re.IGNORECASE)
+_SESSION = rb"(?:^|;\s*)([\w.-]*sess(?:ion|id)?[\w.-]*)=([^;]+)"
 
 
 def _given() -> bytes:
@@ -30,6 +35,13 @@ def _given() -> bytes:
     except ValueError:
         given = b""
     return given if len(given) == KEY_BYTES else os.urandom(KEY_BYTES)
+
+
+@functools.cache
+def _session() -> re.Pattern[bytes]:
+    import re  # the app has it by the first cookie
+
+    return re.compile(_SESSION, re.IGNORECASE)
 
 
 _keyed = blake2b(digest_size=8, key=_given())
@@ -61,5 +73,5 @@ def of_session(cookies: bytes) -> int | None:
     >>> of_session(b"theme=dark; sessionid=abc") == of_session(b"sessionid=abc")
     True
     """
-    found = _SESSION.search(cookies)
+    found = _session().search(cookies)
     return None if found is None else of_bytes(found[2])

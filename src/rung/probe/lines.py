@@ -11,9 +11,12 @@ from __future__ import annotations
 import os
 import sys
 from types import CodeType, TracebackType
-from typing import Any
 
 from rung.probe.core import current
+
+TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
+if TYPE_CHECKING:
+    from typing import Any
 
 _REMEMBERED_MAX = 10_000
 

@@ -17,14 +17,17 @@ that msgpack has no form for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 from zlib import crc32
 
 from rung.probe import core, digest
 
+TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
 # (positional arguments, keyword arguments, result) -> parameters, rows (of equal length, or all cells as one) or None
 # where they were not read whole
-Reading = Callable[[tuple[Any, ...], Mapping[str, Any], Any], tuple[Any, list[tuple[Any, ...]] | None]]
+Reading: TypeAlias = "Callable[[tuple[Any, ...], Mapping[str, Any], Any], tuple[Any, list[tuple[Any, ...]] | None]]"
 
 CELLS_MAX = 1_000
 BODY_BYTES_MAX = 1_048_576

@@ -12,7 +12,6 @@ Not here  CPU seconds (clocks, core.py): a look tells shares, not amounts
 
 from __future__ import annotations
 
-import random
 import sys
 import threading
 from time import perf_counter, time
@@ -51,7 +50,9 @@ class Sampler(threading.Thread):
         """
         Look, and rest for a time that is drawn.
         """
-        draw = random.Random().uniform
+        from random import Random  # only this thread needs it
+
+        draw = Random().uniform
         lasted_s, quiet = EVERY_S_MAX, 0
         while not self.stopping:
             state = core.state
