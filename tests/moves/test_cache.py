@@ -4,6 +4,7 @@ A cache spares the requests and executions that the recorded reads say would hav
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,22 @@ import numpy as np
 import pytest
 
 from rung.adapters.recordings import ParquetRecording
-from rung.moves.cache import HIT_S, NOTHING_READ, WHOLE, CacheMove, Reads, cached, kept_result, kept_route
+from rung.moves.cache import (
+    HIT_S_MAX,
+    HIT_S_MIN,
+    NOTHING_READ,
+    WHOLE,
+    CacheMove,
+    Reads,
+    cached,
+    kept_result,
+    kept_route,
+)
 from rung.steps.measure import CPU, Part
 from rung.steps.twin.simulate import simulate
 from rung.steps.twin.topology import Host, Topology, Worker
 from rung.steps.twin.variant import Variant
-from rung.steps.twin.workload import Op, Workload, workload
+from rung.steps.twin.workload import Op, Step, Workload, workload
 from tests import tables
 from tests.strategies import SLOW, WHO, Row, Segment, answered, keep_recording, profile
 
@@ -30,15 +41,17 @@ PROFILE = profile(
 TOPOLOGY = Topology((Host("h", 1.0), Host("db", 1.0)), (Worker(0),), (1,))
 
 
-def worked(*, later_s: float = 0.0) -> Workload:
-    steps = [(Op.DELAY, 1, 0.05, 0), (Op.EXECUTE, 1, 0.15, 0), (Op.COMPUTE, 0, 0.1, 0), (Op.ANSWER, 0, 0.0, 0)]
+STEPS = [(Op.DELAY, 1, 0.05, 0), (Op.EXECUTE, 1, 0.15, 0), (Op.COMPUTE, 0, 0.1, 0), (Op.ANSWER, 0, 0.0, 0)]
+
+
+def worked(steps: Sequence[Step] = STEPS, *, later_s: float = 0.0) -> Workload:
     return workload(
         routes=[ROUTE],
         parts=[CPU, QUERY],
         route=[0] * COUNT,
         worker=[0] * COUNT,
         due_s=[number + later_s for number in range(COUNT)],
-        steps=[steps] * COUNT,
+        steps=[list(steps)] * COUNT,
     )
 
 
@@ -73,11 +86,23 @@ def test_a_route_that_hits_only_finds_its_answer() -> None:
     """
     variant = offered(asked(WHOLE))[f"cache:{ROUTE}(5s)"]
 
-    expected = [0.3 if number % 5 == 0 else HIT_S for number in range(COUNT)]
+    expected = [0.3 if number % 5 == 0 else HIT_S_MAX for number in range(COUNT)]
     assert expected == pytest.approx(latencies(variant, worked()).tolist())
     assert variant.cost == "hits 80 %, stale 0 %"
     assert not variant.why_not_yet
     assert not variant.bounds, "all keys were kept"
+
+
+@pytest.mark.parametrize(("around_s", "hit_s"), [(1e-4, HIT_S_MIN), (1.5e-3, 1.5e-3), (9e-3, HIT_S_MAX)])
+def test_a_hit_takes_what_the_app_computes_before_and_after_all_that_it_asks(around_s: float, hit_s: float) -> None:
+    """
+    That is its framework's: a kept answer goes through it too.  An app that asks for nothing computes nothing but.
+    """
+    variant = offered(asked(WHOLE))[f"cache:{ROUTE}(5s)"]
+    outer, inner = (Op.COMPUTE, 0, around_s / 2, 0), (Op.COMPUTE, 0, 0.1, 0)
+    steps = [outer, (Op.EXECUTE, 1, 0.1, 0), inner, (Op.DELAY, 1, 0.1, 0), outer, (Op.ANSWER, 0, 0.0, 0)]
+
+    assert latencies(variant, worked(steps))[1] == pytest.approx(hit_s)
 
 
 def test_a_statement_that_hits_takes_the_way_there_and_back() -> None:

@@ -82,13 +82,19 @@ def test_the_binomial_interval_is_around_the_share(counted: tuple[int, int]) -> 
     assert interval.low <= interval.value <= interval.high <= 1 + 1e-12
 
 
-def test_a_record_widens_the_next_price_of_its_kind() -> None:
+def test_a_record_says_how_far_off_the_next_price_of_its_kind_may_be() -> None:
     """
-    Five prices that were off by half make the sixth as uncertain; four do nothing, and good ones narrow nothing.
+    Five prices that were three times too low make the sixth that uncertain, five that came true make it surer; four
+    do nothing.
     """
     price = Interval(1.0, 0.95, 1.05)
     plain = widened(price, 0.0)
-    for count, measured, wider in ((RECORD_MIN - 1, 0.33, False), (RECORD_MIN, 0.33, True), (RECORD_MIN, 0.5, False)):
-        found = widened(price, 0.0, record_of([confirmed(measured)] * count)["index"])
-        assert wider == (found.low < 0.8 * plain.low and found.high > 1.2 * plain.high)
-        assert wider or found == plain
+
+    def after(count: int, measured: float) -> Interval:
+        return widened(price, 0.0, record_of([confirmed(measured)] * count)["index"])
+
+    assert after(RECORD_MIN - 1, 0.17) == plain == after(RECORD_MIN - 1, 0.5)
+    assert after(RECORD_MIN, 0.17).low < 0.7 * plain.low
+    assert after(RECORD_MIN, 0.17).high > 1.3 * plain.high
+    assert plain.low < after(RECORD_MIN, 0.5).low < price.low
+    assert price.high < after(RECORD_MIN, 0.5).high < plain.high

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from rung.steps.measure import CPU, Integers, Part, Profile
+from rung.steps.measure import Part, Profile
 from rung.steps.twin import edit
 from rung.steps.twin.topology import Topology
 from rung.steps.twin.variant import Model, Variant
 from rung.steps.twin.workload import Op, Workload
 from rung.units import show_count, show_seconds, show_share
 
-CALLS_MIN = 4  # in the middle request that asks at all; two or three are rather different questions
 STATEMENTS_MAX = 3
 MARGINAL_QUANTILE = 0.1
 # What a row costs that comes with others, of what it cost alone: expected, at the good end and at the bad end.
@@ -51,7 +50,7 @@ class NPlusOneMove:
             met = edit.spent_on(workload, part, ops=(Op.EXECUTE,)) & of_route
             calls = np.bincount(workload.request[met])
             calls = calls[calls > 0]
-            if len(calls) and np.median(calls) >= CALLS_MIN:
+            if len(calls) and np.median(calls) >= edit.REPEATS_MIN:  # in the middle request that asks at all
                 spent_s = float(workload.service_s[edit.spent_on(workload, part) & of_route].sum())
                 found.append((spent_s, part, float(np.median(calls))))
         found.sort(key=lambda each: (-each[0], each[1].name))
@@ -86,23 +85,12 @@ def joined(part: Part, route: str, *, row_share: float = ROW_SHARE) -> Model:
             asked.append(steps)
             kept.append(steps[edit.firsts(request[steps])])
         gone = edit.chosen_of(workload, np.concatenate(asked)) & ~edit.chosen_of(workload, np.concatenate(kept))
-        computed = _between(workload, leads, executed[np.append(begins[1:], len(executed)) - 1])
+        computed, ends = edit.between(workload, executed)
         made = edit.replaced(edit.scaled(workload, computed, row_share), edit.chosen_of(workload, leads), service_s)
+        made = edit.replaced(made, ends, 0.0)
         return edit.dropped(made, gone), topology
 
     return model
-
-
-def _between(workload: Workload, first: Integers, last: Integers) -> edit.Chosen:
-    """
-    Return what the app computes itself from the *first* to the *last* of each request's executions.
-    """
-    edges = np.zeros(len(workload.op) + 1, dtype=np.int64)
-    np.add.at(edges, first, 1)
-    np.add.at(edges, last, -1)
-    inside = np.cumsum(edges[:-1]) > 0
-    chosen: edit.Chosen = inside & edit.spent_on(workload, CPU, ops=(Op.COMPUTE,))
-    return chosen
 
 
 def _marginal_s(workload: Workload, executed: np.ndarray) -> float:

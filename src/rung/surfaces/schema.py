@@ -48,11 +48,11 @@ class MissShape(TypedDict):
 
 class SimulatedShape(TypedDict):
     """
-    What the twin says: `residual` is by what share it misses the goal's number of its own recording (not `trusted`
-    above 0.15: then it was not asked), `misses` the same for each route that the goal judges. The bottleneck was
-    looked for with `speed` times the traffic, where the goal's number is `at_speed_s`. The goal holds up to `headroom`
-    times the traffic (null where it was not asked), then `breaks_first` breaks; at `bears_per_s` requests a second
-    `fullest` is full. `notes` are what it took for granted.
+    What the twin says: `residual` is by what share it misses the goal's number of its own recording (above 0.15 not
+    `trusted`: then no move has a price; above 0.5 it does not name the bottleneck either), `misses` the same for each
+    route that the goal judges. The bottleneck was looked for with `speed` times the traffic, where the goal's number
+    is `at_speed_s`. The goal holds up to `headroom` times the traffic (null where it was not asked), then
+    `breaks_first` breaks; at `bears_per_s` requests a second `fullest` is full. `notes` are what it took for granted.
     """
 
     residual: float | None

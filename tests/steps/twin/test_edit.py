@@ -102,6 +102,24 @@ def test_a_part_that_costs_nothing_leaves_the_rest() -> None:
     assert len(edited.op) == len(BOTH.op)
 
 
+@pytest.mark.parametrize(("calls", "left_s"), [(3, 0.01 + 3 * 0.04), (5, 0.01 + 0.02)])
+def test_what_goes_with_many_executions_costs_nothing_without_them(calls: int, left_s: float) -> None:
+    """
+    By hand: an ORM's 0.03 and the commit's 0.01 after each of five go with them, but for those after the last, whose
+    computing may be for anything; three are rather three questions, and only their own 0.2 go.
+    """
+    commit = (Op.DELAY, 3, 0.01, 0)
+    after = 0.03 if calls < edit.REPEATS_MIN else 0.01
+    asked = [step for _ in range(calls) for step in (EXECUTE, (Op.COMPUTE, 0, after, 0), commit)]
+    traffic = workload(
+        routes=("GET /",), parts=(CPU, QUERY, MAIL, Part("commit", "commit")), route=[0], worker=[0], due_s=[0.0],
+        steps=[[COMPUTE, *asked]],
+    )  # fmt: skip
+    edited, topology = edit.without(traffic, ONE, QUERY)
+
+    assert [left_s] == pytest.approx(simulate(edited, topology).latency_s.tolist())
+
+
 @pytest.mark.parametrize(("seam", "size"), [("pool", "pool"), ("threads", "threads")])
 def test_what_is_waited_for_is_without_end(seam: str, size: str) -> None:
     topology = Topology((Host("h", 1.0),), (Worker(0, pool=2, threads=3), Worker(0, pool=4, threads=5)))

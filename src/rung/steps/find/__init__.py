@@ -67,8 +67,8 @@ def find(profile: Profile, twin: Twin, goal: Goal) -> Step[Finding]:
     missed = simulated.at_speed_s > goal.target_s
     found: tuple[Suspect, ...] = ()
     if missed:
-        trusted = simulated.trusted or overloaded(twin)
-        found = suspects(twin, trial, speed=simulated.speed) if trusted else trial.suspects()
+        asked = simulated.names or overloaded(twin)
+        found = suspects(twin, trial, speed=simulated.speed) if asked else trial.suspects()
     found = tuple(replace(suspect, code=code_of(profile, suspect)) for suspect in found)
     evidence = [*numbers_of(profile, trial, found[0]), *seen_of(profile, found[0])] if found else []
     plan = table = None

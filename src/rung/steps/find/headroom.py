@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from rung.steps.find.finding import PERCENTILES, Goal, Miss, RouteNumber, Simulated
+from rung.steps.find.resample import resampled_blocks
+from rung.steps.find.trial import interval
 from rung.steps.measure import Profile
 from rung.steps.twin.outcome import Outcome
 from rung.steps.twin.twin import RESIDUAL_MAX, SPEED_MAX, Twin
@@ -31,14 +33,23 @@ def judged(twin: Twin, goal: Goal, routes: Sequence[RouteNumber]) -> tuple[str, 
     trusted = abs(residual) <= RESIDUAL_MAX
     bears = twin.bears()
 
+    resamples = {
+        each.route: resampled_blocks(twin.counted_due_s(each.route)) for each in routes if each.judged and each.requests
+    }
+
     def broken(outcome: Outcome) -> str:
+        # Of traffic that nobody has seen, one bad moment of what was seen tells nothing: it has to be above the goal
+        # in nine of ten resamples.
         over = [
-            (twin.number(outcome, each.route, goal.percentile), each.route)
-            for each in routes
-            if each.judged and each.requests
+            (
+                interval(twin.latencies(outcome, name), blocks, goal.percentile).low
+                * twin.scale(name, goal.percentile),
+                name,
+            )
+            for name, blocks in resamples.items()
         ]
-        value_s, route = max(over)
-        return route if value_s > goal.target_s else ""
+        value_s, name = max(over)
+        return name if value_s > goal.target_s else ""
 
     route, speed, at_speed_s = worst.route, 1.0, worst.at_percentile_s
     headroom, first = None, ""
@@ -74,6 +85,8 @@ def notes_on_twin(simulated: Simulated) -> tuple[str, ...]:
     """
     if simulated.trusted:
         return ()
+    if simulated.names:
+        return (f"{reason_of(simulated)}: it tells what holds the app back, but no move has a price.",)
     rest = "the answer rests on the recorded times alone, without the waiting that goes with them"
     return (f"{reason_of(simulated)}, so it was not asked: {rest}.",)
 

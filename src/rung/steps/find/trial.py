@@ -117,12 +117,14 @@ class Trial:
         Return the first two by how many requests a second the app would bear without them, which is *rates*.
         """
         most = max(rates.values(), default=0.0) * RATE_NEAR
-        # Of what brings about as much, what is worked on goes before what is waited for: that one holds the other.
+        # Of what brings about as much, what is worked on goes before what is waited for: that one holds the other.  Of
+        # what is waited for, more processes bring more of all; what was waited for most is what is short.
         best = sorted(
             (each for each in rates if rates[each] > now_per_s * (1 + RATE_GAIN_MIN)),
             key=lambda each: (
                 rates[each] < most,
                 each.part.seam in WAITED_FOR,
+                -round(self._waited_s(each), 3),
                 -round(rates[each], 3),
                 each.part.seam,
                 each.part.name,
@@ -150,6 +152,11 @@ class Trial:
                 )
             )
         return tuple(told)
+
+    def _waited_s(self, candidate: Candidate) -> float:
+        if candidate.part.seam not in WAITED_FOR:
+            return 0.0
+        return float((self.latency_s - self.without(candidate.part)).sum())
 
     def _route_of(self, part: Part) -> str:
         seconds_s = self.profile.seconds_on(part)

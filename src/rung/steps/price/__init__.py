@@ -14,16 +14,17 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from rung.ports import Step
-from rung.steps.find.finding import Finding, Interval
+from rung.steps.find.finding import Finding
 from rung.steps.find.headroom import reason_of
 from rung.steps.measure import Profile
-from rung.steps.price.predict import predicted, route_prices, worst
+from rung.steps.price.predict import NORMAL_80, RUNS_DIFFER, predicted, route_prices, worst
 from rung.steps.price.quote import MISSED, NO_PRICE, NOT_ENOUGH, NOT_YET, REACHES, Move, Offer, Quote, Record
 from rung.steps.twin.outcome import Outcome
 from rung.steps.twin.twin import Twin
 from rung.units import show_seconds, show_share
 
 GAIN_MIN = 0.01  # of the goal's number; a move that brings less brings nothing
+DIFFERENCE_MIN = 1 - math.exp(-NORMAL_80 * RUNS_DIFFER)  # by which two runs alone may differ
 
 
 def price(
@@ -115,7 +116,7 @@ def _quote(twin: Twin, finding: Finding, offer: Offer, record: Record | None) ->
     bounds = [twin.run(model) for model in offer.bounds]
     number = predicted(twin, finding.route, finding.goal.percentile, [outcome, *bounds], record)
     asked = outcome if simulated.speed == 1.0 else twin.run(offer.model, speed=simulated.speed)
-    verdict, reason, gains = _judged(twin, finding, number, asked)
+    verdict, reason, gains = _judged(twin, finding, asked)
     if offer.not_yet:
         verdict, reason = NOT_YET, offer.not_yet
     bears = twin.bears(offer.model)
@@ -130,13 +131,12 @@ def _quote(twin: Twin, finding: Finding, offer: Offer, record: Record | None) ->
     )
 
 
-def _judged(twin: Twin, finding: Finding, number: Interval, asked: Outcome) -> tuple[str, str, bool]:
+def _judged(twin: Twin, finding: Finding, asked: Outcome) -> tuple[str, str, bool]:
     """
     Return the verdict on a move, the number that says why, and whether it gains at all.
 
     Args:
-        number: The goal's number with as much traffic as was recorded.
-        asked: The run with as much as the bottleneck was found at.
+        asked: The run with as much traffic as the bottleneck was found at.
     """
     percent, now_s = finding.goal.percentile, finding.simulated.at_speed_s
     then_s = twin.number(asked, finding.route, percent)
@@ -147,7 +147,7 @@ def _judged(twin: Twin, finding: Finding, number: Interval, asked: Outcome) -> t
     told = f"p{percent} falls by {show_share(max(gain, 0.0))}"
     if gain <= GAIN_MIN:
         return NOT_YET, f"it gains nothing: {told}", False
-    if finding.simulated.speed == 1.0 and number.high >= finding.now.value:
+    if finding.simulated.speed == 1.0 and gain <= DIFFERENCE_MIN:
         return NOT_YET, f"{told}, and two runs alone may differ by as much", False
     if worst_s <= finding.goal.target_s:
         return REACHES, _faster(finding, then_s), True

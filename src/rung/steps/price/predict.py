@@ -27,7 +27,10 @@ NORMAL_80 = 1.2816  # standard deviations on either side of 80 % of a normal dis
 # all requests and 13 % on a slow route, and `python -m benchmarks.confirm --real` prints it anew.  The floor under
 # every price, and part of what two recordings can show.
 RUNS_DIFFER = 0.1
-# Confirmed prices of a kind of move from which on they say how far off the next one may be.
+# What prices of moves missed in the gauntlet (docs/benchmarks/gauntlet.md), as a standard deviation of the logarithm:
+# how far off one may be that brings the number down to next to nothing, and whose kind nobody has confirmed here.
+MOVES_MISS = 0.4
+# Confirmed prices of a kind of move from which on they say that instead.
 RECORD_MIN = 5
 
 
@@ -46,20 +49,25 @@ def predicted(
     low_s = min(float(np.quantile(values_s, 0.1)) for values_s in drawn_s)
     high_s = max(float(np.quantile(values_s, 0.9)) for values_s in drawn_s)
     value = Interval(middle_s, min(low_s, middle_s), max(high_s, middle_s))
-    return widened(value, twin.residual(route, percent), record)
+    now_s = twin.number(twin.base, route, percent)
+    changed = min(abs(1 - middle_s / now_s), 1.0) if now_s > 0 else 1.0
+    return widened(value, twin.residual(route, percent), record, changed=changed)
 
 
-def widened(interval: Interval, residual: float, record: Record | None = None) -> Interval:
+def widened(interval: Interval, residual: float, record: Record | None = None, *, changed: float = 1.0) -> Interval:
     """
     Return *interval* with what the twin misses in it: of its own recording, or of what it priced before.
 
-    Errors are ratios, independent of one another, so their logarithms add in squares.  What earlier prices of this
-    kind missed has the twin's residual in it already, so the larger of both counts; a record of few is none.
+    Errors are ratios, independent of one another, so their logarithms add in squares.  What earlier prices missed has
+    the twin's residual in it already, so the larger of both counts; a record of few is none.
+
+    Args:
+        changed: By what share the move changes the number: one that changes nothing cannot be far off.
     """
     if interval.value <= 0:
         return interval
-    before = record.missed if record is not None and record.confirmed >= RECORD_MIN else 0.0
-    missed = NORMAL_80 * max(math.log1p(abs(residual)), RUNS_DIFFER, before)
+    before = record.missed if record is not None and record.confirmed >= RECORD_MIN else MOVES_MISS
+    missed = NORMAL_80 * max(math.log1p(abs(residual)), RUNS_DIFFER, before * changed)
     below = math.log(interval.value / max(interval.low, 1e-9))
     above = math.log(interval.high / interval.value)
     return Interval(

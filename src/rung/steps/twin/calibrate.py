@@ -28,7 +28,7 @@ from rung.steps.twin.workload import Op, Workload
 PERCENTILES = (50, 90, 95, 99)
 ROUNDS_MAX = 4
 NEAR = 0.02
-FACTOR_MIN, FACTOR_MAX = 0.5, 1.5  # of one round
+FACTOR_MIN = 0.5  # of one round
 REQUESTS_MIN = 5
 SEARCHES = 4
 SCALE_MAX = 1.25
@@ -60,11 +60,10 @@ def calibrated(profile: Profile, recovered: Recovered) -> Calibration:
     recorded_s = profile.requests.latency_s[recovered.request]
     topology = recovered.topology
     workload, outcome = _locked_by_row(recovered)
-    asked_max_s = np.maximum(SCALE_MAX * _asked_at_most_s(profile, recovered), _asked_s(workload))
     best, rounds = (_missed(outcome, recorded_s), workload, outcome), 0
     while best[0] > NEAR and rounds < ROUNDS_MAX:
         rounds += 1
-        workload = _scaled(workload, outcome, recorded_s, asked_max_s)
+        workload = _scaled(workload, outcome, recorded_s, recovered.took_s)
         outcome = simulate(workload, topology)
         best = min(best, (_missed(outcome, recorded_s), workload, outcome), key=lambda each: each[0])
     if best[0] > NEAR:
@@ -184,19 +183,6 @@ def _differences(outcome: Outcome, recorded_s: Floats) -> tuple[Floats, Floats]:
     return means, medians
 
 
-def _asked_at_most_s(profile: Profile, recovered: Recovered) -> Floats:
-    """
-    Return for each route what its requests took but for their computing and their waiting for loop, thread or pool.
-
-    What they asked of others took no longer, as far as computing and waiting are told apart exactly.
-    """
-    requests = profile.requests
-    waited_s = sum(profile.seconds_on_seam(seam) for seam in ("loop", "pool", "threads"))
-    rest_s = np.maximum(requests.latency_s - requests.cpu_s - waited_s, 0.0)[recovered.request]
-    workload = recovered.workload
-    return np.bincount(workload.route, weights=rest_s, minlength=len(workload.routes)).astype(np.float64)
-
-
 def _asked(workload: Workload) -> Flags:
     """
     Return which steps ask something of others; the way to the app is none, or a queue before it would be made up for.
@@ -206,30 +192,42 @@ def _asked(workload: Workload) -> Flags:
     return asked
 
 
-def _asked_s(workload: Workload) -> Floats:
+def _table(workload: Workload, chosen: Flags) -> Floats:
     """
-    Return for each route the service that its requests ask of others, all of them together.
+    Return the service of the *chosen* steps by route and part.
     """
-    asked = _asked(workload)
-    route = workload.route[workload.request[asked]]
-    return np.bincount(route, weights=workload.service_s[asked], minlength=len(workload.routes)).astype(np.float64)
+    table = np.zeros((len(workload.routes), len(workload.parts)))
+    np.add.at(table, (workload.route[workload.request[chosen]], workload.part[chosen]), workload.service_s[chosen])
+    return table
 
 
-def _scaled(workload: Workload, outcome: Outcome, recorded_s: Floats, asked_max_s: Floats) -> Workload:
+def _scaled(workload: Workload, outcome: Outcome, recorded_s: Floats, took_s: Floats) -> Workload:
     """
-    Return *workload* with what each route asks of others scaled by as much as its latency is missed.
+    Return *workload* with what each route asks of others shorter or longer by as much as its latency is missed.
 
     By the smaller of what the mean and the median are missed by, and not at all where they disagree: a tail that the
-    simulation does not make is not to be made up for by slower service.  Nor is waiting whose cause was not recorded:
-    no route asks for more than *asked_max_s* in all.
+    simulation does not make is not to be made up for by slower service.  What is missing was taken for waiting where
+    it was service, so it goes where so much was taken away, and no more than that: the time that a part took beyond
+    its service.  It keeps nobody else waiting, for the server accounts for its own.
     """
-    routes, request = len(workload.routes), workload.request
-    count = np.bincount(workload.route, minlength=routes)
+    count = np.bincount(workload.route, minlength=len(workload.routes))
     means, medians = _differences(outcome, recorded_s)
     more_s = np.where(means * medians > 0, np.sign(means) * np.minimum(np.abs(means), np.abs(medians)), 0.0)
-    all_s = _asked_s(workload)
-    wanted_s = np.minimum(all_s + more_s * count, asked_max_s)
-    factor = np.divide(wanted_s, all_s, out=np.ones(routes), where=all_s > 0)
-    factor = np.where(count >= REQUESTS_MIN, np.clip(factor, FACTOR_MIN, FACTOR_MAX), 1.0)
-    scale = np.where(_asked(workload), factor[workload.route[request]], 1.0)
+    more_s = np.where(count >= REQUESTS_MIN, more_s * count, 0.0)
+    asked, of_query = _asked(workload), np.array([part.seam == "query" for part in workload.parts])[workload.part]
+    delays = asked & (workload.op == Op.DELAY)
+    asked_s, delayed_s = _table(workload, asked), _table(workload, delays)
+    # A driver's computing within a statement is time of the statement's.
+    left_s = np.maximum(took_s - asked_s - _table(workload, of_query & (workload.op == Op.COMPUTE)), 0.0)
+    all_left_s = left_s.sum(axis=1)
+    # Near a limit latency falls by more than what is asked for, so this goes half of the way.
+    ran_s = np.bincount(workload.route, weights=outcome.latency_s, minlength=len(count))
+    far = 1.0 + np.divide(more_s, ran_s, out=np.zeros_like(ran_s), where=ran_s > 0)
+    shorter = np.sqrt(np.clip(far, FACTOR_MIN, 1.0))
+    share = np.clip(np.divide(more_s, all_left_s, out=np.zeros_like(ran_s), where=all_left_s > 0), 0.0, 1.0)
+    carried_s = np.where(delayed_s > 0, delayed_s, asked_s)
+    longer = 1.0 + np.divide(share[:, None] * left_s, carried_s, out=np.zeros_like(left_s), where=carried_s > 0)
+    route = workload.route[workload.request]
+    carries = delays | (asked & (delayed_s[route, workload.part] == 0))
+    scale = np.where(asked, shorter[route], 1.0) * np.where(carries, longer[route, workload.part], 1.0)
     return replace(workload, service_s=workload.service_s * scale)

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rung.steps.measure import QUEUE, Floats, Integers, Part
+from rung.steps.measure import CPU, QUEUE, Floats, Integers, Part
 from rung.steps.twin.topology import Topology
 from rung.steps.twin.workload import Op, Workload
 
@@ -23,6 +23,7 @@ Chosen = NDArray[np.bool_]
 
 SPENDING = (Op.COMPUTE, Op.EXECUTE, Op.DELAY, Op.HOLD)  # the steps that take time of their own
 PROCESSES_MANY = 16  # times as many: nobody waits for one
+REPEATS_MIN = 4  # executions of one statement in a request; two or three are rather different questions
 
 
 def spent_on(workload: Workload, part: Part, *, ops: tuple[Op, ...] = SPENDING) -> Chosen:
@@ -70,19 +71,46 @@ def before_answer(workload: Workload) -> Chosen:
     return before
 
 
+def between(workload: Workload, executed: Integers, *, calls_min: int = 2) -> tuple[Chosen, Chosen]:
+    """
+    Return what goes with each of many executions: what the app computes from the first to the last of each request's,
+    and the ends of transactions.
+
+    Args:
+        executed: Places of steps, ascending.
+        calls_min: Of a request with fewer of them, nothing.
+    """
+    begins = firsts(workload.request[executed])
+    calls = np.diff(np.append(begins, len(executed)))
+    many = calls >= calls_min
+    edges = np.zeros(len(workload.op) + 1, dtype=np.int64)
+    np.add.at(edges, executed[begins[many]], 1)
+    np.add.at(edges, executed[(begins + calls - 1)[many]], -1)
+    inside = np.cumsum(edges[:-1]) > 0
+    ending = [place for place, part in enumerate(workload.parts) if part.seam == "commit"]
+    ends: Chosen = inside & np.isin(workload.part, ending) & np.isin(workload.op, SPENDING)
+    return inside & spent_on(workload, CPU, ops=(Op.COMPUTE,)), ends
+
+
 def without(workload: Workload, topology: Topology, part: Part) -> tuple[Workload, Topology]:
     """
     Return both as they are when *part* costs nothing.
 
     What is waited for has no steps of its own, so the topology gives without end of it: connections, threads, and for
     "loop" and "queue" app processes.  Everything else keeps its steps, which take no time; its locks are not taken.
+    What goes with each of many executions is for their sake, and costs nothing either.
     """
     if part.seam in {"pool", "threads"}:
         return workload, topology.without_waiting(part.seam)
     if part.seam in {"loop", QUEUE.seam}:
         return workload, topology.with_workers(PROCESSES_MANY * len(topology.workers))
     locks = np.unique(workload.which[spent_on(workload, part, ops=(Op.LOCK,))])
-    free = replaced(workload, spent_on(workload, part), 0.0)
+    spent = spent_on(workload, part)
+    if part.seam == "query":
+        executed = np.flatnonzero(spent & (workload.op == Op.EXECUTE))
+        computed, ends = between(workload, executed, calls_min=REPEATS_MIN)
+        spent |= computed | ends
+    free = replaced(workload, spent, 0.0)
     locking = np.isin(free.op, (Op.LOCK, Op.UNLOCK)) & np.isin(free.which, locks)
     return dropped(free, locking), topology
 

@@ -27,6 +27,7 @@ from rung.steps.twin.script import ORDERS, Rows, Script
 from rung.steps.twin.service import CONNECT_UNIT, FASTEST, QUERY_UNIT, Service, in_thread, server_of, service_of, units
 from rung.steps.twin.strands import Piece, joined_steps
 from rung.steps.twin.topology import UNLIMITED, Topology, Worker
+from rung.steps.twin.trivial import without_waiting
 from rung.steps.twin.workload import Op, Step, Workload
 
 WAIT_S_MIN = 1e-3  # shorter ones are the price of a pool, not a wait
@@ -47,6 +48,7 @@ class Recovered:
     Attributes:
         request: Which request of the Profile each of the Workload's is.
         lock_wait_s: Of each lock, the mean time that was waited for it.
+        took_s: Of each route and part, what its requests took of what they asked of others, service or not.
         notes: What could not be known, in sentences.
     """
 
@@ -55,6 +57,7 @@ class Recovered:
     request: Integers
     notes: tuple[str, ...]
     lock_wait_s: Mapping[int, float]
+    took_s: Floats
 
 
 def recover(profile: Profile, *, steps_max: int = STEPS_MAX) -> Recovered:
@@ -71,13 +74,26 @@ def recover(profile: Profile, *, steps_max: int = STEPS_MAX) -> Recovered:
     if not estate.threaded:
         pieces = replace(pieces, holds=holding_loop(profile, pieces))
     held = transactions(profile, pieces)
+    pieces = replace(pieces, own_s=without_waiting(profile, pieces, held.number))
     locks = _locks(profile, pieces, held)
     # What waited for a lock was no work of the server's: without it the rest can be told apart.
     quick = replace(pieces, own_s=np.minimum(pieces.own_s, locks.quick_s))
     service, estate = service_of(profile, quick, estate, share=excerpt.share, locked=locks.taken >= 0)
     workload = _Writer(excerpt, pieces, service, estate, held).workload(locks)
     topology = Topology(estate.hosts, _workers(profile, pieces, estate, held), estate.databases)
-    return Recovered(workload, topology, excerpt.blocks.request, estate.notes, _lock_waits(pieces, locks))
+    took_s = _took_s(profile, pieces, service, workload)
+    return Recovered(workload, topology, excerpt.blocks.request, estate.notes, _lock_waits(pieces, locks), took_s)
+
+
+def _took_s(profile: Profile, pieces: Pieces, service: Service, workload: Workload) -> Floats:
+    requests, segments = profile.requests, profile.segments
+    took_s = np.zeros((len(workload.routes), len(workload.parts)))
+    place = np.array([workload.parts.index(part) for part in profile.parts], dtype=np.int64)
+    route = np.array([workload.routes.index(name) for name in profile.routes], dtype=np.int64)[requests.route]
+    asks = np.flatnonzero(~pieces.waited & ~pieces.computes & ~pieces.holds)
+    np.add.at(took_s, (route[segments.request[asks]], place[segments.part[asks]]), service.own_s[asks])
+    took_s[:, workload.parts.index(OTHER)] += np.bincount(route, weights=requests.other_s, minlength=len(took_s))
+    return took_s
 
 
 # What is held

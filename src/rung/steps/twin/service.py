@@ -23,11 +23,11 @@ from rung.steps.twin.holding import held_at
 from rung.steps.twin.layout import APART, laid_out
 from rung.steps.twin.pieces import Flags, Pieces
 from rung.steps.twin.sharing import Sharing
+from rung.steps.twin.trivial import is_trivial
 from rung.steps.twin.turns import turns_of
 
 FASTEST = 0.1  # the share of executions that had nobody in their way
 EXECUTIONS_MIN = 10
-TRIVIAL = ("BEGIN", "START TRANSACTION", "COMMIT", "ROLLBACK", "SHOW ", "SET ")
 TRIP_S_MAX = 1e-3
 ROUNDS = 4  # in which background and service, each known from the other, settle
 CORES_MIN = 0.05  # what is left to the recorded of a host, however much its background takes
@@ -57,6 +57,7 @@ class Service:
             that was waiting; 0 for event loops.
         unseen_s: Of each request, what its process computes for it beyond what the recorder saw: the server's reading
             and writing, and drivers inside of statements.
+        own_s: Of each piece what it took without waiting for its process and for locks; service is no more than that.
         after_trip_s, after_asked_s: As trip_s and asked_s, of each query after a response; 0 of what else there was.
     """
 
@@ -69,6 +70,7 @@ class Service:
     network_s: Floats
     turn_s: Floats
     unseen_s: Floats
+    own_s: Floats
     after_trip_s: Floats
     after_asked_s: Floats
 
@@ -125,10 +127,10 @@ def service_of(
     after_trip_s, after_asked_s = _after(profile, pieces, trip_s)
     estate = laid_out(profile, pieces, estate, trip_s)
     spent_s, undisturbed = _spent_at_server(profile, pieces, trip_s, locked)
-    asked_s = np.zeros(len(spent_s))
+    asked_s = np.zeros_like(spent_s)
     # A thread's clock stands still while it has no core or no interpreter; the loop's goes on.
     on_loop = ~(estate.threaded | in_thread(pieces, request, len(requests)))
-    server_host = np.array(estate.databases)[server_of(profile, estate, profile.parts)[profile.segments.part]]
+    server_host = hosts_of(profile, estate, profile.parts)[profile.segments.part]
     after = _cores_after(profile, estate, after_asked_s)
     hosts = list(estate.hosts)
     for place, each in enumerate(estate.hosts):
@@ -166,6 +168,7 @@ def service_of(
         network_s=_network_s(requests, tail_s),
         turn_s=_turn_s(requests, tail_s, profile.processes) if estate.threaded else np.zeros(profile.processes),
         unseen_s=_unseen(profile, pieces, (computing_s, last_computing_s), share),
+        own_s=pieces.own_s,
         after_trip_s=after_trip_s,
         after_asked_s=after_asked_s,
     )
@@ -253,6 +256,14 @@ def server_of(profile: Profile, estate: Estate, parts: Sequence[Part]) -> Intege
     return np.array([estate.server.get(label, 0) for label in _databases(profile, parts)], dtype=np.int64)
 
 
+def hosts_of(profile: Profile, estate: Estate, parts: Sequence[Part]) -> Integers:
+    """
+    Return the host of the database server of each of *parts*.
+    """
+    hosts: Integers = np.array(estate.databases)[server_of(profile, estate, parts)]
+    return hosts
+
+
 def _databases(profile: Profile, parts: Sequence[Part]) -> list[str]:
     return [profile.texts[part.name].database if part.name in profile.texts else "" for part in parts]
 
@@ -266,8 +277,8 @@ def trips(profile: Profile, pieces: Pieces) -> Floats:
     part = profile.segments.part
     labels = _databases(profile, profile.parts)
     trip_s = np.zeros(len(part))
-    texts = [profile.texts[each.name].text.upper() if each.name in profile.texts else "" for each in profile.parts]
-    trivial = [text.lstrip().startswith(TRIVIAL) for text in texts]
+    texts = [profile.texts[each.name].text if each.name in profile.texts else "" for each in profile.parts]
+    trivial = [is_trivial(text) for text in texts]
     for label in sorted(set(labels)):
         ours = pieces.query & np.array([each == label for each in labels], dtype=np.bool_)[part]
         found = [
@@ -342,7 +353,7 @@ def _cores_after(profile: Profile, estate: Estate, asked_s: Floats) -> Floats:
     """
     Return how many cores of each host the queries after a response asked for, on average.
     """
-    host = np.array(estate.databases)[server_of(profile, estate, profile.after.parts)[profile.after.part]]
+    host = hosts_of(profile, estate, profile.after.parts)[profile.after.part]
     return np.bincount(host, weights=asked_s, minlength=len(estate.hosts)) / max(profile.lasted_s, 1e-9)
 
 
