@@ -151,6 +151,23 @@ def test_taking_the_bottleneck_away_never_raises_the_number(
         assert finding.simulated.at_speed_s == finding.now.value
 
 
+def test_one_bad_moment_is_no_lack_of_headroom() -> None:
+    """
+    By hand: a worker that takes one request at a time stood still once for 1.5 s, and 15 of 400 requests waited for it.
+    With twice the traffic 30 would, more than a twentieth; but only if such a moment comes as often.
+    """
+    stood_s, rows = 1.5, []
+    for number in range(400):
+        due_s = 0.1 * number + 0.001
+        waits_s = max(10.0 + stood_s + 0.005 * (number - 100) - due_s, 0.0) if number > 100 else 0.0
+        lasts_s = stood_s if number == 100 else 0.005
+        rows.append(Row(due_s, waits_s + lasts_s, cpu_s=lasts_s, queue_s=waits_s))
+    finding = found(rows, goal=replace(GOAL, target_s=0.3))
+
+    assert "nothing" == finding.verdict
+    assert (finding.simulated.headroom or 0.0) > 2.0
+
+
 def test_too_few_requests_name_the_seconds_that_would_do() -> None:
     """
     A recording too short for its percentile is refused, with a load long enough in the next step.

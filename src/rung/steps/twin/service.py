@@ -131,7 +131,6 @@ def service_of(
     # A thread's clock stands still while it has no core or no interpreter; the loop's goes on.
     on_loop = ~(estate.threaded | in_thread(pieces, request, len(requests)))
     server_host = hosts_of(profile, estate, profile.parts)[profile.segments.part]
-    after = _cores_after(profile, estate, after_asked_s)
     hosts = list(estate.hosts)
     for place, each in enumerate(estate.hosts):
         queries, ours = pieces.query & (server_host == place), estate.host[requests.process] == place
@@ -147,7 +146,7 @@ def service_of(
                 np.concatenate([computes[inside], computes_last[ours]]),
             ),
             beside=_beside(profile, estate, place, share),
-            after=float(after[place]),
+            after=float(_cores_after(profile, estate, after_asked_s)[place]),
         )
         sharing, free_share, background = _settled(profile, each.name, each.cores - each.background, ran)
         hosts[place] = replace(each, background=each.background + background)
