@@ -34,7 +34,7 @@ def _recording() -> Iterator[None]:
 
 def read(parameters: Any, rows: Any, name: str = "f") -> tuple[Any, ...] | None:
     request = core.Request("GET")
-    reads.of_statement(request, 3, name, (parameters, rows))
+    reads.of_statement(request, 3, name, parameters, lambda result: result, rows)
     core.state.live.discard(request)
     return request.reads[0] if request.reads else None
 
@@ -48,6 +48,21 @@ def test_the_same_read_has_the_same_key_and_result_and_another_has_not() -> None
     assert 7 == len(keys)
     results = {read((7, "a"), rows)[3] for rows in [[(1, "y")], [(1, "x"), (1, "x")], [], [(1,), ("x",)]]}
     assert 5 == len(results | {first[3]})
+
+
+def test_rows_of_what_is_not_in_the_sample_are_never_looked_at() -> None:
+    """
+    With one key in a million left, a thousand reads cost no look at what came back.
+    """
+    request, looked = core.Request("GET"), []
+    core.state.depth = reads.DEPTH_MAX
+    try:
+        for number in range(1000):
+            reads.of_statement(request, 3, "f", (number,), looked.append, number)
+    finally:
+        core.state.depth = 0
+        core.state.live.discard(request)
+    assert len(looked) == len(request.reads) <= 1
 
 
 def test_values_of_every_common_type_are_digested() -> None:

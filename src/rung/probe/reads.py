@@ -6,7 +6,7 @@ They are sampled by key and not by time (SHARDS, Waldspurger et al., FAST 2015):
 time.  A key's depth says in how small a sample it still is (the share 1/2 for 1, 1/4 for 2 and so on), so that
 processes that keep different shares can be read together, at the smallest.
 
-In        the parameters and the rows of a finished read; path, query and body of a response
+In        the parameters and the result of a finished read; path, query and body of a response
 Out       rows for core.Request.reads, in the order of frames.Read
 Not here  keyed hashing (digest.py), how deep the sample is at the moment (keeping.py)
 
@@ -25,9 +25,12 @@ TYPE_CHECKING = False  # as typing has it, whose import takes longer than everyt
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
-# (positional arguments, keyword arguments, result) -> parameters, rows (of equal length, or all cells as one) or None
-# where they were not read whole
-Reading: TypeAlias = "Callable[[tuple[Any, ...], Mapping[str, Any], Any], tuple[Any, list[tuple[Any, ...]] | None]]"
+# How to tell the parameters of a call, from its positional and keyword arguments; and the rows (of equal length, or all
+# cells as one) of its result, None where they were not read whole.  Apart, for most keys are not in the sample, and
+# then no row is looked at.
+Reading: TypeAlias = (
+    "tuple[Callable[[tuple[Any, ...], Mapping[str, Any]], Any], Callable[[Any], list[tuple[Any, ...]] | None]]"
+)
 
 CELLS_MAX = 1_000
 BODY_BYTES_MAX = 1_048_576
@@ -45,26 +48,28 @@ def of_statement(
     request: core.Request,
     segment: int,
     name: str,
-    asked: tuple[Any, list[tuple[Any, ...]] | None],
+    parameters: Any,
+    rows_of: Callable[[Any], list[tuple[Any, ...]] | None],
+    result: Any,
 ) -> None:
     """
-    Keep the digests of a statement's parameters and rows, if its key is in the sample.
+    Keep the digests of a statement's parameters and of the rows of its result, if its key is in the sample.
     """
     if encode is None or len(request.reads) >= READS_MAX:
         return
-    parameters, rows = asked
     try:
         packed = encode((name, parameters))
         depth = _depth(packed)
         if depth < core.state.depth:
             return
+        rows = rows_of(result)
         cells = len(rows) * len(rows[0]) if rows else 0
-        result = None
+        given = None
         if rows is not None and cells <= CELLS_MAX:
-            result = digest.of_bytes(encode(rows)) if rows else NOTHING
+            given = digest.of_bytes(encode(rows)) if rows else NOTHING
     except TypeError:  # a type of the app's own, or of the driver's
         return
-    _keep(request, (segment, digest.of_bytes(packed), depth, result, cells if rows is not None else None))
+    _keep(request, (segment, digest.of_bytes(packed), depth, given, cells if rows is not None else None))
 
 
 def of_response(request: core.Request, asked: bytes, body: bytes) -> None:

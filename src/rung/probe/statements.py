@@ -63,7 +63,7 @@ def around_coroutine(
     Args:
         percent: Whether the driver takes `%s` for a parameter.
         prepares: Whether the call and the execution that follows are one.
-        reading: Tells parameters and rows of one that reads its result whole.
+        reading: Tells parameters and rows of one that reads.
     """
     original, put = taken(owner, attribute)
     if original is None:
@@ -200,6 +200,7 @@ SEGMENTS_MAX = core.SEGMENTS_MAX
 
 def _keeping(tell: Tell, reading: Reading | None, *, percent: bool, prepares: bool) -> Callable[..., None]:
     state = core.state
+    parameters_of, rows_of = reading or (_none_known, None)
 
     def keep(
         scope: core.Scope,
@@ -240,12 +241,16 @@ def _keeping(tell: Tell, reading: Reading | None, *, percent: bool, prepares: bo
             )
             if prepares:
                 request.prepared = (len(segments), place, start, duration_s)
-            elif reads_only and reading is not None and reads.encode is not None and not failed:
-                reads.of_statement(request, serial, name, reading(args, kwargs, result))
+            elif reads_only and rows_of is not None and reads.encode is not None and not failed:
+                reads.of_statement(request, serial, name, parameters_of(args, kwargs), rows_of, result)
         except Exception:
             core.failed()
 
     return keep
+
+
+def _none_known(_args: Arguments, _kwargs: Mapping[str, Any]) -> None:
+    return None
 
 
 def _with_preparing(request: core.Request, place: int, start: float, duration_s: float) -> tuple[float, float]:

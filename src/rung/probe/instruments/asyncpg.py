@@ -13,7 +13,6 @@ from types import ModuleType
 from typing import Any
 
 from rung.probe import statements
-from rung.probe.reads import Reading
 from rung.probe.statements import Tell, Told, label
 from rung.probe.wrapping import Arguments, Described, around_coroutine
 
@@ -76,11 +75,8 @@ _METHODS = {
 }  # fmt: skip
 
 
-def _reading(rows: Callable[[Any], list[tuple[Any, ...]]], parameters_from: int) -> Reading:
-    def read(args: Arguments, _kwargs: Mapping[str, Any], result: Any) -> tuple[Any, list[tuple[Any, ...]] | None]:
-        return args[parameters_from:], rows(result)
-
-    return read
+def _parameters(first: int) -> Callable[[Arguments, Mapping[str, Any]], Any]:
+    return lambda args, _kwargs: args[first:]
 
 
 def _all_rows(result: Any) -> list[tuple[Any, ...]]:
@@ -106,7 +102,7 @@ def _connection(module: ModuleType) -> None:
             _of_connection(rows),
             percent=False,
             prepares=name == "prepare",
-            reading=_reading(_ROWS[name], 2) if name in _ROWS else None,
+            reading=(_parameters(2), _ROWS[name]) if name in _ROWS else None,
         )
 
     # All but one of its copy_ functions end here, with the statement that they made.
@@ -122,7 +118,7 @@ def _prepared(module: ModuleType) -> None:
             name,
             _of_resource(_METHODS[name]),
             percent=False,
-            reading=_reading(_ROWS[name], 1) if name in _ROWS else None,
+            reading=(_parameters(1), _ROWS[name]) if name in _ROWS else None,
         )
 
 

@@ -49,20 +49,26 @@ def _text(asked: Any) -> str:
     return bytes(asked).decode("utf-8", "replace") if isinstance(asked, bytes | bytearray) else ""
 
 
-def _read(args: Arguments, kwargs: Mapping[str, Any], result: Any) -> tuple[Any, list[tuple[Any, ...]] | None]:
-    parameters = args[2] if len(args) > 2 else kwargs.get("params")
+def _parameters(args: Arguments, kwargs: Mapping[str, Any]) -> Any:
+    return args[2] if len(args) > 2 else kwargs.get("params")
+
+
+def _rows(result: Any) -> list[tuple[Any, ...]] | None:
     read = getattr(result, "pgresult", None)
     if read is None or read.ntuples * read.nfields > CELLS_MAX:
-        return parameters, None
+        return None
     # As the server sent it: nothing is decoded that the app did not ask for.  One row of all cells, for what loops
     # over rows takes as long as the cells do.
     cells = tuple(starmap(read.get_value, product(range(read.ntuples), range(read.nfields))))
-    return parameters, [cells] if cells else []
+    return [cells] if cells else []
 
 
-def _asked(args: Arguments, kwargs: Mapping[str, Any], _result: Any) -> tuple[Any, None]:
+def _unread(_result: Any) -> None:
     # A named cursor's rows come later, as they are fetched.
-    return args[2] if len(args) > 2 else kwargs.get("params"), None
+    return None
+
+
+READ, ASKED = (_parameters, _rows), (_parameters, _unread)
 
 
 def _opened(_args: Arguments, _kwargs: Mapping[str, Any], result: Any) -> Described:
@@ -101,13 +107,13 @@ def _async_connection(owner: Any) -> None:
     statements.around_coroutine(owner, "rollback", _rolled_back, percent=False)
 
 
-def _cursor(owner: Any, reading: Reading = _read) -> None:
+def _cursor(owner: Any, reading: Reading = READ) -> None:
     statements.around_call(owner, "execute", _executed, percent=True, reading=reading)
     statements.around_call(owner, "executemany", _executed, percent=True)
     statements.around_block(owner, "copy", _executed, percent=True)
 
 
-def _async_cursor(owner: Any, reading: Reading = _read) -> None:
+def _async_cursor(owner: Any, reading: Reading = READ) -> None:
     statements.around_coroutine(owner, "execute", _executed, percent=True, reading=reading)
     statements.around_coroutine(owner, "executemany", _executed, percent=True)
     statements.around_block(owner, "copy", _executed, percent=True)
@@ -125,7 +131,7 @@ MODULES: Mapping[str, Callable[[ModuleType], None]] = {
     "psycopg.connection_async": lambda module: _async_connection(module.AsyncConnection),
     "psycopg.cursor": lambda module: _cursor(module.Cursor),
     "psycopg.cursor_async": lambda module: _async_cursor(module.AsyncCursor),
-    "psycopg._server_cursor": lambda module: _cursor(module.ServerCursor, _asked),
-    "psycopg._server_cursor_async": lambda module: _async_cursor(module.AsyncServerCursor, _asked),
+    "psycopg._server_cursor": lambda module: _cursor(module.ServerCursor, ASKED),
+    "psycopg._server_cursor_async": lambda module: _async_cursor(module.AsyncServerCursor, ASKED),
     "psycopg.transaction": _transactions,
 }

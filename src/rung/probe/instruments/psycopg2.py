@@ -59,9 +59,13 @@ def _executed(args: Arguments, kwargs: Mapping[str, Any], _result: Any) -> Told:
     return _text(asked, cursor), _database(cursor.connection), _rows(cursor)
 
 
-def _asked(args: Arguments, kwargs: Mapping[str, Any], _result: Any) -> tuple[Any, None]:
+def _parameters(args: Arguments, kwargs: Mapping[str, Any]) -> Any:
+    return args[2] if len(args) > 2 else kwargs.get("vars")
+
+
+def _unread(_result: Any) -> None:
     # What the server sent lies in C, out of reach until the app fetches it.
-    return args[2] if len(args) > 2 else kwargs.get("vars"), None
+    return None
 
 
 def _called(args: Arguments, kwargs: Mapping[str, Any], _result: Any) -> Told:
@@ -85,7 +89,7 @@ def _ended(text: str) -> Callable[[Arguments, Mapping[str, Any], Any], Told]:
 def _cursor_base(base: Any) -> Any:
     names = (*_STATEMENTS, *_COPIES, "callproc")
     made: Any = type(base.__name__, (base,), {"__slots__": (), **{name: getattr(base, name) for name in names}})
-    statements.around_call(made, "execute", _executed, percent=True, reading=_asked)
+    statements.around_call(made, "execute", _executed, percent=True, reading=(_parameters, _unread))
     statements.around_call(made, "executemany", _executed, percent=True)
     statements.around_call(made, "copy_expert", _executed, percent=False)
     statements.around_call(made, "copy_from", _copied("COPY {} FROM STDIN"), percent=False)
