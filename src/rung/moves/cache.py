@@ -260,7 +260,10 @@ def kept_result(profile: Profile, part: Part, told: Cached, hit_share: float) ->
         place = np.searchsorted(told.request, recorded) + nth
         hit = _draws(len(executed)) < hit_share
         hit[sure] = told.hit[place[sure]]
-        return edit.dropped(workload, edit.chosen_of(workload, executed[hit])), topology
+        helps = np.flatnonzero(edit.spent_on(workload, part, ops=(Op.HELP,)))
+        helped = np.minimum(np.searchsorted(executed, helps), len(executed) - 1)  # the execution that follows
+        gone = np.concatenate([executed[hit], helps[hit[helped]]])
+        return edit.dropped(workload, edit.chosen_of(workload, gone)), topology
 
     return model
 

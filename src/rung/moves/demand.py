@@ -56,7 +56,7 @@ def demand(profile: Profile, workload: Workload, topology: Topology) -> Demand:
     for worker in topology.workers:
         used[worker.host] += computing / len(topology.workers)
     for number, host in enumerate(topology.databases):
-        used[host] += cores_of((workload.op == Op.EXECUTE) & (workload.which == number))
+        used[host] += cores_of(np.isin(workload.op, (Op.EXECUTE, Op.HELP)) & (workload.which == number))
     free = [max(host.cores - host.background, 1e-3) for host in topology.hosts]
     full = [min(float(each), 1.0) for each in used / free]
     slots = sum(worker.slots for worker in topology.workers if worker.slots != UNLIMITED)

@@ -168,7 +168,8 @@ def executing(part: Part, like: Part, surplus_s: float) -> Model:
             if len(like_s):
                 drawn_s = generator.choice(like_s, size=int(chosen.sum())) + more_s
                 workload = edit.replaced(workload, chosen, drawn_s)
-        return workload, topology
+        # A plan that reads little has no parallel workers.
+        return edit.dropped(workload, edit.spent_on(workload, part, ops=(Op.HELP,))), topology
 
     return model
 

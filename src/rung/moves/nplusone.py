@@ -80,7 +80,7 @@ def joined(part: Part, route: str, *, row_share: float = ROW_SHARE) -> Model:
         service_s = np.minimum(workload.service_s[leads] + (calls - 1) * marginal_s, all_s)
         # One round trip stays, and what the driver computes for one.
         asked, kept = [executed], [leads]
-        for op in (Op.DELAY, Op.COMPUTE):
+        for op in (Op.DELAY, Op.COMPUTE, Op.HELP):
             steps = np.flatnonzero(edit.spent_on(workload, part, ops=(op,)) & of_route)
             asked.append(steps)
             kept.append(steps[edit.firsts(request[steps])])

@@ -98,7 +98,7 @@ SAMPLED: dict[str, tuple[tuple[str, str], ...]] = {
     "statement_totals": (
         *_DATABASE, ("query_id", "BIGINT"), ("statement", "VARCHAR"), ("text", "VARCHAR"), ("kind", "VARCHAR"),
         ("calls", "BIGINT"), ("total_s", "DOUBLE"), ("rows", "BIGINT"), ("blocks_read", "BIGINT"),
-        ("blocks_hit", "BIGINT"), ("temporary_blocks", "BIGINT"), ("wal_bytes", "BIGINT"),
+        ("blocks_hit", "BIGINT"), ("temporary_blocks", "BIGINT"), ("wal_bytes", "BIGINT"), ("helpers", "BIGINT"),
     ),
     "table_totals": (
         *_DATABASE, ("schema", "VARCHAR"), ("relation", "VARCHAR"), ("rows_live", "BIGINT"), ("rows_dead", "BIGINT"),

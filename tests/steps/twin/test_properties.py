@@ -40,6 +40,7 @@ from tests.steps.twin.writing import (
     delay,
     execute,
     fork,
+    helped,
     machines,
     ran,
     written,
@@ -256,6 +257,18 @@ def test_faster_cores_may_delay_somebody_elsewhere() -> None:
     assert [0.046, 0.160, 0.060] == pytest.approx(before.latency_s.tolist())
     assert [0.131, 0.130, 0.030] == pytest.approx(after.latency_s.tolist())
     assert after.latency_s.mean() > before.latency_s.mean()
+
+
+def test_parallel_workers_take_cores_and_are_waited_for_by_nobody() -> None:
+    """
+    By hand: on two cores an execution, its two workers and another execution have half of one each.
+    """
+    workload = written([0.0, 0.0], [helped(0.03, 2), [execute(0.03)]])
+    outcome = ran(workload, machines(cores=2))
+
+    assert [0.06, 0.06] == pytest.approx(outcome.latency_s.tolist())
+    (cores,) = [use for use in outcome.uses if use.kind == "cores" and use.visits == 4]
+    assert cores.busy == pytest.approx(1.0)
 
 
 def test_what_runs_beside_the_recorded_takes_its_part_of_the_cores() -> None:

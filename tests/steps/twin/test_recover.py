@@ -318,6 +318,21 @@ def test_what_the_app_itself_asked_after_the_response_is_no_background() -> None
     assert found_s == pytest.approx(expected_s, rel=0.05)
 
 
+def test_parallel_workers_of_a_statement_compute_beside_it() -> None:
+    """
+    By hand: on two cores each of three that compute had two thirds of one.
+    """
+    made = profile([Row(0.5 * n, 0.05, (Segment("query", 0.0, 0.03, SLOW),), cpu_s=0.001) for n in range(20)])
+    counted = (Executions(SLOW, "h:1/shop", 20, 20 * 0.03, helpers=40),)
+    workload = recover(with_usage(made, cores=2.0, database=20 * 0.06 / made.lasted_s, executions=counted)).workload
+    ops = [op for op, seam, _ in told(workload) if seam == "query"]
+
+    assert ["DELAY", "HELP", "HELP", "EXECUTE"] == ops
+    query = workload.part == workload.part_of(Part("query", SLOW))
+    served_s = [workload.service_s[query & (workload.op == op)].mean() for op in (Op.HELP, Op.EXECUTE)]
+    assert served_s == pytest.approx([0.02, 0.02], rel=0.1)
+
+
 def test_threads_are_entered_and_left_in_turn() -> None:
     """
     A second thread is asked for when the first one is done with.

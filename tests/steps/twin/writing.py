@@ -31,6 +31,10 @@ def execute(service_s: float) -> Step:
     return Op.EXECUTE, QUERY, service_s, 0
 
 
+def helped(service_s: float, helpers: int) -> list[Step]:
+    return [*[(Op.HELP, QUERY, service_s, 0)] * helpers, execute(service_s)]
+
+
 def delay(service_s: float) -> Step:
     return Op.DELAY, QUERY, service_s, 0
 

@@ -198,13 +198,14 @@ class DatabaseSampler:
         for table, question in (("table_totals", looks.TABLES), ("index_totals", looks.INDEXES)):
             found = self._look(connection, table, sql.SQL(question))
             self._put(table, [(label, at_s, *row) for row in self._totals.changed(table, found)])
-        schema = connection.execute(looks.EXTENSION).fetchone()
-        if schema is None:
+        found = connection.execute(looks.EXTENSION).fetchone()
+        if found is None:
             self._refused["statement_totals"] = "pg_stat_statements is not installed in this database"
             return
         self._refused.pop("statement_totals", None)
-        extension = sql.Identifier(schema[0])
-        numbers = self._look(connection, "statement_totals", sql.SQL(looks.STATEMENTS).format(extension))
+        extension, version = sql.Identifier(found[0]), tuple(map(int, found[1].split(".")))
+        helpers = sql.SQL(looks.HELPERS if version >= looks.HELPERS_SINCE else looks.NO_HELPERS)
+        numbers = self._look(connection, "statement_totals", sql.SQL(looks.STATEMENTS).format(helpers, extension))
         changed = self._totals.changed("statement_totals", numbers)
         wanted = self._totals.without_text(changed)
         if wanted:

@@ -61,7 +61,7 @@ limit 5000
 """
 
 EXTENSION = """
-select /* rung */ n.nspname
+select /* rung */ n.nspname, e.extversion
 from pg_extension e
 join pg_namespace n on n.oid = e.extnamespace
 where e.extname = 'pg_stat_statements'
@@ -72,13 +72,17 @@ where e.extname = 'pg_stat_statements'
 STATEMENTS = """
 select /* rung */ queryid, sum(calls)::bigint, sum(total_exec_time)::float8 / 1000, sum(rows)::bigint,
        sum(shared_blks_read)::bigint, sum(shared_blks_hit)::bigint, sum(temp_blks_written)::bigint,
-       sum(wal_bytes)::bigint
+       sum(wal_bytes)::bigint, {}
 from {}.pg_stat_statements(false)
 where dbid = (select oid from pg_database where datname = current_database()) and queryid is not null
 group by queryid
 order by 3 desc
 limit 5000
 """
+
+# Parallel workers that helped, which it counts from its version 1.12 on (PostgreSQL 18).
+HELPERS, HELPERS_SINCE = "sum(parallel_workers_launched)::bigint", (1, 12)
+NO_HELPERS = "null::bigint"
 
 # What manages roles and settings may hold passwords, and is no request's statement.
 TEXTS = """

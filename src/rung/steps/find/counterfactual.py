@@ -88,7 +88,7 @@ def demanding(workload: Workload) -> list[Candidate]:
     """
     Return what takes most of what is shared, whosever it is: it may keep the route waiting and not be met on it.
     """
-    shared = np.isin(workload.op, (Op.EXECUTE, Op.COMPUTE, Op.HOLD))
+    shared = np.isin(workload.op, (Op.EXECUTE, Op.HELP, Op.COMPUTE, Op.HOLD))
     route = workload.route[workload.request[shared]]
     part, service_s = workload.part[shared], workload.service_s[shared]
     own = workload.parts.index(CPU) if CPU in workload.parts else -1

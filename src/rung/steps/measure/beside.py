@@ -127,12 +127,16 @@ class Usage:
 class Executions:
     """
     What the server itself counted of a statement, or of all that the recorded app did not issue ("").
+
+    Attributes:
+        helpers: Parallel workers that were started for it.
     """
 
     statement: str
     database: str
     calls: int
     total_s: float
+    helpers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +181,9 @@ def look_beside() -> Step[Beside]:
             for row in _tuples(machines, "host", "looked_s", "load_share", "collector_share", "steal_share")
         ),
         usages=_usages(usages),
-        executions=tuple(Executions(*row) for row in _tuples(executions, "statement", "database", "calls", "total_s")),
+        executions=tuple(
+            Executions(*row) for row in _tuples(executions, "statement", "database", "calls", "total_s", "helpers")
+        ),
         workers={(host, pid): cpu_s for host, pid, cpu_s in _tuples(workers, "host", "pid", "cpu_s")},
     )
 

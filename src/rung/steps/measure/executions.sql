@@ -9,13 +9,15 @@ counted as (
         totals.query_id,
         max(totals.statement) as statement,
         max(totals.calls) - coalesce(min(totals.calls) filter (where totals.at_s = began.began_s), 0) as calls,
-        max(totals.total_s) - coalesce(min(totals.total_s) filter (where totals.at_s = began.began_s), 0) as total_s
+        max(totals.total_s) - coalesce(min(totals.total_s) filter (where totals.at_s = began.began_s), 0) as total_s,
+        max(totals.helpers) - coalesce(min(totals.helpers) filter (where totals.at_s = began.began_s), 0) as helpers
     from statement_totals as totals
     join began using (database)
     group by totals.database, totals.query_id
 )
 select
-    coalesce(statement, '') as statement, database, cast(sum(calls) as bigint) as calls, sum(total_s) as total_s
+    coalesce(statement, '') as statement, database, cast(sum(calls) as bigint) as calls, sum(total_s) as total_s,
+    cast(coalesce(sum(helpers), 0) as bigint) as helpers
 from counted
 where calls > 0
 group by all

@@ -21,7 +21,7 @@ from rung.steps.twin.workload import Op, Workload
 
 Chosen = NDArray[np.bool_]
 
-SPENDING = (Op.COMPUTE, Op.EXECUTE, Op.DELAY, Op.HOLD)  # the steps that take time of their own
+SPENDING = (Op.COMPUTE, Op.EXECUTE, Op.DELAY, Op.HOLD, Op.HELP)  # the steps that take time of their own
 PROCESSES_MANY = 16  # times as many: nobody waits for one
 REPEATS_MIN = 4  # executions of one statement in a request; two or three are rather different questions
 

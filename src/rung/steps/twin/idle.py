@@ -87,7 +87,7 @@ class _Asked:
         self.threads_s = self._held(Op.ENTER, Op.EXIT, begun_s)
         self.host_s = np.zeros(len(topology.hosts))
         np.add.at(self.host_s, [worker.host for worker in topology.workers], computing_s)
-        executes = self.op == Op.EXECUTE
+        executes = (self.op == Op.EXECUTE) | (self.op == Op.HELP)
         host = np.array(topology.databases, dtype=np.int64)[workload.which[executes]]
         np.add.at(self.host_s, host, service_s[executes])
         self.locks_s = self._locks(begun_s)

@@ -256,7 +256,8 @@ def _lock_waits(pieces: Pieces, locks: Locks) -> dict[int, float]:
 # Steps
 
 # Where each step comes within its segment, and at a request's beginning and end.
-_GAP, _OTHER, _EXIT, _TAKE, _ENTER, _LOCK, _DELAY, _ASKED, _DRIVER, _UNLOCK, _GIVE, _ANSWER, _LATER, _TURNED = range(14)
+_GAP, _OTHER, _EXIT, _TAKE, _ENTER, _LOCK, _DELAY, _HELP = range(8)
+_ASKED, _DRIVER, _UNLOCK, _GIVE, _ANSWER, _LATER, _TURNED = range(8, 15)
 
 
 class _Writer:
@@ -339,6 +340,8 @@ class _Writer:
         driver_s = self.driver_s
         put(rows, _DELAY, Op.DELAY, part, np.where(only, pieces.own_s, service.trip_s) - driver_s)
         put(rows, _DRIVER, Op.COMPUTE, part, driver_s)
+        for number in range(int(service.helpers.max(initial=0))):
+            put(rows, _HELP, Op.HELP, part, np.where(service.helpers > number, service.asked_s, 0.0), self.server)
         put(rows, _ASKED, Op.EXECUTE, part, np.where(pieces.query, service.asked_s, 0.0), self.server)
         put(rows, _ASKED, Op.COMPUTE, part, np.where(pieces.computes, pieces.own_s, 0.0))
         put(rows, _ASKED, Op.HOLD, part, np.where(pieces.holds, pieces.own_s, 0.0))
@@ -420,7 +423,8 @@ class _Writer:
             part = int(self.part[at])
             if pieces.query[at]:
                 steps.append((Op.DELAY, part, float(service.trip_s[at]), 0))
-                steps.append((Op.EXECUTE, part, float(service.asked_s[at]), int(self.server[at])))
+                executed = part, float(service.asked_s[at]), int(self.server[at])
+                steps += [(Op.HELP, *executed)] * int(service.helpers[at]) + [(Op.EXECUTE, *executed)]
             else:
                 op = Op.COMPUTE if pieces.computes[at] else Op.DELAY
                 steps.append((op, part, float(pieces.own_s[at]), 0))

@@ -57,6 +57,7 @@ class Service:
             that was waiting; 0 for event loops.
         unseen_s: Of each request, what its process computes for it beyond what the recorder saw: the server's reading
             and writing, and drivers inside of statements.
+        helpers: Of each query, the parallel workers that compute beside it, each for as long.
         own_s: Of each piece what it took without waiting for its process and for locks; service is no more than that.
         after_trip_s, after_asked_s: As trip_s and asked_s, of each query after a response; 0 of what else there was.
     """
@@ -70,6 +71,7 @@ class Service:
     network_s: Floats
     turn_s: Floats
     unseen_s: Floats
+    helpers: Integers
     own_s: Floats
     after_trip_s: Floats
     after_asked_s: Floats
@@ -81,12 +83,13 @@ class _Ran:
     What was seen to run on one host: from when to when, and in which share of that time.
 
     Attributes:
-        waited: The share of queries' time in which they needed no core.
+        helpers: Parallel workers beside each query.
         beside: Executions of others that ran at any time, on average.
         after: Cores that queries after a response asked for, on average; when, is not recorded.
     """
 
     queries: Flags
+    helpers: Integers
     begin_s: Floats
     end_s: Floats
     gaps: tuple[Floats, Floats, Floats]
@@ -95,11 +98,10 @@ class _Ran:
 
     def sharing(self, cores: float, computed: float) -> Sharing:
         start_s, end_s, weight = self.gaps
-        count = len(self.begin_s)
         return Sharing(
             np.concatenate([self.begin_s, start_s]),
             np.concatenate([self.end_s, end_s]),
-            np.concatenate([np.full(count, computed), weight]),
+            np.concatenate([computed * (1 + self.helpers), weight]),
             cores=max(cores, CORES_MIN),
             beside=self.beside,
         )
@@ -127,6 +129,7 @@ def service_of(
     after_trip_s, after_asked_s = _after(profile, pieces, trip_s)
     estate = laid_out(profile, pieces, estate, trip_s)
     spent_s, undisturbed = _spent_at_server(profile, pieces, trip_s, locked)
+    helpers = _helpers(profile, pieces)
     asked_s = np.zeros_like(spent_s)
     # A thread's clock stands still while it has no core or no interpreter; the loop's goes on.
     on_loop = ~(estate.threaded | in_thread(pieces, request, len(requests)))
@@ -138,6 +141,7 @@ def service_of(
         inside = ours[request]
         ran = _Ran(
             queries=queries,
+            helpers=helpers[queries],
             begin_s=begin_s,
             end_s=begin_s + spent_s[queries],
             gaps=(
@@ -167,6 +171,7 @@ def service_of(
         network_s=_network_s(requests, tail_s),
         turn_s=_turn_s(requests, tail_s, profile.processes) if estate.threaded else np.zeros(profile.processes),
         unseen_s=_unseen(profile, pieces, (computing_s, last_computing_s), share),
+        helpers=helpers,
         own_s=pieces.own_s,
         after_trip_s=after_trip_s,
         after_asked_s=after_asked_s,
@@ -324,6 +329,21 @@ def _counted(profile: Profile) -> dict[str, float]:
     return {name: total_s / calls for name, (calls, total_s) in counted.items() if calls >= EXECUTIONS_MIN}
 
 
+def _helpers(profile: Profile, pieces: Pieces) -> Integers:
+    """
+    Return how many parallel workers each query has beside it, as many as its statement has in the middle.
+    """
+    launched: dict[str, tuple[int, int]] = {}
+    for each in profile.beside.executions:
+        calls, helpers = launched.get(each.statement, (0, 0))
+        launched[each.statement] = calls + each.calls, helpers + each.helpers
+    of_part = np.zeros(max(len(profile.parts), 1), dtype=np.int64)
+    for place, part in enumerate(profile.parts):
+        calls, helpers = launched.get(part.name, (0, 0))
+        of_part[place] = round(helpers / calls) if calls else 0
+    return np.where(pieces.query, of_part[profile.segments.part], 0).astype(np.int64)
+
+
 def _after(profile: Profile, pieces: Pieces, trip_s: Floats) -> tuple[Floats, Floats]:
     """
     Return of each query after a response its trip, and what it takes of a core.
@@ -391,7 +411,8 @@ def _settled(profile: Profile, name: str, cores: float, ran: _Ran) -> tuple[Shar
     if not known or usage is None:
         return sharing, free_share, background
     for _ in range(ROUNDS):
-        asked = float(sharing.service_s(ran.begin_s, ran.end_s).sum()) / profile.lasted_s + ran.after
+        had_s = sharing.service_s(ran.begin_s, ran.end_s)
+        asked = float((had_s * (1 + ran.helpers)).sum()) / profile.lasted_s + ran.after
         free_share = float(np.clip(1.0 - usage.database / max(asked, 1e-12), 0.0, FREE_SHARE_MAX))
         background = float(np.clip(usage.database - asked, 0.0, max(cores - CORES_MIN, 0.0)))
         # Known one by one, others' executions share the cores as ours do; else they only leave less of them.

@@ -27,7 +27,7 @@ from rung.steps.twin.workload import Op, Workload
 
 Strand = Generator[None, Any, None]
 
-COMPUTE, EXECUTE, DELAY, TAKE, GIVE, ENTER, EXIT, LOCK, UNLOCK, FORK, JOIN, ANSWER, HOLD = map(int, Op)
+COMPUTE, EXECUTE, DELAY, TAKE, GIVE, ENTER, EXIT, LOCK, UNLOCK, FORK, JOIN, ANSWER, HOLD, HELP = map(int, Op)
 SPENDING = (COMPUTE, EXECUTE, DELAY, TAKE, ENTER, LOCK, HOLD)  # the steps that take time
 
 
@@ -191,6 +191,8 @@ class _Run:
             elif op == EXECUTE:
                 self.execute[which_of[step]](service_of[step], resume)
                 waited_s[part_of[step]] += yield
+            elif op == HELP:
+                self.execute[which_of[step]](service_of[step], _unheeded)
             elif op == DELAY:
                 clock.call(clock.now_s + service_of[step], resume)
                 yield
@@ -261,6 +263,10 @@ class _Run:
                 step += 1
             found.append((begin, step - 1))
         return found, step
+
+
+def _unheeded(_: Any) -> None:
+    pass
 
 
 def _never(_: Any) -> None:

@@ -23,6 +23,7 @@ class Op(IntEnum):
 
     COMPUTE   service_s of its worker: of the event loop, or in a thread under the interpreter's lock
     EXECUTE   service_s of a core of the database's host; `which` is the database
+    HELP      as EXECUTE, and nobody waits for it: a parallel worker beside the execution that follows
     HOLD      service_s of the event loop, which only waits: a call that blocks; in a thread it is a DELAY
     DELAY     service_s of nobody else's: a round trip, a call elsewhere, a commit
     TAKE      a connection of its worker's pool
@@ -49,6 +50,7 @@ class Op(IntEnum):
     JOIN = 10
     ANSWER = 11
     HOLD = 12
+    HELP = 13
 
 
 @dataclass(frozen=True, slots=True, eq=False)
