@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from rung.adapters.recordings import ParquetRecording
-from rung.steps.measure import CPU, OTHER, After, Part, Profile, measure
+from rung.steps.measure import CPU, OTHER, Part, Profile, measure
 from rung.steps.measure.beside import Beside, Executions, Locked, Usage
 from rung.steps.twin.blocks import chosen_blocks, excerpt_of
 from rung.steps.twin.recover import Recovered, recover
@@ -268,54 +268,6 @@ def test_a_row_that_is_waited_for_is_locked_until_the_transaction_ends() -> None
     assert service_s(recovered, Part("query", SLOW)).max() <= 0.0016
     assert ops.index("LOCK") < ops.index("UNLOCK")
     assert ops.index("UNLOCK") > max(at for at, op in enumerate(told(recovered.workload)) if op[1] == "commit") - 1
-
-
-def test_what_follows_the_response_is_done_after_it() -> None:
-    """
-    Nobody waits for it, and it takes its time of the process.
-    """
-    made = profile([Row(0.0, 0.01, cpu_s=0.01), Row(0.02, 0.01, cpu_s=0.01)])
-    followed = After((CPU, Part("external", "mail")), np.array([0, 0]), np.array([0, 1]), np.array([0.003, 0.2]))
-    recovered = recover(replace(made, after=followed))
-
-    assert told(recovered.workload)[-3:] == [
-        ("ANSWER", "cpu", 0.0),
-        ("COMPUTE", "cpu", 0.003),
-        ("DELAY", "external", 0.2),
-    ]
-    assert simulate(recovered.workload, recovered.topology).latency_s == pytest.approx([0.01, 0.01])
-
-
-def test_a_statement_after_the_response_takes_what_is_typical_of_it() -> None:
-    """
-    One that waited long for its process has not worked for long; what the server counted of it is believed first.
-    """
-    took_s = [0.002] * 19 + [0.3]
-    made = profile([Row(0.5 * n, 0.01, cpu_s=0.005) for n in range(20)])
-    followed = After((Part("query", FAST),), np.arange(20), np.zeros(20, dtype=np.int64), np.array(took_s))
-    made = replace(made, after=followed)
-    counted = (Executions(FAST, "h:1/shop", 20, 20 * 0.0005),)
-
-    assert service_s(recover(made), Part("query", FAST)).tolist() == pytest.approx([0.002] * 20)
-    counted_of = replace(made, beside=Beside(executions=counted))
-    assert service_s(recover(counted_of), Part("query", FAST)).tolist() == pytest.approx([0.0005] * 20)
-
-
-def test_what_the_app_itself_asked_after_the_response_is_no_background() -> None:
-    """
-    Neither by the server's processor time nor by its account of the statement.
-    """
-    made, asked_s = on_one_core(rate_per_s=30.0)
-    count = len(asked_s)
-    followed = After((Part("query", FAST),), np.arange(count), np.zeros(count, np.int64), np.full(count, 0.01))
-    busy = float((asked_s.sum() + count * 0.01) / made.lasted_s)
-    counted = (Executions(FAST, "h:1/shop", count, count * 0.01),)
-    recovered = recover(with_usage(replace(made, after=followed), database=busy, executions=counted))
-    without = recover(with_usage(made, database=float(asked_s.sum() / made.lasted_s)))
-
-    assert recovered.topology.hosts[0].background == pytest.approx(without.topology.hosts[0].background, abs=0.02)
-    found_s, expected_s = (service_s(each, Part("query", SLOW)).mean() for each in (recovered, without))
-    assert found_s == pytest.approx(expected_s, rel=0.05)
 
 
 def test_parallel_workers_of_a_statement_compute_beside_it() -> None:

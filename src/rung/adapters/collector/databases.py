@@ -198,12 +198,12 @@ class DatabaseSampler:
         for table, question in (("table_totals", looks.TABLES), ("index_totals", looks.INDEXES)):
             found = self._look(connection, table, sql.SQL(question))
             self._put(table, [(label, at_s, *row) for row in self._totals.changed(table, found)])
-        found = connection.execute(looks.EXTENSION).fetchone()
-        if found is None:
+        installed = connection.execute(looks.EXTENSION).fetchone()
+        if installed is None:
             self._refused["statement_totals"] = "pg_stat_statements is not installed in this database"
             return
         self._refused.pop("statement_totals", None)
-        extension, version = sql.Identifier(found[0]), tuple(map(int, found[1].split(".")))
+        extension, version = sql.Identifier(installed[0]), tuple(map(int, installed[1].split(".")))
         helpers = sql.SQL(looks.HELPERS if version >= looks.HELPERS_SINCE else looks.NO_HELPERS)
         numbers = self._look(connection, "statement_totals", sql.SQL(looks.STATEMENTS).format(helpers, extension))
         changed = self._totals.changed("statement_totals", numbers)

@@ -129,7 +129,7 @@ def service_of(
     after_trip_s, after_asked_s = _after(profile, pieces, trip_s)
     estate = laid_out(profile, pieces, estate, trip_s)
     spent_s, undisturbed = _spent_at_server(profile, pieces, trip_s, locked)
-    helpers = _helpers(profile, pieces)
+    helpers = _parallel_workers(profile, pieces)
     asked_s = np.zeros_like(spent_s)
     # A thread's clock stands still while it has no core or no interpreter; the loop's goes on.
     on_loop = ~(estate.threaded | in_thread(pieces, request, len(requests)))
@@ -138,17 +138,12 @@ def service_of(
     for place, each in enumerate(estate.hosts):
         queries, ours = pieces.query & (server_host == place), estate.host[requests.process] == place
         begin_s = pieces.start_s[queries] + trip_s[queries]
-        inside = ours[request]
         ran = _Ran(
             queries=queries,
             helpers=helpers[queries],
             begin_s=begin_s,
             end_s=begin_s + spent_s[queries],
-            gaps=(
-                np.concatenate([begun_s[inside], left_at_s[ours]]),
-                np.concatenate([pieces.start_s[inside], tail_s[ours]]),
-                np.concatenate([computes[inside], computes_last[ours]]),
-            ),
+            gaps=_gaps(request, ours, (begun_s, pieces.start_s, computes), (left_at_s, tail_s, computes_last)),
             beside=_beside(profile, estate, place, share),
             after=float(_cores_after(profile, estate, after_asked_s)[place]),
         )
@@ -177,6 +172,18 @@ def service_of(
         after_asked_s=after_asked_s,
     )
     return service, replace(estate, hosts=tuple(hosts))
+
+
+def _gaps(
+    request: Integers, ours: Flags, inside: tuple[Floats, Floats, Floats], last: tuple[Floats, Floats, Floats]
+) -> tuple[Floats, Floats, Floats]:
+    """
+    Return begin, end and density of computing of the gaps of *ours*: those before pieces, and those after the last.
+    """
+    begun_s, ended_s, computed = (
+        np.concatenate([before[ours[request]], after[ours]]) for before, after in zip(inside, last, strict=True)
+    )
+    return begun_s, ended_s, computed
 
 
 def _density(computing_s: Floats, gap_s: Floats) -> Floats:
@@ -329,7 +336,7 @@ def _counted(profile: Profile) -> dict[str, float]:
     return {name: total_s / calls for name, (calls, total_s) in counted.items() if calls >= EXECUTIONS_MIN}
 
 
-def _helpers(profile: Profile, pieces: Pieces) -> Integers:
+def _parallel_workers(profile: Profile, pieces: Pieces) -> Integers:
     """
     Return how many parallel workers each query has beside it, as many as its statement has in the middle.
     """
