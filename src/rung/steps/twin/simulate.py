@@ -183,7 +183,7 @@ class _Run:
         on_loop = not self.shared
         while step < end:
             op = op_of[step]
-            if op == COMPUTE or op == HOLD:  # noqa: SIM109 - as a look into a tuple it takes twice as long
+            if op == COMPUTE or op == HOLD:  # noqa: PLR1714, SIM109 - as a look into a tuple it takes twice as long
                 service_s, asked_s = service_of[step], clock.now_s
                 if op == COMPUTE:
                     (process.loop if on_loop else process.interpreter).compute(service_s, resume)
