@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rung.steps.confirm import MOVED, NOT_MOVED, TOO_LITTLE, WORSE, Verdict, confirm
+from rung.steps.confirm import MOVED, NOT_MOVED, TOO_LITTLE, WORSE, Verdict, _judged, confirm
 from rung.steps.confirm.compared import are_pairs, of_recordings
 from rung.steps.find.finding import Interval
 from tests.strategies import GOAL, HOME, ORDERS, Row, profile, quote_of, traffic
@@ -108,6 +108,16 @@ def test_an_open_verdict_asks_for_more_than_there_was() -> None:
             assert verdict.words.endswith("Two instances that take turns would tell: rung confirm --pairs.")
         else:
             assert verdict.needed_s > 36.0
+
+
+def test_an_uneven_interval_asks_for_no_less_than_there_was() -> None:
+    """
+    It may be narrow enough by its width and still hold both 1 and a change that matters: it takes more, not less.
+    """
+    before, after = traffic(seed=1, lasted_s=60.0), traffic(seed=2, lasted_s=60.0)
+    made = replace(of_recordings(profile(before), profile(after)), interleaved=True)
+
+    assert (TOO_LITTLE, pytest.approx(1.2 * made.lasted_s)) == _judged(made, Interval(0.99, 0.89, 1.01), None)
 
 
 def test_a_loss_that_cannot_be_excluded_is_not_called_not_moved() -> None:

@@ -226,7 +226,9 @@ def _judged(compared: Compared, found: Interval | None, promised: Interval | Non
     between = 0.0 if compared.interleaved else RUNS_DIFFER * normal(CONFIDENCE_APART)
     if narrow <= between:
         return TOO_LITTLE, None
-    return TOO_LITTLE, SPARE * compared.lasted_s * max(width**2 - between**2, 0.0) / (narrow**2 - between**2)
+    # An interval that is not even around its value may seem narrow enough; it was not, so it takes more than there was.
+    more = max((width**2 - between**2) / (narrow**2 - between**2), 1.0)
+    return TOO_LITTLE, SPARE * compared.lasted_s * more
 
 
 def _words(
