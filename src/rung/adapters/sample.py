@@ -36,7 +36,7 @@ from rung.ports import Say
 
 GUARDIAN = Path(__file__).with_name("guardian.py")
 DATABASE = "rung_shop"
-MAIL_DELAY_S = 0.4
+MAIL_DELAY_S = 0.34
 START_S_MAX = 30.0
 SEED = 11
 SEAL_S_MAX = 30.0

@@ -121,7 +121,7 @@ def _fitted(
     if fullest is None or fullest.busy < FULL_MIN:
         return best
     op = Op.EXECUTE if fullest.kind in {"cores", "pool", "lock"} else Op.COMPUTE
-    chosen = workload.op == op
+    chosen = np.isin(workload.op, (op, Op.HELP)) if op == Op.EXECUTE else workload.op == op
     low, high = (1.0, SCALE_MAX) if _signed(outcome, recorded_s) < 0 else (1.0 / SCALE_MAX, 1.0)
     for _ in range(SEARCHES):
         middle = float(np.sqrt(low * high))
@@ -229,5 +229,7 @@ def _scaled(workload: Workload, outcome: Outcome, recorded_s: Floats, took_s: Fl
     longer = 1.0 + np.divide(share[:, None] * left_s, carried_s, out=np.zeros_like(left_s), where=carried_s > 0)
     route = workload.route[workload.request]
     carries = delays | (asked & (delayed_s[route, workload.part] == 0))
-    scale = np.where(asked, shorter[route], 1.0) * np.where(carries, longer[route, workload.part], 1.0)
+    scale = np.where(asked | (workload.op == Op.HELP), shorter[route], 1.0) * np.where(
+        carries, longer[route, workload.part], 1.0
+    )
     return replace(workload, service_s=workload.service_s * scale)
