@@ -42,7 +42,7 @@ def _failing(original: Any, place: int) -> Any:
         if len(given) > place:
             given[place] = _speechless(instrument)
         if "reading" in kwargs:
-            kwargs["reading"] = _speechless(instrument)
+            kwargs["reading"] = (_speechless(instrument), _speechless(instrument))
         original(*given, **kwargs)
 
     return around

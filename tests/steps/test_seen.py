@@ -13,10 +13,10 @@ import pytest
 from rung.adapters.recordings import ParquetRecording
 from rung.ports import RecordingFacts
 from rung.steps.find import find
-from rung.steps.find.finding import Finding
+from rung.steps.find.finding import Finding, Interval, Suspect
 from rung.steps.find.notes import doubts_on, notes_on
-from rung.steps.find.seen import hottest
-from rung.steps.measure import Profile, measure
+from rung.steps.find.seen import hottest, seen_of
+from rung.steps.measure import Part, Profile, measure
 from rung.steps.measure.beside import Beside, Blocker, Computing, Locked, Machine, Unfinished
 from rung.steps.twin.twin import Twin
 from tests import tables
@@ -100,6 +100,24 @@ def test_what_held_the_loop_is_told_with_its_line() -> None:
 
     text = told(profile(waits), "held")
     assert "the event loop was held by /report, at r.py:7 for 75 % of that time; 80 requests waited 6.4 s" in text
+
+
+@pytest.mark.parametrize(("segments", "holder"), [(("/report", "/report", "/home"), "/report"), ((), "")])
+def test_the_loop_as_a_whole_is_told_by_who_held_it_most(segments: tuple[str, ...], holder: str) -> None:
+    """
+    The simulation knows the loop and not its holders; waiting for it may be in no segment at all.
+    """
+    waits = [Row(n * 0.2, 0.1, tuple(Segment("loop", 0.02 * at, 0.01, name) for at, name in enumerate(segments)), HOME)
+             for n in range(80)]  # fmt: skip
+    made = profile(waits)
+    suspect = Suspect(
+        part=Part("loop", ""), route=HOME, statement="", code="", without_s=Interval(0.1, 0.1, 0.1), gain_s=0.0,
+        stability=1.0, why_not="",
+    )  # fmt: skip
+    texts = [each.text for each in seen_of(made, suspect)]
+
+    assert (f"the event loop was held by {holder}" in " ".join(texts)) == bool(holder)
+    assert len(texts) == bool(holder)
 
 
 def test_a_statement_that_waits_for_a_lock_says_behind_whom() -> None:

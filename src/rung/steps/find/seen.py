@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rung.steps.find.finding import Evidence, Suspect
-from rung.steps.measure import CPU, Profile
+from rung.steps.measure import CPU, Part, Profile
 from rung.steps.measure.beside import Blocker, Computing
 from rung.units import show_count, show_seconds, show_share
 
@@ -125,12 +125,18 @@ def _computing(profile: Profile, route: str) -> Evidence | None:
     )
 
 
-def _held(profile: Profile, suspect: Suspect) -> Evidence:
+def _held(profile: Profile, suspect: Suspect) -> Evidence | None:
     """
-    Return which route held the event loop while others waited, and at which line it was seen.
+    Return which route held the event loop while others waited, and at which line it was seen; the twin's "loop" is all
+    of that waiting, recorded or not.
     """
     segments = profile.segments
-    met = segments.part == profile.parts.index(suspect.part)
+    loops = np.array([each.seam == "loop" and suspect.part in {each, Part("loop", "")} for each in profile.parts])
+    if not loops.any():
+        return None
+    met = loops[segments.part]
+    by_holder = np.bincount(segments.part[met], weights=segments.own_s[met], minlength=len(profile.parts))
+    holder = profile.parts[int(by_holder.argmax())].name
     waited_s = float(segments.own_s[met].sum())
     by_line = np.bincount(segments.code[met], weights=segments.own_s[met], minlength=len(profile.codes))
     lines = {code: float(seconds_s) for code, seconds_s in zip(profile.codes, by_line, strict=True) if code}
@@ -140,7 +146,7 @@ def _held(profile: Profile, suspect: Suspect) -> Evidence:
     requests = len(np.unique(segments.request[met]))
     return Evidence(
         "held",
-        f"the event loop was held by {suspect.part.name}{at}; {show_count(requests)} requests waited "
+        f"the event loop was held by {holder}{at}; {show_count(requests)} requests waited "
         f"{show_seconds(waited_s)} together",
         {"waited_s": waited_s, "requests": float(requests), "line_share": share},
     )
