@@ -81,7 +81,7 @@ def people(request, email):
 
 
 urlpatterns = [
-    path("work/<number>", do),
+    path("task/<number>", do),
     path("work-in-thread/<number>", do_in_thread),
     path("echo", echo),
     path("boom", boom),

@@ -15,7 +15,7 @@ app = FastAPI()
 work.begin()
 
 
-@app.get("/work/{number}")
+@app.get("/task/{number}")
 async def do(number: str):
     await work.async_work()
     return JSONResponse({"said": work.SECRETS["response"]}, headers={"x-said": work.SECRETS["response_header"]})

@@ -13,7 +13,7 @@ app.logger.propagate = False
 work.begin()
 
 
-@app.get("/work/<number>")
+@app.get("/task/<number>")
 async def do(number):
     await work.async_work()
     return work.SECRETS["response"], {"X-Said": work.SECRETS["response_header"]}

@@ -184,7 +184,7 @@ def _ask(port: int, secrets: dict[str, str]) -> None:
     }  # fmt: skip
     query = f"?q={secrets['query']}"
     expected = {
-        f"/work/{secrets['number_path']}{query}": 200, f"/work-in-thread/{secrets['number_path']}{query}": 200,
+        f"/task/{secrets['number_path']}{query}": 200, f"/work-in-thread/{secrets['number_path']}{query}": 200,
         "/boom": 500, f"/none/{quote(secrets['raw_path'])}{query}": 404, f"/people/{secrets['path']}": 200,
     }  # fmt: skip
     for path, status in expected.items():
@@ -233,7 +233,7 @@ def _is_full(recording: Path, server: str) -> None:
     """
     requests = table(recording, "requests")
     routes = {row["route"] for row in requests}
-    assert {"/work/{number}", "/work-in-thread/{number}", "/people/{email}", "/boom", "(unmatched)"} <= routes, routes
+    assert {"/task/{number}", "/work-in-thread/{number}", "/people/{email}", "/boom", "(unmatched)"} <= routes, routes
     assert "job:shop.reckon" in routes
     assert any((row["error"] or "").startswith("SecretiveError ") for row in requests)
     assert any((row["error"] or "").startswith("ValueError ") for row in requests if row["kind"] == "job")
