@@ -9,7 +9,7 @@ Not here  what holds the app back (counterfactual.py)
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -32,32 +32,14 @@ def judged(twin: Twin, goal: Goal, routes: Sequence[RouteNumber]) -> tuple[str, 
     residual = twin.residual(worst.route, goal.percentile)
     trusted = abs(residual) <= RESIDUAL_MAX
     bears = twin.bears()
-
-    resamples = {
-        each.route: resampled_blocks(twin.counted_due_s(each.route)) for each in routes if each.judged and each.requests
-    }
-
-    def broken(outcome: Outcome) -> str:
-        # Of traffic that nobody has seen, one bad moment of what was seen tells nothing: it has to be above the goal
-        # in nine of ten resamples.
-        over = [
-            (
-                interval(twin.latencies(outcome, name), blocks, goal.percentile).low
-                * twin.scale(name, goal.percentile),
-                name,
-            )
-            for name, blocks in resamples.items()
-        ]
-        value_s, name = max(over)
-        return name if value_s > goal.target_s else ""
-
     route, speed, at_speed_s = worst.route, 1.0, worst.at_percentile_s
     headroom, first = None, ""
     if at_speed_s <= goal.target_s and trusted:
+        broken = _breaks(twin, goal, routes)
         faster = twin.run(speed=goal.headroom)
-        route = broken(faster) or route
-        if broken(faster):
-            speed, at_speed_s = goal.headroom, twin.number(faster, route, goal.percentile)
+        if first_broken := broken(faster):
+            route, speed = first_broken, goal.headroom
+            at_speed_s = twin.number(faster, route, goal.percentile)
         limit = twin.limit(broken)
         headroom, first = limit.speed, limit.first
     return route, Simulated(
@@ -72,6 +54,31 @@ def judged(twin: Twin, goal: Goal, routes: Sequence[RouteNumber]) -> tuple[str, 
         misses=tuple(_miss(twin, each.route) for each in routes if each.judged and each.requests),
         notes=twin.notes,
     )
+
+
+def _breaks(twin: Twin, goal: Goal, routes: Sequence[RouteNumber]) -> Callable[[Outcome], str]:
+    """
+    Return what names the route furthest above its goal in a run of more traffic, "" where none is.
+
+    Of traffic that nobody has seen, one bad moment of what was seen tells nothing: it has to be above the goal in nine
+    of ten resamples.
+    """
+    resamples = {
+        each.route: resampled_blocks(twin.counted_due_s(each.route)) for each in routes if each.judged and each.requests
+    }
+
+    def broken(outcome: Outcome) -> str:
+        low_s, route = max(
+            (
+                interval(twin.latencies(outcome, name), blocks, goal.percentile).low
+                * twin.scale(name, goal.percentile),
+                name,
+            )
+            for name, blocks in resamples.items()
+        )
+        return route if low_s > goal.target_s else ""
+
+    return broken
 
 
 def _miss(twin: Twin, route: str) -> Miss:

@@ -102,7 +102,7 @@ class Trial:
             Suspect(
                 part=each.part,
                 route=each.route or self._route_of(each.part),
-                statement=self.profile.texts[each.part.name].text if each.part.name in self.profile.texts else "",
+                statement=self.profile.text_of(each.part),
                 code=self._code_of(each),
                 without_s=interval(left[each], resamples, self.percent),
                 gain_s=gains[each],
@@ -142,7 +142,7 @@ class Trial:
                 Suspect(
                     part=each.part,
                     route=each.route or self._route_of(each.part),
-                    statement=self.profile.texts[each.part.name].text if each.part.name in self.profile.texts else "",
+                    statement=self.profile.text_of(each.part),
                     code=self._code_of(each),
                     without_s=interval(left_s, self.resamples, self.percent),
                     gain_s=now_s - percentile(left_s, self.percent),

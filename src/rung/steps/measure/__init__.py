@@ -209,6 +209,12 @@ class Profile:
         inside_s = requests.latency_s - requests.queue_s
         return traffic_of(self.routes, requests.route, inside_s, requests.status >= FAILED, self.counted)
 
+    def text_of(self, part: Part) -> str:
+        """
+        Return the statement that *part* is, "" where it is none.
+        """
+        return self.texts[part.name].text if part.name in self.texts else ""
+
     def seconds_on(self, part: Part) -> Floats:
         """
         Return the seconds of each request that are spent on *part*.

@@ -107,7 +107,7 @@ def pieces_of(profile: Profile) -> Pieces:
 
 def _ends(profile: Profile, place: int) -> bool:
     part = profile.parts[place]
-    text = profile.texts[part.name].text.lstrip().upper() if part.name in profile.texts else ""
+    text = profile.text_of(part).lstrip().upper()
     return part.seam == "commit" or (text.startswith(ENDS) and not text.startswith("ROLLBACK TO"))
 
 

@@ -89,10 +89,11 @@ def _took_s(profile: Profile, pieces: Pieces, service: Service, workload: Worklo
     requests, segments = profile.requests, profile.segments
     took_s = np.zeros((len(workload.routes), len(workload.parts)))
     place = np.array([workload.parts.index(part) for part in profile.parts], dtype=np.int64)
-    route = np.array([workload.routes.index(name) for name in profile.routes], dtype=np.int64)[requests.route]
     asks = np.flatnonzero(~pieces.waited & ~pieces.computes & ~pieces.holds)
-    np.add.at(took_s, (route[segments.request[asks]], place[segments.part[asks]]), service.own_s[asks])
-    took_s[:, workload.parts.index(OTHER)] += np.bincount(route, weights=requests.other_s, minlength=len(took_s))
+    np.add.at(took_s, (requests.route[segments.request[asks]], place[segments.part[asks]]), service.own_s[asks])
+    took_s[:, workload.parts.index(OTHER)] += np.bincount(
+        requests.route, weights=requests.other_s, minlength=len(took_s)
+    )
     return took_s
 
 

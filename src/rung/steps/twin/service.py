@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rung.steps.measure import ROUNDING_S, Floats, Integers, Part, Profile, Requests
+from rung.steps.measure.beside import Executions
 from rung.steps.twin.estate import Estate
 from rung.steps.twin.holding import held_at
 from rung.steps.twin.layout import APART, laid_out
@@ -288,8 +289,7 @@ def trips(profile: Profile, pieces: Pieces) -> Floats:
     part = profile.segments.part
     labels = _databases(profile, profile.parts)
     trip_s = np.zeros(len(part))
-    texts = [profile.texts[each.name].text if each.name in profile.texts else "" for each in profile.parts]
-    trivial = [is_trivial(text) for text in texts]
+    trivial = [is_trivial(profile.text_of(each)) for each in profile.parts]
     for label in sorted(set(labels)):
         ours = pieces.query & np.array([each == label for each in labels], dtype=np.bool_)[part]
         found = [
@@ -309,7 +309,7 @@ def _spent_at_server(profile: Profile, pieces: Pieces, trip_s: Floats, locked: F
     """
     undisturbed = np.zeros(len(trip_s), dtype=np.bool_)
     spent_s = np.maximum(pieces.own_s - trip_s, 0.0)
-    counted = _counted(profile)
+    counted = _each_s(profile)
     part = profile.segments.part
     for place, name in enumerate(each.name for each in profile.parts):
         if name not in counted:
@@ -325,29 +325,36 @@ def _spent_at_server(profile: Profile, pieces: Pieces, trip_s: Floats, locked: F
     return spent_s, undisturbed
 
 
-def _counted(profile: Profile) -> dict[str, float]:
+def _counted(profile: Profile) -> dict[str, Executions]:
+    """
+    Return what the server counted of each statement, in all databases together.
+    """
+    counted: dict[str, Executions] = {}
+    for each in profile.beside.executions:
+        known = counted.get(each.statement, Executions(each.statement, each.database, 0, 0.0))
+        counted[each.statement] = replace(
+            known, calls=known.calls + each.calls, total_s=known.total_s + each.total_s,
+            helpers=known.helpers + each.helpers,
+        )  # fmt: skip
+    return counted
+
+
+def _each_s(profile: Profile) -> dict[str, float]:
     """
     Return how long an execution took at its server, as that counted, on average, by statement.
     """
-    counted: dict[str, tuple[int, float]] = {}
-    for each in profile.beside.executions:
-        calls, total_s = counted.get(each.statement, (0, 0.0))
-        counted[each.statement] = calls + each.calls, total_s + each.total_s
-    return {name: total_s / calls for name, (calls, total_s) in counted.items() if calls >= EXECUTIONS_MIN}
+    return {name: each.total_s / each.calls for name, each in _counted(profile).items() if each.calls >= EXECUTIONS_MIN}
 
 
 def _parallel_workers(profile: Profile, pieces: Pieces) -> Integers:
     """
-    Return how many parallel workers each query has beside it, as many as its statement has in the middle.
+    Return how many parallel workers each query has beside it, as many as its statement has on average.
     """
-    launched: dict[str, tuple[int, int]] = {}
-    for each in profile.beside.executions:
-        calls, helpers = launched.get(each.statement, (0, 0))
-        launched[each.statement] = calls + each.calls, helpers + each.helpers
+    counted = _counted(profile)
     of_part = np.zeros(max(len(profile.parts), 1), dtype=np.int64)
     for place, part in enumerate(profile.parts):
-        calls, helpers = launched.get(part.name, (0, 0))
-        of_part[place] = round(helpers / calls) if calls else 0
+        each = counted.get(part.name)
+        of_part[place] = round(each.helpers / each.calls) if each is not None and each.calls else 0
     return np.where(pieces.query, of_part[profile.segments.part], 0).astype(np.int64)
 
 
@@ -358,7 +365,7 @@ def _after(profile: Profile, pieces: Pieces, trip_s: Floats) -> tuple[Floats, Fl
     When it ran is not recorded, so nothing tells what it waited: it takes what the server counted for its statement,
     or no more than the statement's median.
     """
-    after, counted = profile.after, _counted(profile)
+    after, counted = profile.after, _each_s(profile)
     query = np.array([part.seam == "query" for part in after.parts], dtype=np.bool_)
     label_of = np.array(_databases(profile, profile.parts))[profile.segments.part[pieces.query]]
     trips_s = {label: float(trip_s[pieces.query][label_of == label].max()) for label in set(label_of.tolist())}

@@ -16,12 +16,12 @@ import numpy as np
 
 from rung.steps.measure import Floats, Integers, Profile
 from rung.steps.twin.holding import held_at
-from rung.steps.twin.pieces import Flags, Pieces
+from rung.steps.twin.pieces import ENDS, Flags, Pieces
 
 TYPICAL_MIN = 10  # of a kind; with fewer nobody knows what is usual
 STARTS = (
-    "BEGIN", "START TRANSACTION", "COMMIT", "ROLLBACK", "END", "ABORT", "SAVEPOINT", "RELEASE", "SHOW ", "SET ",
-    "RESET ", "DISCARD ", "CLOSE ", "UNLISTEN ", "DEALLOCATE ", "SELECT PG_ADVISORY_UNLOCK_ALL()",
+    *ENDS, "BEGIN", "START TRANSACTION", "SAVEPOINT", "RELEASE", "SHOW ", "SET ", "RESET ", "DISCARD ", "CLOSE ",
+    "UNLISTEN ", "DEALLOCATE ", "SELECT PG_ADVISORY_UNLOCK_ALL()",
 )  # fmt: skip
 
 
@@ -49,8 +49,9 @@ def without_waiting(profile: Profile, pieces: Pieces, number: Integers) -> Float
     part, own_s = profile.segments.part, pieces.own_s.copy()
     if not len(part):
         return own_s
-    texts = [profile.texts[each.name].text if each.name in profile.texts else "" for each in profile.parts]
-    trivial = np.array([is_trivial(text) for text in texts], dtype=np.bool_)[part] & pieces.query
+    trivial = (
+        np.array([is_trivial(profile.text_of(each)) for each in profile.parts], dtype=np.bool_)[part] & pieces.query
+    )
     trivial |= pieces.ends & ~_wrote(profile, pieces, number)
     requests = profile.requests
     ended_s = requests.arrived_s + requests.latency_s - requests.queue_s
@@ -74,7 +75,7 @@ def _wrote(profile: Profile, pieces: Pieces, number: Integers) -> Flags:
     reads = np.array(
         [
             each.name in profile.texts
-            and (profile.texts[each.name].kind == "read" or is_trivial(profile.texts[each.name].text))
+            and (profile.texts[each.name].kind == "read" or is_trivial(profile.text_of(each)))
             for each in profile.parts
         ],
         dtype=np.bool_,
