@@ -142,6 +142,38 @@ class WhatIf(Question):
 
 
 @dataclass(frozen=True, slots=True)
+class Costs(Question):
+    """
+    What *statements* would cost under each of *configurations*, from the planner twin.  Answer: Costed or Unavailable.
+
+    Attributes:
+        statements: Normalised, with $n for every value.
+        indexes: Indexes that could exist.
+        configurations: What there would be; the empty one is today.
+    """
+
+    verb: ClassVar[str] = "costs"
+
+    statements: tuple[str, ...]
+    indexes: tuple[Index, ...]
+    configurations: tuple[Configuration, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """
+    Indexes that there would be, as a difference to those that there are.
+
+    Attributes:
+        added: Positions of the question's indexes, ascending.
+        dropped: Names of existing indexes, as schema.name, that would be gone.
+    """
+
+    added: tuple[int, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Unavailable:
     """
     The answer to a question that the database would not or could not answer; *reason* is a sentence.
@@ -164,22 +196,36 @@ class ServerFacts:
 @dataclass(frozen=True, slots=True)
 class IndexColumn:
     """
-    One key column of an index.
+    One key of an index.
+
+    Attributes:
+        name: The column's; of an expression the expression, as PostgreSQL writes it, without its outer parentheses.
+        nulls_first: None where its order puts them by default: last, or first when descending.
+        opclass: Operator class, "" for the type's default.
     """
 
     name: str
     descending: bool = False
+    nulls_first: bool | None = None
+    expression: bool = False
+    opclass: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
     """
     A btree index that exists or that could.
+
+    Attributes:
+        include: Columns that are carried along and order nothing.
+        where: The predicate of a partial index as PostgreSQL writes it, "" for a whole one.
     """
 
     schema: str
     table: str
     columns: tuple[IndexColumn, ...]
+    include: tuple[str, ...] = ()
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +309,54 @@ class Promise:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """
+    The planner's cost of one statement under one configuration.
+
+    Statements are planned with values unknown, and with vectors of values drawn from the statistics of their columns:
+    a common, a middle and a rare one (fewer where the statement has no values, or none can be drawn).
+
+    Attributes:
+        generic: With values unknown; None where that cannot be planned.
+        drawn: With each vector of values.
+        shares: What share of executions each vector stands for; they add up to 1.
+        used: Positions of added indexes that any of these plans uses.
+    """
+
+    generic: float | None
+    drawn: tuple[float, ...]
+    shares: tuple[float, ...]
+    used: tuple[int, ...]
+
+    @property
+    def expected(self) -> float:
+        """
+        The cost of an execution, the vectors weighted by their shares; the generic one where there is none.
+        """
+        if self.drawn:
+            return sum(cost * share for cost, share in zip(self.drawn, self.shares, strict=True))
+        return self.generic if self.generic is not None else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Costed:
+    """
+    What statements would cost: a row a configuration, a column a statement.
+
+    Attributes:
+        costs: None where the statement cannot be planned; why is in *unplanned*.
+        unplanned: A reason for each statement, "" where it can be planned.
+        sizes_bytes: Estimated size of each index, 0 where it is refused.
+        refused: Why an index could not be made, for each, "" where it could.
+    """
+
+    costs: tuple[tuple[Cost | None, ...], ...]
+    unplanned: tuple[str, ...]
+    sizes_bytes: tuple[int, ...]
+    refused: tuple[str, ...]
+
+
 # What is carried out
 
 
@@ -341,8 +435,8 @@ class Pairs:
     lasted_s: float
 
 
-QUESTIONS: tuple[type[Question], ...] = (Server, Explain, Describe, WhatIf)
-ANSWERS = (ServerFacts, Plan, Table, Promise)
+QUESTIONS: tuple[type[Question], ...] = (Server, Explain, Describe, WhatIf, Costs)
+ANSWERS = (ServerFacts, Plan, Table, Promise, Costed)
 
 Say = Callable[[str], None]
 
@@ -386,6 +480,11 @@ class Planner(Protocol):
     def what_if(self, question: WhatIf) -> Promise | Unavailable:
         """
         Return the plan that it would choose if an index existed.
+        """
+
+    def costs(self, question: Costs) -> Costed | Unavailable:
+        """
+        Return what statements would cost under each of some configurations.
         """
 
 
