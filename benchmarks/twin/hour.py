@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import resource
@@ -26,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -150,11 +152,19 @@ def measured(rounds: Sequence[Round]) -> Iterator[dict[str, Any]]:
 
 def written(home: Path, plan: Round) -> traffic.Made:
     """
-    Write the recording of *plan* where a user's would be.
+    Write the recording of *plan* where a user's would be, in a process of its own.
+
+    The kernel counts to a new process the peak of the one that it was started from; so this one has to stay small.
     """
-    return traffic.write(
-        home / ".rung", lasts_s=plan.lasts_s, rate_per_s=plan.rate_per_s, workers=plan.workers, seed=SEED
-    )
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as writer:
+        return writer.submit(
+            traffic.write,
+            home / ".rung",
+            lasts_s=plan.lasts_s,
+            rate_per_s=plan.rate_per_s,
+            workers=plan.workers,
+            seed=SEED,
+        ).result()
 
 
 def run(home: Path, command: str, dsn: str) -> dict[str, Any]:

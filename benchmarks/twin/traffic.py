@@ -146,6 +146,7 @@ def write(folder: Path, *, lasts_s: float, rate_per_s: float, workers: int, seed
     generator = np.random.Generator(np.random.PCG64(seed))
     with duckdb.connect(":memory:", config={"threads": 1}) as database:
         database.execute("SET GLOBAL pandas_analyze_sample = 0")
+        database.execute("SET enable_progress_bar = false")  # in a spawned process it takes itself for interactive
         for statement in EMPTY.values():
             database.execute(statement)
         requests, segments = _served(database, generator, lasts_s, rate_per_s, workers)

@@ -18,17 +18,13 @@ from rung.adapters.collector.listener import listening
 from rung.adapters.environment import Script, has_instrument, look_into, same_interpreter, scripts
 from rung.adapters.shelf import MANIFEST
 from rung.errors import CommandNotExecutable
+from tests import warm
 from tests.scenarios.shapes import misfits
-
-TIMEOUT_S = 60
 
 
 def run(place: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNG", "PG", "DATABASE"))}
-    return subprocess.run(
-        [sys.executable, "-m", "rung", "doctor", *words], cwd=place, env=kept | more, capture_output=True, text=True,
-        timeout=TIMEOUT_S, check=False,
-    )  # fmt: skip
+    return warm.rung(place, "doctor", *words, environment=kept | more)
 
 
 def told(place: Path, *words: str, status: int = 0, **more: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ import pytest
 
 from rung.steps.twin.variant import Setting
 from rung.surfaces.cli import main
+from tests import warm
 from tests.scenarios.make import recording_name
 from tests.scenarios.shapes import misfits
 from tests.strategies import quote_of
@@ -32,7 +33,6 @@ HERE = Path(__file__).parent
 NAME = recording_name("unindexed_lookup")
 RECORDING = f".rung/recordings/{NAME}"
 NOBODY = "postgresql://nobody:secret@127.0.0.1:1/shop"
-TIMEOUT_S = 60
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -49,10 +49,7 @@ def run(place: Path, *words: str, **more: str) -> subprocess.CompletedProcess[st
     """
     Run rung in *place*.
     """
-    return subprocess.run(
-        [sys.executable, "-m", "rung", *words], cwd=place, env=environment(**more), capture_output=True, text=True,
-        encoding="utf-8", timeout=TIMEOUT_S, stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
+    return warm.rung(place, *words, environment=environment(**more))
 
 
 def listing(place: Path) -> dict[str, bytes]:

@@ -324,25 +324,25 @@ def profile_of(
     code_names, code_of = _coded(codes)
     part_names, part_of = _coded(list(zip(seams, names, strict=True)))
 
-    request = segments["request"].astype(np.int64)
-    inside = np.maximum(requests["duration_s"].astype(np.float64), 0.0)
+    request = segments["request"].astype(np.int64, copy=False)
+    inside = np.maximum(requests["duration_s"].astype(np.float64, copy=False), 0.0)
     start_s, end_s, own_s = _times(segments, inside)
     covered_s = np.bincount(request, weights=own_s, minlength=len(inside))
     rest_s = np.maximum(inside - covered_s, 0.0)
-    cpu_s = np.minimum(requests["cpu_s"].astype(np.float64), rest_s)
-    queue_s = np.maximum(requests["queue_s"].astype(np.float64), 0.0)
-    arrived_s = requests["arrived_s"].astype(np.float64)
+    cpu_s = np.minimum(requests["cpu_s"].astype(np.float64, copy=False), rest_s)
+    queue_s = np.maximum(requests["queue_s"].astype(np.float64, copy=False), 0.0)
+    arrived_s = requests["arrived_s"].astype(np.float64, copy=False)
 
     columns = Requests(
         route=route,
         process=process,
-        due_s=requests["due_s"].astype(np.float64),
+        due_s=requests["due_s"].astype(np.float64, copy=False),
         arrived_s=arrived_s,
         latency_s=(queue_s + covered_s + rest_s).astype(np.float64),
         queue_s=queue_s,
         cpu_s=cpu_s,
         other_s=rest_s - cpu_s,
-        status=requests["status"].astype(np.int64),
+        status=requests["status"].astype(np.int64, copy=False),
     )
     return Profile(
         facts=facts,
@@ -365,8 +365,8 @@ def profile_of(
             start_s=arrived_s[request] + start_s,
             duration_s=end_s - start_s,
             own_s=own_s,
-            calls=segments["calls"].astype(np.int64),
-            rows=segments["rows"].astype(np.int64),
+            calls=segments["calls"].astype(np.int64, copy=False),
+            rows=segments["rows"].astype(np.int64, copy=False),
         ),
     )
 
@@ -385,14 +385,15 @@ def _times(segments: dict[str, Column], inside_s: Floats) -> tuple[Floats, Float
     """
     Return begin, end and own time of segments, seconds since their request began.
     """
-    request, duration_s = segments["request"].astype(np.int64), segments["duration_s"].astype(np.float64)
-    start_s, end_s = _clipped(segments["start_s"].astype(np.float64), duration_s, inside_s[request])
+    request = segments["request"].astype(np.int64, copy=False)
+    duration_s = segments["duration_s"].astype(np.float64, copy=False)
+    start_s, end_s = _clipped(segments["start_s"].astype(np.float64, copy=False), duration_s, inside_s[request])
     single = segments["calls"] == 1
     own_s = np.where(single, end_s - start_s, np.maximum(duration_s, 0.0))
     own_s[single] = _own_seconds(
         request[single],
-        segments["segment"].astype(np.int64)[single],
-        segments["parent"].astype(np.int64)[single],
+        segments["segment"].astype(np.int64, copy=False)[single],
+        segments["parent"].astype(np.int64, copy=False)[single],
         start_s[single],
         end_s[single],
     )
