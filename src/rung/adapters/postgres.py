@@ -16,7 +16,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -30,6 +29,10 @@ LOOK_SETTINGS = (
     "-c statement_timeout=10s -c lock_timeout=500ms -c default_transaction_read_only=on -c application_name=rung"
 )
 GENERIC_PLAN_SINCE = 160000
+# Longer ones are lists of thousands of values; planning one would take a busy server seconds.
+STATEMENT_LENGTH_MAX = 100_000
+
+Named = tuple[str, str]  # schema and name of a table or view
 
 
 def address(dsn: str) -> str:
@@ -180,12 +183,15 @@ def explain(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> 
     Source: PostgreSQL documentation, EXPLAIN (GENERIC_PLAN since 16).
     """
     with connection.transaction(force_rollback=True):
-        return _planned(connection, statement)
+        return plan_of(generic_tree(connection, statement))
 
 
-def relations_of(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> tuple[Relation, ...]:
+def explain_with_relations(
+    connection: psycopg.Connection[tuple[Any, ...]], statement: str
+) -> tuple[Plan, tuple[Named, ...]]:
     """
-    Return every table and view that planning *statement* touches, also those that its plan no longer names.
+    Return the generic plan of *statement*, and every table and view that planning it touches, also those that
+    the plan no longer names.
 
     The locks that the planner took tell: views, partitioned tables and joins that it could leave out are
     among them.
@@ -194,48 +200,52 @@ def relations_of(connection: psycopg.Connection[tuple[Any, ...]], statement: str
         psycopg.Error: the server cannot plan it as it stands.
     """
     with connection.transaction(force_rollback=True):
-        _planned(connection, statement)
-        return tuple(Relation(*row) for row in connection.execute(TOUCHED).fetchall())
+        plan = plan_of(generic_tree(connection, statement))
+        return plan, tuple((row[0], row[1]) for row in connection.execute(TOUCHED).fetchall())
 
 
-def _planned(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> Plan:
+def generic_tree(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> Mapping[str, Any]:
+    """
+    Return EXPLAIN's JSON tree of the generic plan: with conditions as they stand, which may hold constants.
+
+    Raises:
+        psycopg.Error: the server cannot plan it as it stands, or it is more than one statement.
+    """
     # The text is the app's own statement, normalised; EXPLAIN without ANALYZE never runs it.  Only the
     # simple protocol leaves $n unbound, as GENERIC_PLAN needs, and it would take several statements at
     # once; so the text is parsed first by the extended protocol, which refuses more than one.
-    question = b"EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) " + statement.encode()
+    if len(statement) > STATEMENT_LENGTH_MAX:
+        raise CannotPlan(f"the statement has {len(statement)} characters; above {STATEMENT_LENGTH_MAX} none is planned")
     if connection.info.server_version < GENERIC_PLAN_SINCE:
         raise CannotPlan("generic plans can be asked for since PostgreSQL 16")
-    parsed = connection.pgconn.prepare(b"", question)
-    _refuse_failed(parsed, pq.ExecStatus.COMMAND_OK)
+    question = b"EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) " + statement.encode(errors="replace")
+    refuse_failed(connection.pgconn.prepare(b"", question), pq.ExecStatus.COMMAND_OK)
+    return explained(connection, question)
+
+
+def explained(connection: psycopg.Connection[tuple[Any, ...]], question: bytes) -> Mapping[str, Any]:
+    """
+    Return the JSON tree that the EXPLAIN *question* gives, whose text is known to be one statement.
+
+    Raises:
+        psycopg.Error: it cannot be planned.
+    """
     result = connection.pgconn.exec_(question)
-    _refuse_failed(result, pq.ExecStatus.TUPLES_OK)
-    tree = json.loads(result.get_value(0, 0) or b"[]")
-    return plan_of(tree[0]["Plan"])
+    refuse_failed(result, pq.ExecStatus.TUPLES_OK)
+    tree: Mapping[str, Any] = json.loads(result.get_value(0, 0) or b"[]")[0]["Plan"]
+    return tree
 
 
-def _refuse_failed(result: pq.abc.PGresult, wanted: int) -> None:
+def refuse_failed(result: pq.abc.PGresult, wanted: int) -> None:
+    """
+    Raise CannotPlan with the server's words, unless *result* is as *wanted*.
+    """
     if result.status != wanted:
         raise CannotPlan(result.error_message.decode(errors="replace").removeprefix("ERROR:").strip())
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """
-    A table or view, as large as the server's catalog has it.
-    """
-
-    schema: str
-    name: str
-    kind: str
-    pages: int
-    rows: float
-    pages_visible: int
-
-
 TOUCHED = """
-select n.nspname, c.relname, c.relkind::text,
-       case when c.relkind in ('r', 'm') then pg_relation_size(c.oid) / 8192 else 0 end::int,
-       c.reltuples::float8, c.relallvisible
+select distinct n.nspname, c.relname
 from pg_locks l
 join pg_class c on c.oid = l.relation
 join pg_namespace n on n.oid = c.relnamespace
