@@ -14,10 +14,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from rung.adapters import postgres
 from rung.adapters.cluster import Cluster
-from rung.adapters.planner import DatabasePlanner, costing
+from rung.adapters.planner import DatabasePlanner, costing, facts
 from rung.adapters.planner.dumped import DUMP_FILES, FACTS_FILE, script
 from rung.adapters.planner.facts import FACTS
+from rung.adapters.postgres import CannotPlan, explain, looking
 from rung.ports import (
     Configuration,
     Cost,
@@ -400,15 +402,52 @@ def test_a_folder_that_is_no_dump_is_named(tmp_path: Path, dump: Path) -> None:
 def test_another_version_is_said_to_be_untested(dump: Path, tmp_path: Path) -> None:
     for name in DUMP_FILES:
         (tmp_path / name).write_bytes((dump / name).read_bytes())
-    facts = (dump / FACTS_FILE).read_text()
-    (tmp_path / FACTS_FILE).write_text(facts.replace('"version" : "18.', '"version" : "15.'))
+    told = (dump / FACTS_FILE).read_text()
+    (tmp_path / FACTS_FILE).write_text(told.replace('"version" : "18.', '"version" : "15.'))
     planner = DatabasePlanner(None, dump=tmp_path)
     try:
         answer = planner.what_if(WhatIf(GOOD, BY_OWNER))
     finally:
         planner.close()
     assert isinstance(answer, Promise), answer
-    assert "the planner twin is PostgreSQL 18; that it plans as PostgreSQL 15 does is not tested" in answer.notes
+    assert "that it plans as PostgreSQL 15 does is not tested; it may skip over the first column" in answer.notes[0]
+
+
+def test_a_server_that_ends_the_connection_leaves_what_was_planned(
+    tickets: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = facts.explain_with_relations
+
+    def cut(connection: Any, statement: str) -> Any:
+        if "$3" in statement:
+            _rows(tickets, f"select pg_terminate_backend({connection.info.backend_pid}, 5000)")
+        return planned(connection, statement)
+
+    monkeypatch.setattr(facts, "explain_with_relations", cut)
+    statements = (GOOD, "select $3::int from owners", "select * from owners where id = $1")
+    with _planner(tickets) as planner:
+        costed = costed_of(planner, Costs(statements, (BY_OWNER,), (Configuration((0,)),)))
+        gone = "the server ended the connection before it was planned"
+        assert ("", gone, gone) == costed.unplanned
+        assert (cost := costed.costs[0][0]) is not None
+        assert (0,) == cost.used
+        again = costed_of(planner, Costs(statements[2:], (), (Configuration(),)))
+    assert ("",) == again.unplanned
+
+
+def test_a_server_without_generic_plan_is_asked_another_way(tickets: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    statements = (
+        "select * from tickets where state = $1 and owner_id = any($2) limit $3",
+        "update tickets set grade = $1 where id = $2",
+        "select count(*) from owners",
+    )
+    with looking(tickets) as connection:
+        plans = [explain(connection, statement) for statement in statements]
+        monkeypatch.setattr(postgres, "GENERIC_PLAN_SINCE", 990000)
+        assert plans == [explain(connection, statement) for statement in statements]
+        with pytest.raises(CannotPlan, match="cannot insert multiple commands"):
+            explain(connection, "select 1; drop table tickets")
+        assert plans[0] == explain(connection, statements[0])
 
 
 def test_the_question_of_facts_is_the_same_for_some_tables_and_for_all(tickets: str) -> None:

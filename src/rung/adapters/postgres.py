@@ -29,6 +29,7 @@ LOOK_SETTINGS = (
     "-c statement_timeout=10s -c lock_timeout=500ms -c default_transaction_read_only=on -c application_name=rung"
 )
 GENERIC_PLAN_SINCE = 160000
+PLAN_CACHE_MODE_SINCE = 120000
 # Longer ones are lists of thousands of values; planning one would take a busy server seconds.
 STATEMENT_LENGTH_MAX = 100_000
 
@@ -217,10 +218,22 @@ def generic_tree(connection: psycopg.Connection[tuple[Any, ...]], statement: str
     if len(statement) > STATEMENT_LENGTH_MAX:
         raise CannotPlan(f"the statement has {len(statement)} characters; above {STATEMENT_LENGTH_MAX} none is planned")
     if connection.info.server_version < GENERIC_PLAN_SINCE:
-        raise CannotPlan("generic plans can be asked for since PostgreSQL 16")
+        return _generic_tree_before_16(connection, statement)
     question = b"EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) " + statement.encode(errors="replace")
     refuse_failed(connection.pgconn.prepare(b"", question), pq.ExecStatus.COMMAND_OK)
     return explained(connection, question)
+
+
+def _generic_tree_before_16(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> Mapping[str, Any]:
+    # There a prepared statement's generic plan can be shown; it is made without the NULLs that stand in for values.
+    if connection.info.server_version < PLAN_CACHE_MODE_SINCE:
+        raise CannotPlan("generic plans can be asked for since PostgreSQL 12")
+    connection.execute("deallocate all")
+    connection.execute("set local plan_cache_mode = force_generic_plan")
+    refuse_failed(connection.pgconn.prepare(b"rung_look", statement.encode(errors="replace")), pq.ExecStatus.COMMAND_OK)
+    nulls = b", ".join([b"null"] * connection.pgconn.describe_prepared(b"rung_look").nparams)
+    arguments = b"(" + nulls + b")" if nulls else b""
+    return explained(connection, b"EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE rung_look " + arguments)
 
 
 def explained(connection: psycopg.Connection[tuple[Any, ...]], question: bytes) -> Mapping[str, Any]:

@@ -61,6 +61,8 @@ TWIN_SETTINGS = {
 }
 # The major versions that a test runs against.
 TESTED = ("18",)
+# What the twin's planner can do from which major version on; a server before that cannot.
+FEATURES = ((18, "may skip over the first column of an index"),)
 
 
 class DatabasePlanner:
@@ -276,8 +278,9 @@ def _notes(connection: Connection, facts: Facts, *, dumped: bool) -> tuple[str, 
     notes = []
     major = facts.server.version.partition(".")[0]
     if major not in TESTED:
+        more = "".join(f"; it {what}, which {major} cannot" for since, what in FEATURES if int(major) < since)
         notes.append(
-            f"the planner twin is PostgreSQL {TESTED[-1]}; that it plans as PostgreSQL {major} does is not tested"
+            f"the planner twin is PostgreSQL {TESTED[-1]}; that it plans as PostgreSQL {major} does is not tested{more}"
         )
     available = {row[0] for row in connection.execute("select name from pg_available_extensions").fetchall()}
     absent = sorted(set(facts.extensions) - available)

@@ -24,6 +24,7 @@ from rung.adapters.postgres import (
     looking,
     reason_of,
 )
+from rung.errors import DatabaseRefused
 from rung.ports import Plan, ServerFacts
 
 Connection = psycopg.Connection[Any]
@@ -169,13 +170,19 @@ def sights_of(dsn: str, statements: Sequence[str]) -> list[Sight]:
         DatabaseRefused: the server cannot be reached, or does not let us in.
     """
     sights: list[Sight] = []
-    with looking(dsn) as connection:
-        locked = exclusively_locked(connection)
-        for statement in statements:
-            if connection.closed:
-                break
-            held = sorted(name for name in locked if _mentions(statement, name))
-            sights.append(Sight(reason=locked_reason(held)) if held else sight_of(connection, statement))
+    try:
+        with looking(dsn) as connection:
+            locked = exclusively_locked(connection)
+            for statement in statements:
+                held = sorted(name for name in locked if _mentions(statement, name))
+                sight = Sight(reason=locked_reason(held)) if held else sight_of(connection, statement)
+                if connection.closed:
+                    break
+                sights.append(sight)
+    except DatabaseRefused:
+        # A server that restarts has planned some of them.
+        if not sights:
+            raise
     rest = len(statements) - len(sights)
     return sights + [Sight(reason="the server ended the connection before it was planned")] * rest
 
