@@ -3,7 +3,7 @@ Ask a database what its role lacks for rung's questions, and how to give it.
 
 In        a DSN
 Out       what was found, each with the statement that would change it
-Not here  the questions themselves (postgres.py, planner.py, hands.py)
+Not here  the questions themselves (postgres.py, planner/, hands.py)
 
 Everything is asked of the catalog, in a READ ONLY transaction; no table of the user's is read.
 """

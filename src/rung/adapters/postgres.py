@@ -3,7 +3,7 @@ Reach the user's PostgreSQL: read-only connections with time-outs, plans, the ca
 
 In        a DSN
 Out       connections; plans and tables as values; its errors as ours
-Not here  changing anything (hands.py), what-if (planner.py)
+Not here  changing anything (hands.py), what-if (planner/)
 
 Every statement here runs in a READ ONLY transaction with short time-outs, so that looking at a busy
 server never adds to its trouble.

@@ -29,6 +29,7 @@ SCRIPT = """\
 #
 # It takes psql and pg_dump of PostgreSQL 18 or newer; the server may be older. The role must be allowed to SELECT
 # from the tables (pg_read_all_data is enough). Nothing is written to the server.
+# Leave the password to PGPASSWORD or ~/.pgpass: arguments can be read by everybody on the machine.
 # Column statistics are values of your users: the most common ones, and some between. Keep the folder as you keep data.
 set -eu
 umask 077
