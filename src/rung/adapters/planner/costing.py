@@ -106,10 +106,15 @@ class Costing:
                     differs[place] = difference(sight.plan, self._ask(statement, sight.relations).today)
             except psycopg.Error as problem:
                 reasons[place] = f"the planner twin cannot plan it: {first_line(problem)}"
+        touching = {
+            statement: frozenset(self._touching(self._asked[statement], question.indexes))
+            for statement, reason in zip(statements, reasons, strict=True)
+            if not reason
+        }
         rows: list[tuple[Cost | None, ...]] = [()] * len(question.configurations)
         # The larger ones first: what a plan leaves unused under many indexes need not be planned under fewer.
         for place in sorted(range(len(rows)), key=lambda place: -len(question.configurations[place].added)):
-            rows[place] = self._row(question, question.configurations[place], reasons)
+            rows[place] = self._row(question, question.configurations[place], touching, reasons)
         return Costed(
             costs=tuple(
                 tuple(None if reason else cost for cost, reason in zip(row, reasons, strict=True)) for row in rows
@@ -123,11 +128,17 @@ class Costing:
             notes=(*stage.notes, *_notes_of(question.indexes)),
         )
 
-    def _row(self, question: Costs, configuration: Configuration, reasons: list[str]) -> tuple[Cost | None, ...]:
+    def _row(
+        self,
+        question: Costs,
+        configuration: Configuration,
+        touching: Mapping[str, frozenset[Index]],
+        reasons: list[str],
+    ) -> tuple[Cost | None, ...]:
         """
         Return a configuration's costs; a statement that fails now has its reason put into *reasons*.
         """
-        added = {question.indexes[place] for place in configuration.added} & set(self.stage.candidates)
+        added = {question.indexes[place] for place in configuration.added} & self.stage.candidates.keys()
         positions = {index: place for place, index in reversed(list(enumerate(question.indexes)))}
         configured = False
         row: list[Cost | None] = []
@@ -136,7 +147,7 @@ class Costing:
                 row.append(None)
                 continue
             asked = self._asked[statement]
-            choice = self._choice(asked, added, configuration.dropped)
+            choice = _Choice(touching[statement] & added, self._dropped(asked, configuration.dropped))
             priced = self._remembered(statement, choice)
             if priced is None:
                 if not configured:
@@ -154,12 +165,13 @@ class Costing:
             row.append(Cost(priced.generic, priced.drawn, shares, used))
         return tuple(row)
 
-    def _choice(self, asked: _Asked, added: Iterable[Index], dropped: Iterable[str]) -> _Choice:
-        candidates, standing = self.stage.candidates, self.stage.standing
-        return _Choice(
-            frozenset(index for index in added if not asked.relations.isdisjoint(candidates[index].tables)),
-            frozenset(name for name in dropped if any(part.table in asked.relations for part in standing(name))),
-        )
+    def _touching(self, asked: _Asked, indexes: Iterable[Index]) -> Iterable[Index]:
+        made = self.stage.candidates
+        return (index for index in indexes if index in made and not asked.relations.isdisjoint(made[index].tables))
+
+    def _dropped(self, asked: _Asked, names: Iterable[str]) -> frozenset[str]:
+        standing = self.stage.standing
+        return frozenset(name for name in names if any(part.table in asked.relations for part in standing(name)))
 
     def _remembered(self, statement: str, choice: _Choice) -> _Priced | None:
         """
