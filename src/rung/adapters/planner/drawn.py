@@ -15,7 +15,7 @@ The values are users': they go to the twin's planner and nowhere else.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,7 +126,7 @@ def vectors_of(connection: Connection, tree: Mapping[str, Any], statement: str, 
     drawn: dict[int, Drawn] = {}
     for parameter, found in compared.items():
         statistics = _statistics_of(connection, found)
-        values = None if statistics is None else _drawn(statistics, found, _closed(parameter, found, compared))
+        values = None if statistics is None else _drawn(statistics, found, closed=_closed(parameter, found, compared))
         if values is None:
             return ()
         drawn[parameter] = values
@@ -213,7 +213,7 @@ def _closed(parameter: int, found: Comparison, compared: Mapping[int, Comparison
     )
 
 
-def _drawn(statistics: Statistics, found: Comparison, closed: bool) -> Drawn | None:  # noqa: FBT001  # as it is asked
+def _drawn(statistics: Statistics, found: Comparison, *, closed: bool) -> Drawn | None:
     if found.operator in (*LOWER, *UPPER):
         return _ends(statistics.bounds, lower=found.operator in LOWER, closed=closed)
     groups = _groups(statistics)
@@ -290,5 +290,8 @@ def _array(group: _Group) -> str:
     Return an array of some of a group's values, as PostgreSQL reads it.
     """
     step = max(len(group.values) // ARRAY_LENGTH, 1)
-    quoted: Callable[[str], str] = lambda value: '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'  # noqa: E731
-    return "{" + ",".join(quoted(value) for value in group.values[::step][:ARRAY_LENGTH]) + "}"
+    return "{" + ",".join(_quoted(value) for value in group.values[::step][:ARRAY_LENGTH]) + "}"
+
+
+def _quoted(element: str) -> str:
+    return '"' + element.replace("\\", "\\\\").replace('"', '\\"') + '"'
