@@ -157,7 +157,7 @@ def _example() -> Iterator[str]:
         if row.metadata["default"]:
             yield f'{inner} = "{row.metadata["default"]}"'
         else:
-            yield f'# {inner} = "env:DATABASE_URL"'
+            yield f'# {inner} = "{row.metadata["example"]}"'
 
 
 def json_page() -> str:

@@ -19,6 +19,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from rung.ports import (
+    Cost,
+    Costed,
+    Costs,
     Describe,
     Explain,
     Index,
@@ -291,6 +294,24 @@ class Shelf:
     def what_if(self, question: WhatIf) -> Any:
         return self._say(Promise(SCAN, BY_INDEX, used=question.index == CUSTOMER_INDEX, size_bytes=30_000_000))
 
+    def costs(self, question: Costs) -> Any:
+        def cost(statement: str, added: tuple[int, ...]) -> Cost:
+            helps = [place for place in added if "orders" in statement and question.indexes[place] == CUSTOMER_INDEX]
+            plan = BY_KEY if "orders" not in statement else BY_INDEX if helps else SCAN
+            return Cost(plan.cost, (), (), tuple(helps))
+
+        return self._say(
+            Costed(
+                costs=tuple(
+                    tuple(cost(statement, one.added) for statement in question.statements)
+                    for one in question.configurations
+                ),
+                unplanned=("",) * len(question.statements),
+                sizes_bytes=(30_000_000,) * len(question.indexes),
+                refused=("",) * len(question.indexes),
+            )
+        )
+
 
 def answered(step: Step[Any], planner: Shelf | Callable[[Question], Any] | None = None) -> Any:
     """
@@ -335,8 +356,17 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 figures = st.floats(allow_nan=False, allow_infinity=False, width=64).map(lambda value: float(f"{value:.6g}"))
 shares = st.floats(0, 1).map(lambda value: float(f"{value:.6g}"))
 counts = st.integers(0, 2**63 - 1)
-columns = st.builds(IndexColumn, words, st.booleans())
-indexes = st.builds(Index, words, words, st.lists(columns, min_size=1, max_size=4).map(tuple))
+columns = st.builds(
+    IndexColumn, words, st.booleans(), nulls_first=st.none() | st.booleans(), expression=st.booleans(), opclass=texts
+)
+indexes = st.builds(
+    Index,
+    words,
+    words,
+    st.lists(columns, min_size=1, max_size=4).map(tuple),
+    include=st.lists(words, max_size=2).map(tuple),
+    where=texts,
+)
 intervals = st.builds(Interval, figures, figures, figures)
 plans = st.builds(BuildIndex, indexes, words, counts)
 sides = st.builds(

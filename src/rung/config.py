@@ -83,11 +83,11 @@ def _share_of_all(text: str) -> float:
     return value
 
 
-def _setting(name: str, default: str, parse: Callable[[str], Any], *, expected: str, help: str) -> Any:
-    return field(
-        default=parse(default),
-        metadata={"name": name, "default": default, "parse": parse, "expected": expected, "help": help},
-    )
+def _setting(
+    name: str, default: str, parse: Callable[[str], Any], *, expected: str, help: str, example: str = ""
+) -> Any:
+    told = {"name": name, "default": default, "parse": parse, "expected": expected, "help": help, "example": example}
+    return field(default=parse(default), metadata=told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,7 @@ class Settings:
         "",
         _text,
         expected="a postgresql:// URL or 'env:NAME'",
+        example="env:DATABASE_URL",
         help="The app's database. `env:NAME` reads it from the variable NAME, so that no password stands in a file.",
     )
     database_disposable: bool = _setting(
@@ -140,6 +141,15 @@ class Settings:
         _yes_or_no,
         expected="true or false",
         help="Whether nothing in the app's database is worth keeping, so that `rung load --replay` may send writes.",
+    )
+    planner_dump: str = _setting(
+        "planner.dump",
+        "",
+        _text,
+        expected="a folder",
+        example="planner-dump",
+        help="Where a dump for the planner is, made by the script that `rung permissions --script` prints. "
+        "Plans come from it then, and no database is asked.",
     )
     ledger_folder: str = _setting(
         "ledger.folder",

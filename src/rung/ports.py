@@ -301,12 +301,16 @@ class Promise:
         after: The twin's plan with it.
         used: Whether the plan with it uses it.
         size_bytes: Estimated size of the index.
+        differs: How the twin's plan of today differs from the server's own, a sentence; "" where it does not.
+        notes: What has to be known of the twin beside that: a version that was not tested, what was not carried over.
     """
 
     before: Plan
     after: Plan
     used: bool
     size_bytes: int
+    differs: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,12 +353,16 @@ class Costed:
         unplanned: A reason for each statement, "" where it can be planned.
         sizes_bytes: Estimated size of each index, 0 where it is refused.
         refused: Why an index could not be made, for each, "" where it could.
+        differs: How the twin's plan of today differs from the server's own, for each statement, "" where it does not.
+        notes: What has to be known of the twin beside that: a version that was not tested, what was not carried over.
     """
 
     costs: tuple[tuple[Cost | None, ...], ...]
     unplanned: tuple[str, ...]
     sizes_bytes: tuple[int, ...]
     refused: tuple[str, ...]
+    differs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 # What is carried out

@@ -160,7 +160,8 @@ class Workplace:
             asked_anew.add(name)
             return AnswerFile(self.data, name, fresh=first)
 
-        planner = DatabasePlanner(self.database)
+        dump = self.folder / self.settings.planner_dump if self.settings.planner_dump else None
+        planner = DatabasePlanner(self.database, dump=dump)
         ports = Ports(
             recording=lambda name: ParquetRecording(folder_of(self.data, name)),
             answers=answers,

@@ -18,6 +18,8 @@ from rung.errors import AnswersUnwritable, RecordingBroken
 from rung.ports import (
     ANSWERS,
     QUESTIONS,
+    Costed,
+    Costs,
     Describe,
     Explain,
     Plan,
@@ -44,13 +46,14 @@ answer_of = {
     Explain: plans,
     Describe: st.builds(Table),
     WhatIf: st.builds(Promise, plans, plans),
+    Costs: st.builds(Costed),
 }
 pairs = st.one_of(*(st.tuples(st.from_type(question), answer_of[question]) for question in QUESTIONS))
 
 
 def test_every_kind_of_answer_has_its_strategy() -> None:
     assert set(QUESTIONS) == set(answer_of)
-    assert set(ANSWERS) == {ServerFacts, Plan, Table, Promise}
+    assert set(ANSWERS) == {ServerFacts, Plan, Table, Promise, Costed}
 
 
 @settings(max_examples=30, deadline=None)

@@ -7,10 +7,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from rung.adapters.answers import AnswerFile
-from rung.ports import Describe, Explain, Index, IndexColumn, Unavailable, WhatIf
+from rung.ports import Configuration, Costs, Describe, Explain, Index, IndexColumn, Unavailable, WhatIf
 from tests.adapters.test_planner import _execute, _planner, _rows
 
 SECRETS = ("canary-mail@example.org", "canary-city", "4711471147")
+
+
+def costs_of(statement: str, index: Index) -> Costs:
+    return Costs(
+        (statement, "select * from people where number = $1 and id < ANY ($1)"), (index,), (Configuration((0,)),)
+    )
 
 
 def test_users_values_are_in_no_answer(database: str, tmp_path: Path) -> None:
@@ -46,6 +52,7 @@ def test_users_values_are_in_no_answer(database: str, tmp_path: Path) -> None:
                 (Explain(statement), planner.explain(Explain(statement))),
                 (WhatIf(statement, index), planner.what_if(WhatIf(statement, index))),
                 (Describe("public", "people"), planner.describe(Describe("public", "people"))),
+                (costs_of(statement, index), planner.costs(costs_of(statement, index))),
             ):
                 assert not isinstance(answer, Unavailable), answer
                 answers.keep(question, answer)

@@ -3,7 +3,7 @@ Keep what a step was answered, one JSON line a pair, so that it can be run again
 
 In        questions and their answers
 Out       `<folder>/answers/RECORDING.jsonl`, mode 0600; a kept answer for an equal question
-Not here  asking (loop.py), answering (planner.py)
+Not here  asking (loop.py), answering (planner/)
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ Ask a database what its role lacks for rung's questions, and how to give it.
 
 In        a DSN
 Out       what was found, each with the statement that would change it
-Not here  the questions themselves (postgres.py, planner.py, hands.py)
+Not here  the questions themselves (postgres.py, planner/, hands.py)
 
 Everything is asked of the catalog, in a READ ONLY transaction; no table of the user's is read.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from rung.adapters.postgres import GENERIC_PLAN_SINCE, address, looking, server_facts
+from rung.adapters.postgres import PLAN_CACHE_MODE_SINCE, address, looking, server_facts
 
 ROLE = """
 select current_user::text, rolsuper,
@@ -108,12 +108,12 @@ def _row(connection: psycopg.Connection[tuple[Any, ...]], query: Any) -> tuple[A
 
 
 def _version(connection: psycopg.Connection[tuple[Any, ...]], version: str) -> Permission:
-    new_enough = connection.info.server_version >= GENERIC_PLAN_SINCE
+    new_enough = connection.info.server_version >= PLAN_CACHE_MODE_SINCE
     return Permission(
         f"PostgreSQL {version} plans statements without their values",
         given=new_enough,
         needed_by="plans in rung find, prices of indexes",
-        remedy="" if new_enough else "a server of PostgreSQL 16 or newer",
+        remedy="" if new_enough else "a server of PostgreSQL 12 or newer",
     )
 
 

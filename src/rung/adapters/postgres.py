@@ -3,7 +3,7 @@ Reach the user's PostgreSQL: read-only connections with time-outs, plans, the ca
 
 In        a DSN
 Out       connections; plans and tables as values; its errors as ours
-Not here  changing anything (hands.py), what-if (planner.py)
+Not here  changing anything (hands.py), what-if (planner/)
 
 Every statement here runs in a READ ONLY transaction with short time-outs, so that looking at a busy
 server never adds to its trouble.
@@ -16,7 +16,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -30,6 +29,11 @@ LOOK_SETTINGS = (
     "-c statement_timeout=10s -c lock_timeout=500ms -c default_transaction_read_only=on -c application_name=rung"
 )
 GENERIC_PLAN_SINCE = 160000
+PLAN_CACHE_MODE_SINCE = 120000
+# Longer ones are lists of thousands of values; planning one would take a busy server seconds.
+STATEMENT_LENGTH_MAX = 100_000
+
+Named = tuple[str, str]  # schema and name of a table or view
 
 
 def address(dsn: str) -> str:
@@ -180,12 +184,15 @@ def explain(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> 
     Source: PostgreSQL documentation, EXPLAIN (GENERIC_PLAN since 16).
     """
     with connection.transaction(force_rollback=True):
-        return _planned(connection, statement)
+        return plan_of(generic_tree(connection, statement))
 
 
-def relations_of(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> tuple[Relation, ...]:
+def explain_with_relations(
+    connection: psycopg.Connection[tuple[Any, ...]], statement: str
+) -> tuple[Plan, tuple[Named, ...]]:
     """
-    Return every table and view that planning *statement* touches, also those that its plan no longer names.
+    Return the generic plan of *statement*, and every table and view that planning it touches, also those that
+    the plan no longer names.
 
     The locks that the planner took tell: views, partitioned tables and joins that it could leave out are
     among them.
@@ -194,48 +201,64 @@ def relations_of(connection: psycopg.Connection[tuple[Any, ...]], statement: str
         psycopg.Error: the server cannot plan it as it stands.
     """
     with connection.transaction(force_rollback=True):
-        _planned(connection, statement)
-        return tuple(Relation(*row) for row in connection.execute(TOUCHED).fetchall())
+        plan = plan_of(generic_tree(connection, statement))
+        return plan, tuple((row[0], row[1]) for row in connection.execute(TOUCHED).fetchall())
 
 
-def _planned(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> Plan:
+def generic_tree(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> Mapping[str, Any]:
+    """
+    Return EXPLAIN's JSON tree of the generic plan: with conditions as they stand, which may hold constants.
+
+    Raises:
+        psycopg.Error: the server cannot plan it as it stands, or it is more than one statement.
+    """
     # The text is the app's own statement, normalised; EXPLAIN without ANALYZE never runs it.  Only the
     # simple protocol leaves $n unbound, as GENERIC_PLAN needs, and it would take several statements at
     # once; so the text is parsed first by the extended protocol, which refuses more than one.
-    question = b"EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) " + statement.encode()
+    if len(statement) > STATEMENT_LENGTH_MAX:
+        raise CannotPlan(f"the statement has {len(statement)} characters; above {STATEMENT_LENGTH_MAX} none is planned")
     if connection.info.server_version < GENERIC_PLAN_SINCE:
-        raise CannotPlan("generic plans can be asked for since PostgreSQL 16")
-    parsed = connection.pgconn.prepare(b"", question)
-    _refuse_failed(parsed, pq.ExecStatus.COMMAND_OK)
+        return _generic_tree_before_16(connection, statement)
+    question = b"EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) " + statement.encode(errors="replace")
+    refuse_failed(connection.pgconn.prepare(b"", question), pq.ExecStatus.COMMAND_OK)
+    return explained(connection, question)
+
+
+def _generic_tree_before_16(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> Mapping[str, Any]:
+    # There a prepared statement's generic plan can be shown; it is made without the NULLs that stand in for values.
+    if connection.info.server_version < PLAN_CACHE_MODE_SINCE:
+        raise CannotPlan("generic plans can be asked for since PostgreSQL 12")
+    connection.execute("deallocate all")
+    connection.execute("set local plan_cache_mode = force_generic_plan")
+    refuse_failed(connection.pgconn.prepare(b"rung_look", statement.encode(errors="replace")), pq.ExecStatus.COMMAND_OK)
+    nulls = b", ".join([b"null"] * connection.pgconn.describe_prepared(b"rung_look").nparams)
+    arguments = b"(" + nulls + b")" if nulls else b""
+    return explained(connection, b"EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE rung_look " + arguments)
+
+
+def explained(connection: psycopg.Connection[tuple[Any, ...]], question: bytes) -> Mapping[str, Any]:
+    """
+    Return the JSON tree that the EXPLAIN *question* gives, whose text is known to be one statement.
+
+    Raises:
+        psycopg.Error: it cannot be planned.
+    """
     result = connection.pgconn.exec_(question)
-    _refuse_failed(result, pq.ExecStatus.TUPLES_OK)
-    tree = json.loads(result.get_value(0, 0) or b"[]")
-    return plan_of(tree[0]["Plan"])
+    refuse_failed(result, pq.ExecStatus.TUPLES_OK)
+    tree: Mapping[str, Any] = json.loads(result.get_value(0, 0) or b"[]")[0]["Plan"]
+    return tree
 
 
-def _refuse_failed(result: pq.abc.PGresult, wanted: int) -> None:
+def refuse_failed(result: pq.abc.PGresult, wanted: int) -> None:
+    """
+    Raise CannotPlan with the server's words, unless *result* is as *wanted*.
+    """
     if result.status != wanted:
         raise CannotPlan(result.error_message.decode(errors="replace").removeprefix("ERROR:").strip())
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """
-    A table or view, as large as the server's catalog has it.
-    """
-
-    schema: str
-    name: str
-    kind: str
-    pages: int
-    rows: float
-    pages_visible: int
-
-
 TOUCHED = """
-select n.nspname, c.relname, c.relkind::text,
-       case when c.relkind in ('r', 'm') then pg_relation_size(c.oid) / 8192 else 0 end::int,
-       c.reltuples::float8, c.relallvisible
+select distinct n.nspname, c.relname
 from pg_locks l
 join pg_class c on c.oid = l.relation
 join pg_namespace n on n.oid = c.relnamespace

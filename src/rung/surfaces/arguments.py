@@ -93,6 +93,10 @@ def _json_flag(parser: argparse.ArgumentParser) -> None:
 
 def _question_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--database", metavar="DSN", help="the app's database; default: rung.toml, DATABASE_URL, PG*")
+    parser.add_argument(
+        "--planner-dump", metavar="DIR",
+        help="plan from a dump that was made elsewhere instead of asking the database (rung permissions --script)",
+    )  # fmt: skip
     parser.add_argument("--percentile", metavar="P", help="the goal's percentile (95)")
     parser.add_argument("--latency", metavar="TIME", help="the goal's latency (300ms)")
 
@@ -249,6 +253,17 @@ def _doctor(commands: Commands) -> None:
     _json_flag(parser)
 
 
+def _permissions(commands: Commands) -> None:
+    parser = _command(
+        commands, "permissions", "say what the database role may do for rung, and print what would give it the rest",
+        "Nothing is changed. With --script a shell script is printed instead: somebody who may read the database runs "
+        "it, and rung plans from the folder that it writes, with no access to the database at all.",
+    )  # fmt: skip
+    parser.add_argument("--database", metavar="DSN", help="the app's database; default: rung.toml, DATABASE_URL, PG*")
+    parser.add_argument("--script", action="store_true", help="print the script that makes a dump for the planner")
+    _json_flag(parser)
+
+
 def _demo(commands: Commands) -> None:
     parser = _command(commands, "demo", "the whole loop on a sample shop with a real PostgreSQL, in minutes")
     parser.add_argument(
@@ -262,7 +277,7 @@ def _demo(commands: Commands) -> None:
     _json_flag(parser)
 
 
-COMMANDS = (_record, _load, _find, _price, _take, _confirm, _ledger, _collect, _pack, _doctor, _demo)
+COMMANDS = (_record, _load, _find, _price, _take, _confirm, _ledger, _collect, _pack, _doctor, _permissions, _demo)
 NAMES = tuple(add.__name__.lstrip("_") for add in COMMANDS)
 
 

@@ -189,7 +189,7 @@ def look_at(arguments: argparse.Namespace, recording: str | None) -> Look:
     """
     work = wire.workplace(_goal_flags(arguments), database=arguments.database)
     wire.require(*wire.TOOL_MODULES)
-    if arguments.fresh:
+    if arguments.fresh and not work.settings.planner_dump:
         # Refused before the kept answers are let go, or nothing would be left to answer from.
         work.reach_database(f"rung {arguments.command} --fresh")
     name = work.recording(recording)
@@ -198,7 +198,11 @@ def look_at(arguments: argparse.Namespace, recording: str | None) -> Look:
 
 
 def _goal_flags(arguments: argparse.Namespace) -> dict[str, str | None]:
-    return {"goal.percentile": arguments.percentile, "goal.latency": getattr(arguments, "latency", None)}
+    return {
+        "goal.percentile": arguments.percentile,
+        "goal.latency": getattr(arguments, "latency", None),
+        "planner.dump": getattr(arguments, "planner_dump", None),
+    }
 
 
 def run_find(arguments: argparse.Namespace) -> int:
@@ -398,6 +402,15 @@ def run_doctor(arguments: argparse.Namespace) -> int:
     return doctor(arguments)
 
 
+def run_permissions(arguments: argparse.Namespace) -> int:
+    """
+    Print what the database role may do, or the script that makes a dump for the planner.
+    """
+    from rung.surfaces.permissions import permissions
+
+    return permissions(arguments)
+
+
 def run_demo(arguments: argparse.Namespace) -> int:
     """
     Run the whole loop on the sample shop.
@@ -418,6 +431,7 @@ RUNS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "collect": run_collect,
     "pack": run_pack,
     "doctor": run_doctor,
+    "permissions": run_permissions,
     "demo": run_demo,
 }
 

@@ -55,6 +55,18 @@ class CheckShape(TypedDict):
     step: str | None
 
 
+class PermissionsDocument(Document):
+    """
+    `rung permissions --json`: whether the role has what each answer needs. With `--script` only `script` is given.
+    """
+
+    server: str | None
+    version: str | None
+    role: str | None
+    checks: list[CheckShape]
+    script: str | None
+
+
 class LibraryShape(TypedDict):
     """
     A library of the app's environment. `state` is "tested", "untested" (another version than the instrument was tested
@@ -86,7 +98,7 @@ class DoctorDocument(Document):
     settings: list[SettingShape]
 
 
-DOCUMENTS: tuple[type, ...] = (PackDocument, CollectDocument, DoctorDocument)
+DOCUMENTS: tuple[type, ...] = (PackDocument, CollectDocument, DoctorDocument, PermissionsDocument)
 SHAPES: tuple[type, ...] = (CheckShape, LibraryShape, SettingShape)
 
 

@@ -37,12 +37,14 @@ class Key:
     Attributes:
         distinct: Different values as pg_stats has them: a count, or negative a share of the rows; 0 if unknown.
         shares: Whether equal keys can share a tuple (not so for numeric or float, whose equals may differ).
+        included: Whether it is carried along in the leaves and orders nothing.
     """
 
     width_bytes: int
     align_bytes: int
     distinct: float
     shares: bool
+    included: bool = False
 
 
 def pages_of(keys: Sequence[Key], *, rows: float) -> tuple[int, int]:
@@ -52,18 +54,19 @@ def pages_of(keys: Sequence[Key], *, rows: float) -> tuple[int, int]:
     >>> pages_of([Key(8, 8, -1.0, True)], rows=1_000_000)
     (2747, 2)
     """
-    tuple_bytes = _tuple_bytes(keys)
-    entry_bytes = tuple_bytes + POINTER_BYTES
-    leaf_bytes = ROOM_BYTES - LEAF_FREE_BYTES - entry_bytes  # the last key stands on each page once more
-    leaves = max(math.ceil(_entries_bytes(keys, rows, tuple_bytes) / leaf_bytes), 1)
-    return _with_inner(leaves, entry_bytes)
+    ordering = [key for key in keys if not key.included]
+    inner_bytes = _tuple_bytes(ordering) + POINTER_BYTES
+    leaf_bytes = ROOM_BYTES - LEAF_FREE_BYTES - inner_bytes  # the last key stands on each page once more
+    leaves = max(math.ceil(_entries_bytes(ordering, rows, _tuple_bytes(keys)) / leaf_bytes), 1)
+    return _with_inner(leaves, inner_bytes)
 
 
 def height_of(keys: Sequence[Key], *, pages: int) -> int:
     """
     Return the height of an index that has *pages* pages.
     """
-    return _with_inner(max(pages - 1, 1), _tuple_bytes(keys) + POINTER_BYTES)[1]
+    ordering = [key for key in keys if not key.included]
+    return _with_inner(max(pages - 1, 1), _tuple_bytes(ordering) + POINTER_BYTES)[1]
 
 
 def _with_inner(leaves: int, entry_bytes: int) -> tuple[int, int]:

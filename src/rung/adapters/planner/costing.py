@@ -1,0 +1,268 @@
+"""
+Plan statements on a stage under many choices of indexes, each no oftener than it can come out differently.
+
+In        a Stage, statements with what the server itself said of them
+Out       plans of today and with an index; costs under each configuration
+Not here  how indexes are switched (stage.py), which values a statement is planned with (drawn.py)
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from rung.adapters.planner.compared import difference
+from rung.adapters.planner.drawn import Vector, vectors_of
+from rung.adapters.planner.facts import Sight
+from rung.adapters.planner.stage import CANDIDATE, Stage
+from rung.adapters.postgres import Named, explained, first_line, generic_tree, plan_of
+from rung.ports import Configuration, Cost, Costed, Costs, Index, Plan, Promise, Unavailable, WhatIf
+
+NUMBERED = re.compile(rf"^{CANDIDATE}_\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """
+    A statement that can be planned, with the EXPLAINs that are asked of it again and again.
+    """
+
+    statement: str
+    relations: frozenset[Named]
+    today: Plan
+    vectors: tuple[Vector, ...]
+    name: bytes
+    generic: bytes
+    drawn: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Priced:
+    generic: float
+    drawn: tuple[float, ...]
+    used: frozenset[Index]
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """
+    What of a configuration concerns a statement.
+    """
+
+    added: frozenset[Index]
+    dropped: frozenset[str]
+
+
+class Costing:
+    """
+    Answers about the statements on one stage; remembers what was planned.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self._asked: dict[str, _Asked] = {}
+        self._known: defaultdict[str, dict[_Choice, _Priced]] = defaultdict(dict)
+
+    def promise(self, question: WhatIf, sight: Sight) -> Promise | Unavailable:
+        """
+        Return today's plan in the twin and the plan with the index.
+
+        Raises:
+            psycopg.Error: the twin cannot plan the statement.
+        """
+        stage, index = self.stage, question.index
+        stage.add((index,))
+        if index in stage.refused:
+            return Unavailable(stage.refused[index])
+        before = self._ask(question.statement, sight.relations).today
+        stage.configure((index,), ())
+        after = plan_of(generic_tree(stage.connection, question.statement))
+        return Promise(
+            before=before,
+            after=_anonymous(after),
+            used=any(stage.indexes.get(node.index) == index for node in after.nodes),
+            size_bytes=stage.candidates[index].size_bytes,
+            differs=difference(sight.plan, before),
+            notes=(*stage.notes, *_notes_of((index,))),
+        )
+
+    def costs(self, question: Costs, sights: Sequence[Sight]) -> Costed:
+        """
+        Return what each statement would cost under each configuration.
+        """
+        stage, statements = self.stage, question.statements
+        stage.add(question.indexes)
+        reasons = [sight.reason or self._not_copied(sight.relations) for sight in sights]
+        differs = [""] * len(statements)
+        for place, (statement, sight) in enumerate(zip(statements, sights, strict=True)):
+            try:
+                if not reasons[place]:
+                    differs[place] = difference(sight.plan, self._ask(statement, sight.relations).today)
+            except psycopg.Error as problem:
+                reasons[place] = f"the planner twin cannot plan it: {first_line(problem)}"
+        touching = {
+            statement: frozenset(self._touching(self._asked[statement], question.indexes))
+            for statement, reason in zip(statements, reasons, strict=True)
+            if not reason
+        }
+        rows: list[tuple[Cost | None, ...]] = [()] * len(question.configurations)
+        # The larger ones first: what a plan leaves unused under many indexes need not be planned under fewer.
+        for place in sorted(range(len(rows)), key=lambda place: -len(question.configurations[place].added)):
+            rows[place] = self._row(question, question.configurations[place], touching, reasons)
+        return Costed(
+            costs=tuple(
+                tuple(None if reason else cost for cost, reason in zip(row, reasons, strict=True)) for row in rows
+            ),
+            unplanned=tuple(reasons),
+            sizes_bytes=tuple(
+                stage.candidates[index].size_bytes if index in stage.candidates else 0 for index in question.indexes
+            ),
+            refused=tuple(stage.refused.get(index, "") for index in question.indexes),
+            differs=tuple(differs),
+            notes=(*stage.notes, *_notes_of(question.indexes)),
+        )
+
+    def _row(
+        self,
+        question: Costs,
+        configuration: Configuration,
+        touching: Mapping[str, frozenset[Index]],
+        reasons: list[str],
+    ) -> tuple[Cost | None, ...]:
+        """
+        Return a configuration's costs; a statement that fails now has its reason put into *reasons*.
+        """
+        added = {question.indexes[place] for place in configuration.added} & self.stage.candidates.keys()
+        positions = {index: place for place, index in reversed(list(enumerate(question.indexes)))}
+        configured = False
+        row: list[Cost | None] = []
+        for place, statement in enumerate(question.statements):
+            if reasons[place]:
+                row.append(None)
+                continue
+            asked = self._asked[statement]
+            choice = _Choice(touching[statement] & added, self._dropped(asked, configuration.dropped))
+            priced = self._remembered(statement, choice)
+            if priced is None:
+                if not configured:
+                    self.stage.configure(added, configuration.dropped)
+                    configured = True
+                try:
+                    priced = self._price(asked)
+                except psycopg.Error as problem:
+                    reasons[place] = f"the planner twin cannot plan it: {first_line(problem)}"
+                    row.append(None)
+                    continue
+            self._known[statement][choice] = priced
+            used = tuple(sorted(positions[index] for index in priced.used))
+            shares = tuple(vector.share for vector in asked.vectors)
+            row.append(Cost(priced.generic, priced.drawn, shares, used))
+        return tuple(row)
+
+    def _touching(self, asked: _Asked, indexes: Iterable[Index]) -> Iterable[Index]:
+        made = self.stage.candidates
+        return (index for index in indexes if index in made and not asked.relations.isdisjoint(made[index].tables))
+
+    def _dropped(self, asked: _Asked, names: Iterable[str]) -> frozenset[str]:
+        standing = self.stage.standing
+        return frozenset(name for name in names if any(part.table in asked.relations for part in standing(name)))
+
+    def _remembered(self, statement: str, choice: _Choice) -> _Priced | None:
+        """
+        Return what is known to come out: the same choice was planned, or one with more indexes of which the best plan
+        needs none but these.  The best of many plans is the best of any fewer that it is among.
+        """
+        known = self._known[statement]
+        if choice in known:
+            return known[choice]
+        return next(
+            (
+                priced
+                for larger, priced in known.items()
+                if larger.dropped == choice.dropped and priced.used <= choice.added <= larger.added
+            ),
+            None,
+        )
+
+    def _price(self, asked: _Asked) -> _Priced:
+        connection = self.stage.connection
+        if asked.drawn:
+            self.stage.prepare(asked.name, asked.statement)
+        trees = [explained(connection, question) for question in (asked.generic, *asked.drawn)]
+        generic, *drawn = (float(tree["Total Cost"]) for tree in trees)
+        indexes = self.stage.indexes
+        used = frozenset(indexes[name] for tree in trees for name in _index_names(tree) if name in indexes)
+        return _Priced(generic, tuple(drawn), used)
+
+    def _ask(self, statement: str, relations: frozenset[Named]) -> _Asked:
+        """
+        Return what is asked of *statement*, made when it comes for the first time.
+        """
+        if statement in self._asked:
+            return self._asked[statement]
+        stage = self.stage
+        stage.configure((), ())
+        tree = generic_tree(stage.connection, statement)
+        name = f"rung_{len(self._asked)}".encode()
+        vectors, questions = self._vectors(name, tree, statement)
+        self._asked[statement] = _Asked(
+            statement=statement,
+            relations=relations,
+            today=plan_of(tree),
+            vectors=vectors,
+            name=name,
+            # That it is a single statement, generic_tree() has seen to.
+            generic=b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + statement.encode(errors="replace"),
+            drawn=questions,
+        )
+        return self._asked[statement]
+
+    def _vectors(
+        self, name: bytes, tree: Mapping[str, Any], statement: str
+    ) -> tuple[tuple[Vector, ...], tuple[bytes, ...]]:
+        stage = self.stage
+        try:
+            stage.prepare(name, statement)
+            parameters = stage.connection.pgconn.describe_prepared(name).nparams
+            vectors = vectors_of(stage.connection, tree, statement, parameters)
+            questions = tuple(
+                sql.SQL("EXPLAIN (FORMAT JSON) EXECUTE {} ({})")
+                .format(sql.Identifier(name.decode()), sql.SQL(", ").join(vector.literals))
+                .as_bytes(stage.connection)
+                for vector in vectors
+            )
+            for question in questions:
+                explained(stage.connection, question)
+        except psycopg.Error:
+            # Its words would quote the values.  The generic plan stands for itself.
+            return (), ()
+        return vectors, questions
+
+    def _not_copied(self, relations: frozenset[Named]) -> str:
+        return next((self.stage.missing[name] for name in sorted(relations) if name in self.stage.missing), "")
+
+
+def _index_names(tree: Mapping[str, Any]) -> Iterable[str]:
+    if "Index Name" in tree:
+        yield tree["Index Name"]
+    for child in tree.get("Plans", ()):
+        yield from _index_names(child)
+
+
+def _anonymous(plan: Plan) -> Plan:
+    """
+    Return *plan* with the candidate's name as it is whichever number it has.
+    """
+    return Plan(tuple(replace(node, index=NUMBERED.sub(CANDIDATE, node.index)) for node in plan.nodes))
+
+
+def _notes_of(indexes: Sequence[Index]) -> tuple[str, ...]:
+    if any(column.expression for index in indexes for column in index.columns):
+        return ("an expression has no statistics before its index is built and analysed: planned without them",)
+    return ()
