@@ -26,12 +26,12 @@ import psycopg
 from psycopg import conninfo, sql
 
 from rung.adapters.btree import PAGE_BYTES, Key, height_of, pages_of, raise_to_height
+from rung.adapters.catalog import describe
 from rung.adapters.cluster import Cluster, start_passing
 from rung.adapters.postgres import (
     Relation,
     address,
     connected,
-    describe,
     exclusively_locked,
     explain,
     looking,
