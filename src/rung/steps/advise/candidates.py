@@ -18,7 +18,7 @@ from rung.ports import Index, IndexColumn, Table, TableColumn
 from rung.steps.advise.access import Access, Fixed, Key
 
 KEYS_MAX = 5
-SHAPES_MAX = 24
+SHAPES_MAX = 32
 ORDERS_MAX = 4
 RANGES_MAX = 3
 INCLUDE_MAX = 8
@@ -124,7 +124,7 @@ def _key_lists(access: Access, shared: Shared) -> Iterator[Keys]:
     """
     Give lists of keys, the likeliest first.
     """
-    equal = shared.orders(access.equal) if access.equal else [()]
+    equal = _leads(access, shared) if access.equal else [()]
     # Of rows sorted by what is fixed nothing is left to sort.
     by = [keys for each in (*access.sorted, *access.grouped) if (keys := _without(each, access.equal))]
     by += [(key,) for key in access.extremes]
@@ -149,6 +149,18 @@ def _key_lists(access: Access, shared: Shared) -> Iterator[Keys]:
     yield from by
     for each in access.ranged:
         yield each
+
+
+def _leads(access: Access, shared: Shared) -> list[Keys]:
+    """
+    Return orders of all that is fixed, then fewer of it: narrower indexes, which may be enough.
+    """
+    orders = shared.orders(access.equal)
+    pinned = {name for fixed in access.fixed if fixed.pins for name in fixed.columns}
+    by_value = tuple(key for key in orders[0] if key.name not in pinned)
+    fewer = [orders[0][:count] for count in range(len(access.equal) - 1, 0, -1)]
+    fewer += [(key,) for key in by_value]
+    return list(dict.fromkeys(keys for keys in (*orders, by_value, *fewer) if keys))
 
 
 def _without(keys: Keys, fixed: Keys) -> Keys:

@@ -1,0 +1,302 @@
+"""
+Ask the planner what indexes would bring, in a few rounds, each with many configurations.
+
+First each statement's own indexes, keys alone, one by one and all together; then those that helped, with columns
+carried along or rows left out, and what helped other statements; then the best of several tables together.  A plan
+that uses only some of the indexes that there are costs the same with those alone: each answer tells of both.
+
+In        what was gathered of a workload
+Out       Known: the indexes thought of, their sizes, costs of statements with them
+Not here  which of them to choose (select.py)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations, zip_longest
+
+from rung.ports import Configuration, Costed, Index, Step, Unavailable
+from rung.ports import Costs as CostsAsked
+from rung.steps.advise.candidates import Shared, extended, merged, relevant, shapes
+from rung.steps.advise.gather import Gathered
+from rung.steps.advise.select import Chosen, Costs, bits
+from rung.steps.advise.writes import Name
+
+OWN_MAX = 40  # of a statement's own indexes, those of its tables in turns
+BEST = 4  # of those that helped, for each table
+HELPS = 0.98  # of the cost; what makes a statement less cheap than this does not help it
+MERGED_MAX = 24
+# What a unit of the planner's cost takes where no time was measured: about what a sequential scan of pages in memory
+# takes; it only weighs reads against writes then.
+SECOND_PER_COST = 5e-6
+
+
+class Known:
+    """
+    What the planner has said so far.
+
+    Attributes:
+        indexes: All that were thought of; they are known by their positions.
+        sizes_bytes: Of each; 0 until it was asked about.
+        refused: Why it cannot be made, "" where it can.
+        asked: How many costs were asked for.
+        unavailable: Why the planner stopped answering, "" while it does.
+    """
+
+    def __init__(self, gathered: Gathered) -> None:
+        self.gathered = gathered
+        self.indexes: list[Index] = []
+        self.sizes_bytes: list[int] = []
+        self.refused: list[str] = []
+        self.asked = 0
+        self.unavailable = ""
+        self.unplanned = list(gathered.unplanned)
+        self._place: dict[Index, int] = {}
+        self._on: dict[Name, int] = {}
+        count = len(gathered.statements)
+        self.costs = Costs([None] * count, [0.0] * count, [0] * count)
+        self._tables = [
+            frozenset((access.schema, access.table) for access in found) for found in gathered.accesses
+        ]  # fmt: skip
+
+    def place(self, index: Index) -> int:
+        """
+        Return the position of *index*, a new one where it was not thought of before.
+        """
+        if index not in self._place:
+            place = self._place[index] = len(self.indexes)
+            self.indexes.append(index)
+            self.sizes_bytes.append(0)
+            self.refused.append("")
+            name = (index.schema, index.table)
+            self._on[name] = self._on.get(name, 0) | 1 << place
+            for statement, tables in enumerate(self._tables):
+                if name in tables:
+                    self.costs.near[statement] |= 1 << place
+        return self._place[index]
+
+    def cost(self, statement: int, *indexes: int) -> float:
+        """
+        Return what *statement* costs with *indexes*, as far as is known.
+        """
+        return self.costs.cost(statement, bits(frozenset(indexes)))
+
+    def useful(self, place: int) -> bool:
+        """
+        Return whether any statement is known to be cheaper with an index, alone or with others.
+        """
+        return any(
+            base is not None and (self.cost(statement, place) < base or place in self.costs.used(statement))
+            for statement, base in enumerate(self.costs.base)
+            if self.costs.near[statement] >> place & 1
+        )
+
+    def begins(self, short: int, long: int) -> bool:
+        """
+        Return whether one index begins with all keys of another one and carries all that it carries.
+        """
+        one, other = self.indexes[short], self.indexes[long]
+        same = short != long and (one.schema, one.table, one.where) == (other.schema, other.table, other.where)
+        names = {column.name for column in other.columns} | set(other.include)
+        return same and other.columns[: len(one.columns)] == one.columns and set(one.include) <= names
+
+    def helped(self, statement: int) -> dict[Name, list[int]]:
+        """
+        Return the indexes that by themselves, or among others, make *statement* cheaper, the best first, by table.
+        """
+        base = self.costs.base[statement]
+        found: dict[Name, list[int]] = {}
+        if not base:
+            return found
+        used = self.costs.used(statement)
+        for place, index in enumerate(self.indexes):
+            if self.costs.near[statement] >> place & 1 and not self.refused[place]:
+                alone = self.cost(statement, place)
+                if alone < HELPS * base or place in used:
+                    found.setdefault((index.schema, index.table), []).append(place)
+        for places in found.values():
+            places.sort(key=lambda place: (self.cost(statement, place), self.sizes_bytes[place], place))
+        return found
+
+    def ask(self, needs: Mapping[int, Iterable[Chosen]]) -> Step[None]:
+        """
+        Ask what each statement costs with each of its sets of indexes, as far as that is not known.
+        """
+        wanted: dict[tuple[Chosen, ...], list[int]] = {}
+        for statement, sets in needs.items():
+            missing = tuple(
+                each
+                for each in dict.fromkeys(sets)
+                if self.costs.base[statement] is not None
+                and not self.costs.knows(statement, each)
+                and not any(self.refused[place] for place in each)
+            )
+            if missing:
+                wanted.setdefault(missing, []).append(statement)
+        for sets_asked, statements in wanted.items():
+            if not self.unavailable:
+                yield from self._question(sets_asked, statements)
+
+    def _question(self, sets: Sequence[Chosen], statements: Sequence[int]) -> Step[None]:
+        places = sorted(frozenset().union(*sets))
+        at = {place: position for position, place in enumerate(places)}
+        answer = yield CostsAsked(
+            tuple(self.gathered.statements[statement].statement for statement in statements),
+            tuple(self.indexes[place] for place in places),
+            tuple(Configuration(tuple(sorted(at[place] for place in each))) for each in sets),
+        )
+        if isinstance(answer, Unavailable):
+            self.unavailable = answer.reason
+            return
+        self._learn(answer, sets, statements, places)
+
+    def _learn(
+        self, answer: Costed, sets: Sequence[Chosen], statements: Sequence[int], places: Sequence[int]
+    ) -> None:
+        self.asked += len(sets) * len(statements)
+        for place, size_bytes, refused in zip(places, answer.sizes_bytes, answer.refused, strict=True):
+            self.sizes_bytes[place], self.refused[place] = size_bytes, refused
+        for each, row in zip(sets, answer.costs, strict=True):
+            made = frozenset(place for place in each if not self.refused[place])
+            for statement, cost in zip(statements, row, strict=True):
+                if cost is not None and made:
+                    self.costs.learn(statement, made, cost.expected)
+                    # The plan does without the others.
+                    used = frozenset(places[position] for position in cost.used) & made
+                    if used and used != made:
+                        self.costs.learn(statement, used, cost.expected)
+                    self.costs.note_used(statement, used)
+
+
+def today(known: Known) -> Step[None]:
+    """
+    Ask what every statement costs as things are: all at once, so that the twin knows all tables from the beginning.
+    """
+    gathered = known.gathered
+    texts = tuple(statement.statement for statement in gathered.statements)
+    answer = yield CostsAsked(texts, (), (Configuration(),))
+    if isinstance(answer, Unavailable):
+        known.unavailable = answer.reason
+        return
+    known.asked += len(texts)
+    for place, (cost, statement) in enumerate(zip(answer.costs[0], gathered.statements, strict=True)):
+        known.unplanned[place] = known.unplanned[place] or answer.unplanned[place]
+        if cost is None or gathered.plans[place] is None:
+            continue
+        time_s = cost.expected * SECOND_PER_COST if statement.time_s is None else statement.time_s
+        known.costs.base[place] = cost.expected
+        known.costs.weights[place] = statement.executions_per_s * time_s * statement.weight
+
+
+def rounds(known: Known) -> Step[None]:
+    """
+    Ask for all that the search needs to know.
+    """
+    yield from today(known)
+    own = _own(known)
+    yield from known.ask({
+        statement: [*(frozenset({place}) for place in places), frozenset(places)] for statement, places in own.items()
+    })
+    yield from known.ask(_wider(known, own))
+    yield from known.ask(_merged(known))
+    yield from known.ask(_together(known))
+
+
+def _own(known: Known) -> dict[int, list[int]]:
+    """
+    Return the indexes, keys alone, that each statement could use.
+    """
+    gathered = known.gathered
+    shared = {}
+    for name, table in gathered.tables.items():
+        found = [
+            (access, known.costs.weights[statement])
+            for statement, mine in enumerate(gathered.accesses)
+            for access in mine
+            if (access.schema, access.table) == name
+        ]
+        shared[name] = Shared(table, found)
+    own: dict[int, list[int]] = {}
+    for statement, mine in enumerate(gathered.accesses):
+        if not known.costs.base[statement]:
+            continue
+        lists = []
+        for access in mine:
+            name = (access.schema, access.table)
+            lists.append(shapes(access, gathered.tables[name], shared[name]))
+        turns = (index for turn in zip_longest(*lists) for index in turn if index is not None)
+        places = list(dict.fromkeys(known.place(index) for index in turns))[:OWN_MAX]
+        if places:
+            own[statement] = places
+    return own
+
+
+def _wider(known: Known, own: Mapping[int, Sequence[int]]) -> dict[int, list[Chosen]]:
+    """
+    Return what else each statement should be asked with: wider and narrower kinds of what helped, and others' indexes.
+    """
+    gathered = known.gathered
+    best = {statement: known.helped(statement) for statement in own}
+    needs: dict[int, list[Chosen]] = {}
+    made: dict[Name, list[int]] = {}
+    for statement, by_table in best.items():
+        for name, places in by_table.items():
+            made.setdefault(name, []).extend(places[:BEST])
+            for access in gathered.accesses[statement]:
+                if (access.schema, access.table) == name:
+                    for place in places[:BEST]:
+                        for index in extended(known.indexes[place], access, gathered.tables[name]):
+                            wider = known.place(index)
+                            needs.setdefault(statement, []).append(frozenset({wider}))
+                            made[name].append(wider)
+    for statement in own:
+        for access in gathered.accesses[statement]:
+            needs.setdefault(statement, []).extend(
+                frozenset({place})
+                for place in dict.fromkeys(made.get((access.schema, access.table), ()))
+                if relevant(known.indexes[place], access)
+            )
+    return needs
+
+
+def _merged(known: Known) -> dict[int, list[Chosen]]:
+    """
+    Return what statements should be asked with: indexes that carry along what another one has.
+    """
+    gathered = known.gathered
+    weights: dict[int, float] = {}
+    for statement in range(len(gathered.statements)):
+        for places in known.helped(statement).values():
+            for place in places[:2]:
+                weights[place] = weights.get(place, 0.0) + known.costs.weights[statement]
+    pairs = sorted(
+        ((weights[one] + weights[other], one, other) for one in weights for other in weights if one != other),
+        key=lambda each: (-each[0], each[1:]),
+    )
+    made = dict.fromkeys(
+        index for _, one, other in pairs if (index := merged(known.indexes[one], known.indexes[other])) is not None
+    )
+    needs: dict[int, list[Chosen]] = {}
+    for index in list(made)[:MERGED_MAX]:
+        place = known.place(index)
+        for statement, mine in enumerate(gathered.accesses):
+            on = [access for access in mine if (access.schema, access.table) == (index.schema, index.table)]
+            if any(relevant(index, access) for access in on):
+                needs.setdefault(statement, []).append(frozenset({place}))
+    return needs
+
+
+def _together(known: Known) -> dict[int, list[Chosen]]:
+    """
+    Return the sets over several tables of a statement that could be worth more than their parts.
+    """
+    needs: dict[int, list[Chosen]] = {}
+    for statement in range(len(known.gathered.statements)):
+        by_table = known.helped(statement)
+        if len(by_table) < 2:
+            continue
+        sets = [frozenset(places[0] for places in by_table.values())]
+        for one, other in combinations(sorted(by_table), 2):
+            sets += [frozenset({a, b}) for a in by_table[one][:2] for b in by_table[other][:2]]
+        needs[statement] = sets
+    return needs

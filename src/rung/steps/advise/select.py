@@ -1,0 +1,297 @@
+"""
+Choose a set of indexes: the most time saved, writes included, within a budget of bytes.
+
+What the planner was asked is kept as costs of a statement under a few indexes; with more of them it is taken to cost
+what the cheapest known subset of them costs, for the planner takes the cheapest plan.  Over these known costs sets are
+built greedily (by gain, and by gain for each byte), each step adding an index, adding two that only help together,
+or putting a wider one in a narrower one's place; then each index of a set is tried for each other.  This is done for a
+fixed ladder of budgets, and of all sets that were met the best that fits is taken: so more room never makes it worse.
+
+In        known costs, sizes, what upkeep costs
+Out       the positions of the chosen indexes
+Not here  which indexes there are (candidates.py), asking the planner (__init__.py)
+
+Sources: Schlosser, Kossmann, Boissier 2019 (Extend: gain for each byte, widening step by step); Chaudhuri & Narasayya
+2020 (DTA: greedy over what single statements like, then merging and swapping under a budget).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+Chosen = frozenset[int]
+
+GAIN_SHARE_MIN = 0.003  # of the whole; a step that saves less is not taken (as Extend's default)
+ALIKE = 0.97  # of the best gain; of steps that save so much alike the smallest is taken
+LADDER_STEP = 1.15
+LADDER_MAX = 48
+STEPS_MAX = 40
+SWAPS_MAX = 3
+
+
+class Costs:
+    """
+    What statements are known to cost under sets of indexes.
+
+    Args:
+        base: Of each statement as things are; None where it cannot be planned.
+        weights: What each statement takes as things are, seconds a second.
+        near: The indexes, as bits, that can matter to each statement: those of tables that it reads.
+    """
+
+    def __init__(self, base: Sequence[float | None], weights: Sequence[float], near: Sequence[int]) -> None:
+        self.base, self.weights, self.near = list(base), list(weights), list(near)
+        self._exact: list[dict[int, float]] = [{} for _ in base]
+        self._sorted: list[list[tuple[float, int]] | None] = [None for _ in base]
+        self._used: list[set[int]] = [set() for _ in base]
+
+    def learn(self, statement: int, indexes: Chosen, cost: float) -> None:
+        """
+        Keep what *statement* costs with *indexes* and no others.
+        """
+        self._exact[statement][bits(indexes) & self.near[statement]] = cost
+        self._sorted[statement] = None
+
+    def note_used(self, statement: int, indexes: Chosen) -> None:
+        """
+        Keep that some plan of *statement* used these.
+        """
+        self._used[statement] |= indexes
+
+    def used(self, statement: int) -> frozenset[int]:
+        """
+        Return the indexes that some plan of *statement* used.
+        """
+        return frozenset(self._used[statement])
+
+    def knows(self, statement: int, indexes: Chosen) -> bool:
+        """
+        Return whether just that was asked.
+        """
+        return bits(indexes) & self.near[statement] in self._exact[statement]
+
+    def cost(self, statement: int, indexes: int) -> float:
+        """
+        Return what *statement* costs with *indexes* (as bits), as far as is known.
+        """
+        base = self.base[statement]
+        assert base is not None
+        near = indexes & self.near[statement]
+        if not near:
+            return base
+        exact = self._exact[statement].get(near)
+        if exact is not None:
+            return exact
+        known = self._sorted[statement]
+        if known is None:
+            known = sorted((cost, mask) for mask, cost in self._exact[statement].items() if cost < base)
+            self._sorted[statement] = known
+        return next((cost for cost, mask in known if mask & near == mask), base)
+
+    def second_per_s(self, statement: int, indexes: int) -> float:
+        """
+        Return what *statement* takes with *indexes*: its time goes with its cost.
+        """
+        base = self.base[statement]
+        if base is None or base <= 0:
+            return self.weights[statement]
+        return self.weights[statement] * self.cost(statement, indexes) / base
+
+    def together(self) -> set[Chosen]:
+        """
+        Return the sets of several indexes that make some statement cheaper than each part of them.
+        """
+        found = set()
+        for statement, exact in enumerate(self._exact):
+            for mask, cost in exact.items():
+                if mask & (mask - 1):
+                    less = [each for each in exact if each != mask and each & mask == each]
+                    if cost < min((exact[each] for each in less), default=self.base[statement] or 0.0) * ALIKE:
+                        found.add(members(mask))
+        return found
+
+
+class Choice:
+    """
+    The search over sets of indexes.
+
+    Args:
+        costs: What is known of reads.
+        sizes_bytes: Of each index.
+        upkeep: Seconds a second that writing takes more with a set.
+        usable: Positions of the indexes that may be chosen.
+        excludes: Of each index those that make no sense beside it: what it begins with.
+        indexes_max: How many may be chosen.
+    """
+
+    def __init__(
+        self,
+        costs: Costs,
+        sizes_bytes: Sequence[int],
+        upkeep: Callable[[Chosen], float],
+        usable: Sequence[int],
+        excludes: Mapping[int, Chosen],
+        *,
+        indexes_max: int | None = None,
+    ) -> None:
+        self.costs, self.sizes_bytes, self.upkeep = costs, sizes_bytes, upkeep
+        self.usable, self.excludes = tuple(usable), excludes
+        self.indexes_max = len(self.usable) if indexes_max is None else indexes_max
+        self._several = sorted(costs.together(), key=sorted)
+        self._of_index = {
+            index: [place for place, near in enumerate(costs.near) if near >> index & 1 and costs.base[place] is not None]
+            for index in usable
+        }  # fmt: skip
+        self._values: dict[Chosen, float] = {}
+        self._reads: dict[tuple[int, int], float] = {}
+        self.nothing_s = self.value_s(frozenset())
+
+    def value_s(self, chosen: Chosen) -> float:
+        """
+        Return what all statements take with *chosen*, upkeep included, seconds a second.
+        """
+        if chosen not in self._values:
+            mask = bits(chosen)
+            reads_s = sum(self._read_s(place, mask) for place in range(len(self.costs.base)))
+            self._values[chosen] = reads_s + self.upkeep(chosen)
+        return self._values[chosen]
+
+    def size_bytes(self, chosen: Chosen) -> int:
+        """
+        Return what *chosen* take on disk.
+        """
+        return sum(self.sizes_bytes[index] for index in chosen)
+
+    def best(self, budget_bytes: int | None) -> Chosen:
+        """
+        Return the set that saves most within the budget; with none, that to which no index adds enough.
+        """
+        if budget_bytes is None:
+            return self._pruned(self._swapped(self._grown(None, by_size=False), None))
+        fitting = [chosen for chosen in self._pool() if self.size_bytes(chosen) <= budget_bytes]
+        return min(fitting, key=lambda chosen: (self.value_s(chosen), self.size_bytes(chosen), sorted(chosen)))
+
+    def _pool(self) -> set[Chosen]:
+        """
+        Return the sets that are met on the way up the ladder of budgets; it does not depend on the budget asked for.
+        """
+        pool: set[Chosen] = {frozenset()}
+        sizes = [self.sizes_bytes[index] for index in self.usable if self.sizes_bytes[index] > 0]
+        rungs: list[int | None] = [None]
+        if sizes:
+            rung, top = float(min(sizes)), float(sum(sizes))
+            step = max(LADDER_STEP, (top / rung) ** (1 / LADDER_MAX))
+            while rung < top * step:
+                rungs.append(int(rung))
+                rung *= step
+        for room in rungs:
+            for by_size in (True, False):
+                grown = self._grown(room, by_size=by_size, pool=pool)
+                swapped = self._swapped(grown, room, pool=pool)
+                pool |= {swapped, self._pruned(swapped)}
+        return pool
+
+    def _grown(self, room: int | None, *, by_size: bool, pool: set[Chosen] | None = None) -> Chosen:
+        chosen: Chosen = frozenset()
+        least_s = GAIN_SHARE_MIN * self.nothing_s
+        for _ in range(STEPS_MAX):
+            steps = []
+            for then in self._steps(chosen):
+                gain_s = self._gain_s(chosen, then)
+                more_bytes = self.size_bytes(then) - self.size_bytes(chosen)
+                if gain_s > least_s and (room is None or self.size_bytes(then) <= room):
+                    # One that takes no more room is as good as free.
+                    score = gain_s / max(more_bytes, 1) if by_size else gain_s
+                    steps.append((score, more_bytes, then))
+            if not steps:
+                break
+            most = max(score for score, _, _ in steps)
+            _, _, chosen = min(
+                (step for step in steps if step[0] >= ALIKE * most),
+                key=lambda step: (step[1], -step[0], sorted(step[2])),
+            )
+            if pool is not None:
+                pool.add(chosen)
+        return chosen
+
+    def _steps(self, chosen: Chosen) -> list[Chosen]:
+        """
+        Return the sets one step on: an index more, a wider one for what it begins with, or two that help together.
+        """
+        steps = {(chosen | {index}) - self.excludes.get(index, frozenset()) for index in self.usable if index not in chosen}
+        usable = set(self.usable)
+        for several in self._several:
+            if several <= usable and not several <= chosen:
+                out = frozenset().union(*(self.excludes.get(index, frozenset()) for index in several))
+                steps.add((chosen | several) - (out - several))
+        return sorted((step for step in steps if len(step) <= self.indexes_max), key=sorted)
+
+    def _swapped(self, chosen: Chosen, room: int | None, *, pool: set[Chosen] | None = None) -> Chosen:
+        """
+        Return *chosen* with one index after the other in another's place, while that saves more.
+        """
+        least_s = GAIN_SHARE_MIN * self.nothing_s
+        for _ in range(SWAPS_MAX * max(len(chosen), 1)):
+            best: tuple[float, Chosen] | None = None
+            for gone in sorted(chosen):
+                left = chosen - {gone}
+                for index in self.usable:
+                    if index in chosen:
+                        continue
+                    then = left | {index}
+                    if room is not None and self.size_bytes(then) > room:
+                        continue
+                    gain_s = self._gain_s(chosen, then)
+                    if gain_s > least_s and (best is None or gain_s > best[0]):
+                        best = gain_s, then
+            if best is None:
+                return chosen
+            chosen = best[1]
+            if pool is not None:
+                pool.add(chosen)
+        return chosen
+
+    def _pruned(self, chosen: Chosen) -> Chosen:
+        """
+        Return *chosen* without those that save next to nothing beside the others.
+        """
+        least_s = GAIN_SHARE_MIN * self.nothing_s
+        for index in sorted(chosen, key=lambda index: (-self.sizes_bytes[index], index)):
+            if self._gain_s(chosen - {index}, chosen) <= least_s:
+                chosen -= {index}
+        return chosen
+
+    def _gain_s(self, now: Chosen, then: Chosen) -> float:
+        """
+        Return how much less *then* takes than *now*; only what the difference touches is worked out.
+        """
+        touched = {place for index in now ^ then for place in self._of_index[index]}
+        before, after = bits(now), bits(then)
+        reads_s = sum(self._read_s(place, before) - self._read_s(place, after) for place in touched)
+        return reads_s + self.upkeep(now) - self.upkeep(then)
+
+    def _read_s(self, place: int, indexes: int) -> float:
+        key = (place, indexes & self.costs.near[place])
+        if key not in self._reads:
+            self._reads[key] = self.costs.second_per_s(*key)
+        return self._reads[key]
+
+
+def bits(indexes: Chosen) -> int:
+    """
+    Return a set of positions as bits.
+
+    >>> bits(frozenset({0, 2}))
+    5
+    """
+    return sum(1 << index for index in indexes)
+
+
+def members(mask: int) -> Chosen:
+    """
+    Return the positions that are set in *mask*.
+
+    >>> sorted(members(5))
+    [0, 2]
+    """
+    return frozenset(place for place in range(mask.bit_length()) if mask >> place & 1)
