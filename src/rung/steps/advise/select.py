@@ -19,6 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 Chosen = frozenset[int]
 
 GAIN_SHARE_MIN = 0.003  # of the whole; a step that saves less is not taken (as Extend's default)
@@ -26,7 +30,9 @@ ALIKE = 0.97  # of the best gain; of steps that save so much alike the smallest 
 LADDER_STEP = 1.15
 LADDER_MAX = 48
 STEPS_MAX = 40
-SWAPS_MAX = 3
+SWAPS_MAX = 3  # for each index of a set
+LIKELY = 12  # steps that are worked out exactly, of those that look best
+SWAPS_LIKELY = 4
 
 
 class Costs:
@@ -135,25 +141,27 @@ class Choice:
         indexes_max: int | None = None,
     ) -> None:
         self.costs, self.sizes_bytes, self.upkeep = costs, sizes_bytes, upkeep
-        self.usable, self.excludes = tuple(usable), excludes
-        self.indexes_max = len(self.usable) if indexes_max is None else indexes_max
-        self._several = sorted(costs.together(), key=sorted)
-        self._of_index = {
-            index: [place for place, near in enumerate(costs.near) if near >> index & 1 and costs.base[place] is not None]
-            for index in usable
-        }  # fmt: skip
-        self._values: dict[Chosen, float] = {}
+        self.several = sorted(costs.together(), key=sorted)
+        self.excludes = excludes
+        self.indexes_max = len(usable) if indexes_max is None else indexes_max
         self._reads: dict[tuple[int, int], float] = {}
+        self._values: dict[Chosen, float] = {}
+        self.usable = self._undominated(tuple(usable))
+        # What reads take with each usable index alone, a row an index, and what writing then takes more.
+        self._alone_s = np.array([self._reads_s(frozenset({index})) for index in self.usable]).reshape(
+            len(self.usable), len(costs.base)
+        )
+        self._upkeep_s = np.array([upkeep(frozenset({index})) for index in self.usable])
+        self._sizes = np.array([sizes_bytes[index] for index in self.usable], dtype=np.float64)
         self.nothing_s = self.value_s(frozenset())
+        self.least_s = GAIN_SHARE_MIN * self.nothing_s
 
     def value_s(self, chosen: Chosen) -> float:
         """
         Return what all statements take with *chosen*, upkeep included, seconds a second.
         """
         if chosen not in self._values:
-            mask = bits(chosen)
-            reads_s = sum(self._read_s(place, mask) for place in range(len(self.costs.base)))
-            self._values[chosen] = reads_s + self.upkeep(chosen)
+            self._values[chosen] = float(self._reads_s(chosen).sum()) + self.upkeep(chosen)
         return self._values[chosen]
 
     def size_bytes(self, chosen: Chosen) -> int:
@@ -167,114 +175,161 @@ class Choice:
         Return the set that saves most within the budget; with none, that to which no index adds enough.
         """
         if budget_bytes is None:
-            return self._pruned(self._swapped(self._grown(None, by_size=False), None))
+            return self._pruned(self._swapped(self._grown(None, by_size=False).chosen, None, set()))
         fitting = [chosen for chosen in self._pool() if self.size_bytes(chosen) <= budget_bytes]
         return min(fitting, key=lambda chosen: (self.value_s(chosen), self.size_bytes(chosen), sorted(chosen)))
+
+    def _undominated(self, usable: tuple[int, ...]) -> tuple[int, ...]:
+        """
+        Return the indexes that are in some way better than each other one: smaller, or cheaper for some statement.
+        """
+        needed = frozenset().union(*self.several) if self.several else frozenset()
+        order = sorted(usable, key=lambda index: (self.sizes_bytes[index], index))
+        rows = [self._reads_s(frozenset({index})) for index in order]
+        upkeep = [self.upkeep(frozenset({index})) for index in order]
+        kept: list[int] = []
+        for place, index in enumerate(order):
+            beaten = any(
+                upkeep[other] <= upkeep[place] and bool((rows[other] <= rows[place]).all()) for other in kept
+            )
+            if index in needed or not beaten:
+                kept.append(place)
+        return tuple(sorted(order[place] for place in kept))
 
     def _pool(self) -> set[Chosen]:
         """
         Return the sets that are met on the way up the ladder of budgets; it does not depend on the budget asked for.
         """
         pool: set[Chosen] = {frozenset()}
-        sizes = [self.sizes_bytes[index] for index in self.usable if self.sizes_bytes[index] > 0]
-        rungs: list[int | None] = [None]
+        sizes = [self.sizes_bytes[index] for index in self.usable]
+        rungs: list[int | None] = []
         if sizes:
             rung, top = float(min(sizes)), float(sum(sizes))
             step = max(LADDER_STEP, (top / rung) ** (1 / LADDER_MAX))
             while rung < top * step:
                 rungs.append(int(rung))
                 rung *= step
-        for room in rungs:
-            for by_size in (True, False):
-                grown = self._grown(room, by_size=by_size, pool=pool)
-                swapped = self._swapped(grown, room, pool=pool)
+        for by_size in (True, False):
+            for room in [*rungs, None]:
+                climb = self._grown(room, by_size=by_size)
+                pool.update(climb.met)
+                swapped = self._swapped(climb.chosen, room, pool)
                 pool |= {swapped, self._pruned(swapped)}
+                if not climb.hindered:
+                    break  # more room changes nothing
         return pool
 
-    def _grown(self, room: int | None, *, by_size: bool, pool: set[Chosen] | None = None) -> Chosen:
-        chosen: Chosen = frozenset()
-        least_s = GAIN_SHARE_MIN * self.nothing_s
+    def _grown(self, room: int | None, *, by_size: bool) -> _Climb:
+        """
+        Return the set that grows step by step, each the best of those that fit into *room*.
+        """
+        climb = _Climb(frozenset(), [], hindered=False)
         for _ in range(STEPS_MAX):
+            now = climb.chosen
             steps = []
-            for then in self._steps(chosen):
-                gain_s = self._gain_s(chosen, then)
-                more_bytes = self.size_bytes(then) - self.size_bytes(chosen)
-                if gain_s > least_s and (room is None or self.size_bytes(then) <= room):
-                    # One that takes no more room is as good as free.
-                    score = gain_s / max(more_bytes, 1) if by_size else gain_s
-                    steps.append((score, more_bytes, then))
+            for then in self._steps(now):
+                more_bytes = self.size_bytes(then) - self.size_bytes(now)
+                gain_s = self.value_s(now) - self.value_s(then)
+                if gain_s <= self.least_s:
+                    continue
+                if room is not None and self.size_bytes(then) > room:
+                    climb.hindered = True
+                    continue
+                # One that takes no more room is as good as free.
+                steps.append((gain_s / max(more_bytes, 1) if by_size else gain_s, more_bytes, then))
             if not steps:
                 break
             most = max(score for score, _, _ in steps)
-            _, _, chosen = min(
+            _, _, climb.chosen = min(
                 (step for step in steps if step[0] >= ALIKE * most),
                 key=lambda step: (step[1], -step[0], sorted(step[2])),
             )
-            if pool is not None:
-                pool.add(chosen)
-        return chosen
+            climb.met.append(climb.chosen)
+        return climb
 
     def _steps(self, chosen: Chosen) -> list[Chosen]:
         """
-        Return the sets one step on: an index more, a wider one for what it begins with, or two that help together.
+        Return the likeliest sets one step on: an index more (in the place of what it begins with), or some that help
+        together.
         """
-        steps = {(chosen | {index}) - self.excludes.get(index, frozenset()) for index in self.usable if index not in chosen}
+        likely = self._likely(chosen, None)
+        steps = {(chosen | {index}) - self.excludes.get(index, frozenset()) for index in likely}
         usable = set(self.usable)
-        for several in self._several:
+        for several in self.several:
             if several <= usable and not several <= chosen:
                 out = frozenset().union(*(self.excludes.get(index, frozenset()) for index in several))
                 steps.add((chosen | several) - (out - several))
         return sorted((step for step in steps if len(step) <= self.indexes_max), key=sorted)
 
-    def _swapped(self, chosen: Chosen, room: int | None, *, pool: set[Chosen] | None = None) -> Chosen:
+    def _likely(self, chosen: Chosen, room: float | None) -> list[int]:
+        """
+        Return the indexes that would add most to *chosen*, and most for each byte, were no other added.
+        """
+        if not self.usable:
+            return []
+        gains_s = np.maximum(self._reads_s(chosen) - self._alone_s, 0.0).sum(axis=1) - self._upkeep_s
+        open_to = np.array([index not in chosen for index in self.usable]) & (gains_s > 0)
+        if room is not None:
+            open_to &= self._sizes <= room
+        found: dict[int, None] = {}
+        for score in (gains_s, gains_s / np.maximum(self._sizes, 1.0)):
+            order = np.argsort(np.where(open_to, -score, np.inf), kind="stable")[:LIKELY]
+            found |= {self.usable[place]: None for place in order if open_to[place]}
+        return list(found)
+
+    def _swapped(self, chosen: Chosen, room: int | None, pool: set[Chosen]) -> Chosen:
         """
         Return *chosen* with one index after the other in another's place, while that saves more.
         """
-        least_s = GAIN_SHARE_MIN * self.nothing_s
-        for _ in range(SWAPS_MAX * max(len(chosen), 1)):
-            best: tuple[float, Chosen] | None = None
+        for _ in range(SWAPS_MAX * len(chosen)):
+            steps = []
             for gone in sorted(chosen):
                 left = chosen - {gone}
-                for index in self.usable:
-                    if index in chosen:
-                        continue
+                space = None if room is None else room - self.size_bytes(left)
+                for index in self._likely(left, space)[:SWAPS_LIKELY]:
                     then = left | {index}
-                    if room is not None and self.size_bytes(then) > room:
-                        continue
-                    gain_s = self._gain_s(chosen, then)
-                    if gain_s > least_s and (best is None or gain_s > best[0]):
-                        best = gain_s, then
-            if best is None:
-                return chosen
-            chosen = best[1]
-            if pool is not None:
-                pool.add(chosen)
+                    if index != gone and self.value_s(chosen) - self.value_s(then) > self.least_s:
+                        steps.append((self.value_s(then), self.size_bytes(then), sorted(then)))
+            if not steps:
+                break
+            chosen = frozenset(min(steps)[2])
+            pool.add(chosen)
         return chosen
 
     def _pruned(self, chosen: Chosen) -> Chosen:
         """
         Return *chosen* without those that save next to nothing beside the others.
         """
-        least_s = GAIN_SHARE_MIN * self.nothing_s
         for index in sorted(chosen, key=lambda index: (-self.sizes_bytes[index], index)):
-            if self._gain_s(chosen - {index}, chosen) <= least_s:
+            if self.value_s(chosen - {index}) - self.value_s(chosen) <= self.least_s:
                 chosen -= {index}
         return chosen
 
-    def _gain_s(self, now: Chosen, then: Chosen) -> float:
+    def _reads_s(self, chosen: Chosen) -> Floats:
         """
-        Return how much less *then* takes than *now*; only what the difference touches is worked out.
+        Return what each statement takes with *chosen*, seconds a second.
         """
-        touched = {place for index in now ^ then for place in self._of_index[index]}
-        before, after = bits(now), bits(then)
-        reads_s = sum(self._read_s(place, before) - self._read_s(place, after) for place in touched)
-        return reads_s + self.upkeep(now) - self.upkeep(then)
+        mask = bits(chosen)
+        taken_s = np.empty(len(self.costs.base))
+        for statement, near in enumerate(self.costs.near):
+            key = (statement, mask & near)
+            if key not in self._reads:
+                self._reads[key] = self.costs.second_per_s(*key)
+            taken_s[statement] = self._reads[key]
+        return taken_s
 
-    def _read_s(self, place: int, indexes: int) -> float:
-        key = (place, indexes & self.costs.near[place])
-        if key not in self._reads:
-            self._reads[key] = self.costs.second_per_s(*key)
-        return self._reads[key]
+
+class _Climb:
+    """
+    A set that grows.
+
+    Attributes:
+        met: The sets on the way.
+        hindered: Whether some step did not fit.
+    """
+
+    def __init__(self, chosen: Chosen, met: list[Chosen], *, hindered: bool) -> None:
+        self.chosen, self.met, self.hindered = chosen, met, hindered
 
 
 def bits(indexes: Chosen) -> int:
