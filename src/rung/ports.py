@@ -263,6 +263,7 @@ class ExistingIndex:
         constraint: Whether it belongs to a primary key, a unique or an exclusion constraint.
         plain: Whether it has the default operator classes, collations and order of nulls throughout, and no predicate.
         scans: Since the server began to count.
+        definition: What builds it again (pg_get_indexdef), "" where that holds a constant.
     """
 
     name: str
@@ -274,6 +275,7 @@ class ExistingIndex:
     valid: bool
     size_bytes: int
     scans: int
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)

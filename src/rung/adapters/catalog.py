@@ -53,7 +53,7 @@ select c.relname, m.amname::text, i.indisunique, i.indisvalid,
        pg_relation_size(c.oid)::bigint,
        coalesce((select s.idx_scan from pg_stat_all_indexes s where s.indexrelid = i.indexrelid), 0)::bigint,
        coalesce(pg_get_expr(i.indpred, i.indrelid), ''),
-       keys.of
+       pg_get_indexdef(i.indexrelid), keys.of
 from pg_index i
 join pg_class c on c.oid = i.indexrelid
 join pg_am m on m.oid = c.relam
@@ -132,7 +132,7 @@ def describe(connection: Connection, schema: str, name: str) -> Table | None:
 
 
 def _existing(schema: str, table: str, row: tuple[Any, ...]) -> ExistingIndex:
-    name, method, unique, valid, constraint, size_bytes, scans, predicate, keys = row
+    name, method, unique, valid, constraint, size_bytes, scans, predicate, definition, keys = row
     columns, include, plain = [], [], not predicate
     for is_key, said, is_expression, option, opclass, usual in keys:
         if not is_key:
@@ -152,6 +152,7 @@ def _existing(schema: str, table: str, row: tuple[Any, ...]) -> ExistingIndex:
         valid=valid,
         size_bytes=size_bytes,
         scans=scans,
+        definition=definition if without_constants(definition) == definition else "",
     )
 
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rung.ports import Costs, Unavailable
-from rung.steps.advise import Advice, Weighted, advise, drops, gather
+from rung.steps.advise import Advice, Weighted, advise, advisor
+from rung.steps.advise.gather import gather
 from rung.steps.advise.writes import Upkeep
 from tests.steps.advise.simple import NAMES, Lookup, Simple, cost, existing, index, key, size_bytes, table, writes
 from tests.steps.advise.telling import told
@@ -234,8 +235,7 @@ def dropped(*lookups: Lookup, of: Any) -> list[tuple[str, str, str]]:
     """
     workload = [Weighted(lookup.text, 1.0) for lookup in lookups]
     planner = Simple(lookups, of)
-    gathered = answered(gather(workload), planner)
-    found = answered(drops(gathered, Upkeep(gathered.writings, gathered.tables)), planner)
+    found = answered(answered(advisor(workload), planner).drops(), planner)
     return [(each.name, each.why, each.beside) for each in found]
 
 
@@ -283,8 +283,7 @@ def test_what_writing_gains_by_a_drop_is_told() -> None:
     own = table("t", existing("idle", "e", scans=0), writes=writes())
     insert = Lookup(write="Insert")
     planner = Simple([insert], own)
-    gathered = answered(gather([Weighted(insert.text, 10.0)]), planner)
-    (found,) = answered(drops(gathered, Upkeep(gathered.writings, gathered.tables)), planner)
+    (found,) = answered(answered(advisor([Weighted(insert.text, 10.0)]), planner).drops(), planner)
 
     (change,) = found.slowed
     assert (0, pytest.approx(-found.upkeep_s / 10)) == (change.statement, change.execution_s)

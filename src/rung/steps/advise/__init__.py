@@ -12,9 +12,9 @@ answers give the same advice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from rung.ports import Step
+from rung.ports import Index, Step
 from rung.steps.advise.advice import Advice, Advised, Considered, Dropped, Slowed, Weighted
 from rung.steps.advise.drops import drops, slowed
 from rung.steps.advise.gather import Gathered, gather
@@ -22,10 +22,7 @@ from rung.steps.advise.rounds import Known, rounds
 from rung.steps.advise.select import Choice, Chosen, bits
 from rung.steps.advise.writes import Upkeep
 
-__all__ = [
-    "Advice", "Advised", "Considered", "Dropped", "Gathered", "Slowed", "Upkeep", "Weighted", "advise", "advised",
-    "drops", "gather",
-]  # fmt: skip
+__all__ = ["Advice", "Advised", "Advisor", "Considered", "Dropped", "Slowed", "Weighted", "advise", "advisor"]
 
 VERIFIED_MAX = 4  # times that a choice is asked about as it stands
 
@@ -40,96 +37,134 @@ def advise(
         budget_bytes: What they may take on disk together; None for as much as is worth it.
         indexes_max: How many there may be; None for any number.
     """
-    gathered = yield from gather(workload)
-    advice = yield from advised(gathered, len(workload), budget_bytes, indexes_max=indexes_max)
+    asked = yield from advisor(workload)
+    advice: Advice = yield from asked.advice(budget_bytes, indexes_max=indexes_max)
     return advice
 
 
-def advised(
-    gathered: Gathered, count: int, budget_bytes: int | None = None, *, indexes_max: int | None = None
-) -> Step[Advice]:
+def advisor(workload: Sequence[Weighted]) -> Step[Advisor]:
     """
-    Return the advice for what was gathered of a workload.
+    Ask for all that advice on a workload rests on.
+    """
+    gathered = yield from gather(workload)
+    made = Advisor(gathered, len(workload))
+    yield from rounds(made.known)
+    return made
 
-    Args:
+
+class Advisor:
+    """
+    What was answered about a workload; gives advice on all or some of it.
+
+    Attributes:
         count: How many statements the workload has itself; what PostgreSQL adds to it comes behind them.
     """
-    known = Known(gathered)
-    upkeep = Upkeep(gathered.writings, gathered.tables)
-    yield from rounds(known)
-    chosen: Chosen = frozenset()
-    for _ in range(VERIFIED_MAX):
-        choice = _choice(known, upkeep, indexes_max)
-        best = choice.best(budget_bytes)
-        needs = {
-            statement: [near]
-            for statement in range(len(gathered.statements))
-            if (near := frozenset(place for place in best if known.costs.near[statement] >> place & 1))
-            and known.costs.base[statement] is not None
-            and not known.costs.knows(statement, near)
-        }
-        chosen = best
-        if not needs or known.unavailable:
-            break
-        yield from known.ask(needs)
-    return _advice(known, upkeep, _choice(known, upkeep, indexes_max), chosen, count)
 
+    def __init__(self, gathered: Gathered, count: int) -> None:
+        self.gathered, self.count = gathered, count
+        self.known = Known(gathered)
+        self.upkeep = Upkeep(gathered.writings, gathered.tables)
 
-def _choice(known: Known, upkeep: Upkeep, indexes_max: int | None) -> Choice:
-    usable = [
-        place
-        for place in range(len(known.indexes))
-        if known.sizes_bytes[place] > 0 and not known.refused[place] and known.useful(place)
-    ]
-    cache: dict[Chosen, float] = {}
+    def advice(
+        self,
+        budget_bytes: int | None = None,
+        *,
+        indexes_max: int | None = None,
+        only: Collection[int] | None = None,
+    ) -> Step[Advice]:
+        """
+        Return the indexes that save most.
 
-    def second_per_s(chosen: Chosen) -> float:
-        if chosen not in cache:
-            cache[chosen] = upkeep.second_per_s([known.indexes[place] for place in sorted(chosen)])
-        return cache[chosen]
+        Args:
+            budget_bytes: What they may take on disk together; None for as much as is worth it.
+            indexes_max: How many there may be; None for any number.
+            only: Positions of the statements that they are for, with what PostgreSQL executes for their sake; writing
+                counts in full all the same.
+        """
+        known = self.known
+        chosen: Chosen = frozenset()
+        for _ in range(VERIFIED_MAX):
+            chosen = self._choice(indexes_max, only).best(budget_bytes)
+            needs = {
+                statement: [near]
+                for statement in range(len(self.gathered.statements))
+                if (near := frozenset(place for place in chosen if known.costs.near[statement] >> place & 1))
+                and known.costs.base[statement] is not None
+                and not known.costs.knows(statement, near)
+            }
+            if not needs or known.unavailable:
+                break
+            yield from known.ask(needs)
+        return self._advice(self._choice(indexes_max, only), chosen)
 
-    excludes = {place: frozenset(other for other in usable if known.begins(other, place)) for place in usable}
-    return Choice(known.costs, known.sizes_bytes, second_per_s, usable, excludes, indexes_max=indexes_max)
+    def drops(self, added: Sequence[Index] = ()) -> Step[tuple[Dropped, ...]]:
+        """
+        Return the indexes that could go, also for those that are to be *added*.
+        """
+        found: tuple[Dropped, ...] = ()
+        if not self.known.unavailable:
+            found = yield from drops(self.gathered, self.upkeep, added)
+        return found
 
+    def _choice(self, indexes_max: int | None, only: Collection[int] | None) -> Choice:
+        known = self.known
+        usable, homes = known.usable(), self.gathered.homes
+        cache: dict[Chosen, float] = {}
 
-def _advice(known: Known, upkeep: Upkeep, choice: Choice, chosen: Chosen, count: int) -> Advice:
-    gathered, costs = known.gathered, known.costs
-    mask = bits(chosen)
-    made = []
-    for place in chosen:
+        def second_per_s(chosen: Chosen) -> float:
+            if chosen not in cache:
+                cache[chosen] = self.upkeep.second_per_s([known.indexes[place] for place in sorted(chosen)])
+            return cache[chosen]
+
+        return Choice(
+            known.costs if only is None else known.costs.of([at for at, home in enumerate(homes) if home in only]),
+            known.sizes_bytes,
+            second_per_s,
+            usable,
+            {place: frozenset(other for other in usable if known.begins(other, place)) for place in usable},
+            indexes_max=indexes_max,
+        )
+
+    def _advice(self, choice: Choice, chosen: Chosen) -> Advice:
+        known, costs = self.known, self.known.costs
+        made = [self._advised(choice, chosen, place) for place in chosen]
+        made.sort(key=lambda each: (-each.gain_s, each.size_bytes, known.place(each.index)))
+        changes = slowed(self.gathered, self.upkeep, [each.index for each in made])
+        considered = tuple(
+            Considered(
+                index,
+                known.sizes_bytes[place],
+                known.refused[place],
+                choice.value_s(frozenset({place})) / choice.nothing_s if choice.nothing_s > 0 else 1.0,
+            )
+            for place, index in enumerate(known.indexes)
+            if known.sizes_bytes[place] or known.refused[place]
+        )
+        return Advice(
+            indexes=tuple(made),
+            before=tuple(costs.base[: self.count]),
+            after=tuple(
+                None if costs.base[statement] is None else costs.cost(statement, bits(chosen))
+                for statement in range(self.count)
+            ),
+            slowed=tuple(each for each in changes if each.statement < self.count),
+            now_s=choice.nothing_s,
+            then_s=choice.value_s(chosen),
+            considered=considered,
+            unplanned=tuple(known.unplanned[: self.count]),
+            asked=known.asked,
+            unavailable=known.unavailable,
+        )
+
+    def _advised(self, choice: Choice, chosen: Chosen, place: int) -> Advised:
+        known, costs = self.known, self.known.costs
         others = chosen - {place}
         serves = tuple(
             statement
-            for statement in range(count)
+            for statement in range(len(self.gathered.statements))
             if costs.base[statement] is not None
-            and costs.cost(statement, mask) < costs.cost(statement, bits(others))
+            and costs.cost(statement, bits(chosen)) < costs.cost(statement, bits(others))
         )
         gain_s = choice.value_s(others) - choice.value_s(chosen)
         index = known.indexes[place]
-        made.append(Advised(index, known.sizes_bytes[place], gain_s, upkeep.second_per_s([index]), serves))
-    made.sort(key=lambda each: (-each.gain_s, each.size_bytes, known.place(each.index)))
-    changes = slowed(gathered, upkeep, [each.index for each in made])
-    considered = tuple(
-        Considered(
-            index,
-            known.sizes_bytes[place],
-            known.refused[place],
-            choice.value_s(frozenset({place})) / choice.nothing_s if choice.nothing_s > 0 else 1.0,
-        )
-        for place, index in enumerate(known.indexes)
-        if known.sizes_bytes[place] or known.refused[place]
-    )
-    return Advice(
-        indexes=tuple(made),
-        before=tuple(costs.base[:count]),
-        after=tuple(
-            None if costs.base[statement] is None else costs.cost(statement, mask) for statement in range(count)
-        ),
-        slowed=tuple(each for each in changes if each.statement < count),
-        now_s=choice.nothing_s,
-        then_s=choice.value_s(chosen),
-        considered=considered,
-        unplanned=tuple(known.unplanned[:count]),
-        asked=known.asked,
-        unavailable=known.unavailable,
-    )
+        return Advised(index, known.sizes_bytes[place], gain_s, self.upkeep.second_per_s([index]), serves)

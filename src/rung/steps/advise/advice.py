@@ -40,7 +40,8 @@ class Advised:
     Attributes:
         gain_s: Weighted seconds a second that it saves beside the others, what it costs writes taken off.
         upkeep_s: Seconds a second that writing takes longer for it, if it were the only one.
-        serves: Positions of the statements that are cheaper with it beside the others.
+        serves: Positions of the statements that are cheaper with it beside the others; behind the workload's own those
+            that PostgreSQL executes for their sake.
     """
 
     index: Index
@@ -87,6 +88,7 @@ class Dropped:
     Attributes:
         why: "unused", or "redundant" beside the index *beside*.
         upkeep_s: Seconds a second of writing that it costs now.
+        definition: What builds it again, "" where that is not known.
         scans: How often it was scanned while the server counted.
         watched_s: For how long that was, at least.
     """
@@ -102,6 +104,7 @@ class Dropped:
     slowed: tuple[Slowed, ...]
     scans: int
     watched_s: float
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)

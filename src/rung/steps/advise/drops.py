@@ -141,6 +141,7 @@ def _dropped(
         slowed=slowed(gathered, upkeep, (), (name,)),
         scans=existing.scans,
         watched_s=table.writes.watched_s,
+        definition=existing.definition,
     )
 
 

@@ -34,6 +34,7 @@ class Gathered:
         accesses: Of each, by the tables on which an index would be made: of a partition the partitioned one.
         tables: By schema and name.
         unplanned: Why a statement has no plan, "" where it has one.
+        homes: The position of the statement itself, or of the one for whose sake PostgreSQL executes it.
     """
 
     statements: tuple[Weighted, ...]
@@ -42,13 +43,14 @@ class Gathered:
     tables: Mapping[Name, Table]
     writings: tuple[Writing, ...]
     unplanned: tuple[str, ...]
+    homes: tuple[int, ...]
 
 
 def gather(workload: Sequence[Weighted]) -> Step[Gathered]:
     """
     Ask for the plan of each statement and for the tables in them.
     """
-    statements = list(workload)
+    statements, homes = list(workload), list(range(len(workload)))
     plans: list[Plan | None] = []
     unplanned: list[str] = []
     tables: dict[Name, Table] = {}
@@ -66,6 +68,7 @@ def gather(workload: Sequence[Weighted]) -> Step[Gathered]:
                 writings.append(_writing(place, workload[place], change))
                 checked = yield from _checked(workload[place], change, tables)
                 statements += checked
+                homes += [place] * len(checked)
     for statement in statements[len(plans) :]:
         plan, why = yield from _planned(statement)
         plans.append(plan)
@@ -81,7 +84,9 @@ def gather(workload: Sequence[Weighted]) -> Step[Gathered]:
                 mine.append(replace(access, schema=root[0], table=root[1]))
         found.append(tuple(access for access in dict.fromkeys(mine) if (access.schema, access.table) in tables))
     writings += _unaccounted(tables, writings)
-    return Gathered(tuple(statements), tuple(plans), tuple(found), tables, tuple(writings), tuple(unplanned))
+    return Gathered(
+        tuple(statements), tuple(plans), tuple(found), tables, tuple(writings), tuple(unplanned), tuple(homes)
+    )
 
 
 def _planned(statement: Weighted) -> Step[tuple[Plan | None, str]]:

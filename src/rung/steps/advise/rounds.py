@@ -81,6 +81,16 @@ class Known:
         """
         return self.costs.cost(statement, bits(frozenset(indexes)))
 
+    def usable(self) -> list[int]:
+        """
+        Return the indexes that could be made and that some statement is known to be cheaper with.
+        """
+        return [
+            place
+            for place in range(len(self.indexes))
+            if self.sizes_bytes[place] > 0 and not self.refused[place] and self.useful(place)
+        ]
+
     def useful(self, place: int) -> bool:
         """
         Return whether any statement is known to be cheaper with an index, alone or with others.

@@ -17,7 +17,7 @@ Sources: Schlosser, Kossmann, Boissier 2019 (Extend: gain for each byte, widenin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Chosen = frozenset[int]
 
-GAIN_SHARE_MIN = 0.003  # of the whole; a step that saves less is not taken (as Extend's default)
-ALIKE = 0.97  # of the best gain; of steps that save so much alike the smallest is taken
+GAIN_SHARE_MIN = 0.003  # of what is left; a step that saves less is not taken (as Extend's default)
+ALIKE = 1.01  # times what the best step leaves; of steps that leave so little alike the smallest is taken
+TOGETHER = 0.97  # of the cost with fewer; several indexes that make a statement so much cheaper belong together
 LADDER_STEP = 1.15
 LADDER_MAX = 48
 STEPS_MAX = 40
@@ -50,6 +51,15 @@ class Costs:
         self._exact: list[dict[int, float]] = [{} for _ in base]
         self._sorted: list[list[tuple[float, int]] | None] = [None for _ in base]
         self._used: list[set[int]] = [set() for _ in base]
+
+    def of(self, statements: Collection[int]) -> Costs:
+        """
+        Return the same with the other statements weighing nothing.
+        """
+        weights = [weight if place in statements else 0.0 for place, weight in enumerate(self.weights)]
+        made = Costs(self.base, weights, self.near)
+        made._exact = self._exact  # noqa: SLF001  # of the same class
+        return made
 
     def learn(self, statement: int, indexes: Chosen, cost: float) -> None:
         """
@@ -112,7 +122,7 @@ class Costs:
             for mask, cost in exact.items():
                 if mask & (mask - 1):
                     less = [each for each in exact if each != mask and each & mask == each]
-                    if cost < min((exact[each] for each in less), default=self.base[statement] or 0.0) * ALIKE:
+                    if cost < min((exact[each] for each in less), default=self.base[statement] or 0.0) * TOGETHER:
                         found.add(members(mask))
         return found
 
@@ -154,7 +164,6 @@ class Choice:
         self._upkeep_s = np.array([upkeep(frozenset({index})) for index in self.usable])
         self._sizes = np.array([sizes_bytes[index] for index in self.usable], dtype=np.float64)
         self.nothing_s = self.value_s(frozenset())
-        self.least_s = GAIN_SHARE_MIN * self.nothing_s
 
     def value_s(self, chosen: Chosen) -> float:
         """
@@ -226,26 +235,36 @@ class Choice:
         climb = _Climb(frozenset(), [], hindered=False)
         for _ in range(STEPS_MAX):
             now = climb.chosen
-            steps = []
-            for then in self._steps(now):
-                more_bytes = self.size_bytes(then) - self.size_bytes(now)
-                gain_s = self.value_s(now) - self.value_s(then)
-                if gain_s <= self.least_s:
-                    continue
-                if room is not None and self.size_bytes(then) > room:
-                    climb.hindered = True
-                    continue
-                # One that takes no more room is as good as free.
-                steps.append((gain_s / max(more_bytes, 1) if by_size else gain_s, more_bytes, then))
-            if not steps:
+            steps = [then for then in self._steps(now) if self._saves(now, then)]
+            fitting = [then for then in steps if room is None or self.size_bytes(then) <= room]
+            climb.hindered |= len(fitting) < len(steps)
+            if not fitting:
                 break
-            most = max(score for score, _, _ in steps)
-            _, _, climb.chosen = min(
-                (step for step in steps if step[0] >= ALIKE * most),
-                key=lambda step: (step[1], -step[0], sorted(step[2])),
-            )
+            climb.chosen = self._best_for_size(now, fitting) if by_size else self._best(fitting)
             climb.met.append(climb.chosen)
         return climb
+
+    def _best(self, steps: Sequence[Chosen]) -> Chosen:
+        """
+        Return the smallest of the sets that leave least, or nearly so.
+        """
+        least_s = ALIKE * min(map(self.value_s, steps))
+        nearly = [then for then in steps if self.value_s(then) <= least_s]
+        return min(nearly, key=lambda then: (self.size_bytes(then), self.value_s(then), sorted(then)))
+
+    def _best_for_size(self, now: Chosen, steps: Sequence[Chosen]) -> Chosen:
+        """
+        Return the set that saves most for each byte that it takes more; what takes no more is as good as free.
+        """
+
+        def saved(then: Chosen) -> float:
+            more_bytes = max(self.size_bytes(then) - self.size_bytes(now), 1)
+            return (self.value_s(now) - self.value_s(then)) / more_bytes
+
+        return min(steps, key=lambda then: (-saved(then), sorted(then)))
+
+    def _saves(self, now: Chosen, then: Chosen) -> bool:
+        return self.value_s(now) - self.value_s(then) > GAIN_SHARE_MIN * self.value_s(now)
 
     def _steps(self, chosen: Chosen) -> list[Chosen]:
         """
@@ -288,7 +307,7 @@ class Choice:
                 space = None if room is None else room - self.size_bytes(left)
                 for index in self._likely(left, space)[:SWAPS_LIKELY]:
                     then = left | {index}
-                    if index != gone and self.value_s(chosen) - self.value_s(then) > self.least_s:
+                    if index != gone and self._saves(chosen, then):
                         steps.append((self.value_s(then), self.size_bytes(then), sorted(then)))
             if not steps:
                 break
@@ -301,7 +320,7 @@ class Choice:
         Return *chosen* without those that save next to nothing beside the others.
         """
         for index in sorted(chosen, key=lambda index: (-self.sizes_bytes[index], index)):
-            if self.value_s(chosen - {index}) - self.value_s(chosen) <= self.least_s:
+            if not self._saves(chosen - {index}, chosen):
                 chosen -= {index}
         return chosen
 
