@@ -86,7 +86,7 @@ join pg_namespace n on n.oid = t.relnamespace
 where k.contype = 'f' and k.conparentid = 0 and %(oid)s::oid in (k.conrelid, k.confrelid)
 order by k.oid
 """
-# Statistics that were never reset are as old as the server's data, which it does not tell: at least as old as its start.
+# Counters that were never reset are as old as the server's data, which it does not tell: at least as old as its start.
 WRITES = """
 select coalesce(sum(s.n_tup_ins), 0)::bigint, coalesce(sum(s.n_tup_upd), 0)::bigint,
        coalesce(sum(s.n_tup_del), 0)::bigint, sum(s.n_tup_hot_upd)::float8 / nullif(sum(s.n_tup_upd), 0)::float8,

@@ -188,7 +188,9 @@ def _plan(lookup: Lookup) -> Plan:
     conditions = (Condition("Filter", said),) if columns else ()
     output = tuple(f"{lookup.table}.{name}" for name in lookup.returned)
     if lookup.write:
-        change = PlanNode(0, "ModifyTable", lookup.table, "public", "", 1.0, 0.0, "", lookup.table, (), (), lookup.write)
+        change = PlanNode(
+            0, "ModifyTable", lookup.table, "public", "", 1.0, 0.0, "", lookup.table, (), (), lookup.write
+        )
         if lookup.write == "Insert":
             return Plan((change, PlanNode(1, "Result", "", "", "", 0.01, 1.0, "")))
         output = (f"{lookup.table}.ctid",)
@@ -199,7 +201,9 @@ def _plan(lookup: Lookup) -> Plan:
         return Plan((scan,))
     keys = tuple(Condition("Sort Key", f"{lookup.table}.{name}") for name in lookup.by)
     sort = PlanNode(0, "Sort", "", "", "", 1.0, 1.0, "", "", keys, output)
-    return Plan((sort, PlanNode(1, "Seq Scan", lookup.table, "public", "", 1.0, 1.0, "", lookup.table, conditions, output)))
+    return Plan(
+        (sort, PlanNode(1, "Seq Scan", lookup.table, "public", "", 1.0, 1.0, "", lookup.table, conditions, output))
+    )
 
 
 def writes(**counted: Any) -> TableWrites:

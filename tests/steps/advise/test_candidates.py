@@ -180,7 +180,7 @@ CASES = {
     ),
     "view": (
         "select * from open_orders where customer_id = $1", "orders",
-        {"customer_id", "customer_id where (deleted_at IS NULL) AND active", }, set(),
+        {"customer_id", "customer_id where (deleted_at IS NULL) AND active" }, set(),
     ),
     "expression": (
         "select * from customers where lower(email) = $1", "customers", {"(lower(email))"}, {"email"},

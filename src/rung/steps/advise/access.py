@@ -130,12 +130,13 @@ def changes(plan: Plan) -> tuple[Change, ...]:
     """
     Return what *plan* writes.
     """
-    return tuple(
-        # The node itself is expected to hand on nothing; what it writes is what the one below it gives.
-        Change(node.schema, node.relation, node.operation, plan.nodes[place + 1].rows if place + 1 < len(plan.nodes) else 1)
-        for place, node in enumerate(plan.nodes)
-        if node.operation and node.relation
-    )  # fmt: skip
+    made = []
+    for place, node in enumerate(plan.nodes):
+        if node.operation and node.relation:
+            # The node itself is expected to hand on nothing; what it writes is what the one below it gives.
+            rows = plan.nodes[place + 1].rows if place + 1 < len(plan.nodes) else 1.0
+            made.append(Change(node.schema, node.relation, node.operation, rows))
+    return tuple(made)
 
 
 def _said(plan: Plan, aliases: set[str]) -> Iterator[Clause]:
@@ -274,8 +275,10 @@ class _Found:
     def _fix(self, clause: Clause) -> None:
         whole = _whole(clause)
         if whole is not None and whole.steady and whole.aliases == {self.alias} and "SubPlan" not in whole.text:
-            pins = clause.test in {"IS NULL", "IS TRUE", "NOT"} if isinstance(clause, Test) else (
-                isinstance(clause, Comparison) and clause.operator == "=" and not clause.any_of
+            pins = (
+                clause.test in {"IS NULL", "IS TRUE", "NOT"}
+                if isinstance(clause, Test)
+                else (isinstance(clause, Comparison) and clause.operator == "=" and not clause.any_of)
             )
             names = frozenset(name for _, name in whole.columns)
             self.fixed[whole.text] = Fixed(whole.text, names, pins and len(names) == 1)

@@ -147,8 +147,7 @@ def _key_lists(access: Access, shared: Shared) -> Iterator[Keys]:
     yield from access.arms
     yield from (keys + arm for keys in equal[:1] for arm in access.arms)
     yield from by
-    for each in access.ranged:
-        yield each
+    yield from access.ranged
 
 
 def _leads(access: Access, shared: Shared) -> list[Keys]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 _TOKEN = re.compile(
     r"""
@@ -288,7 +289,7 @@ def _split(tokens: Sequence[Token], word: str) -> list[Sequence[Token]]:
         if depth == 0 and tokens[place].kind == "name" and tokens[place].text == word
     ]
     edges = [-1, *places, len(tokens)]
-    return [tokens[start + 1 : end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [tokens[start + 1 : end] for start, end in pairwise(edges)]
 
 
 def _bare(tokens: Sequence[Token]) -> Sequence[Token]:

@@ -62,7 +62,11 @@ def _why(existing: ExistingIndex, table: Table, added: Sequence[Index]) -> tuple
         if other is not existing and other.valid and _serves(other, existing):
             return REDUNDANT, other.name
     for index in added:
-        if existing.plain and (index.schema, index.table) == (table.schema, table.name) and _begins(existing.index, index):
+        if (
+            existing.plain
+            and (index.schema, index.table) == (table.schema, table.name)
+            and _begins(existing.index, index)
+        ):
             return REDUNDANT, ""
     watched = table.writes.watched_s >= WATCHED_S_MIN
     if existing.scans == 0 and watched and not _checks(existing.index, table):
@@ -155,5 +159,3 @@ def slowed(
         place: upkeep.execution_s(place, added, dropped) for place in range(len(gathered.statements))
     }
     return tuple(Slowed(place, execution_s) for place, execution_s in changed.items() if execution_s)
-
-

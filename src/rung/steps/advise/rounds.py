@@ -160,9 +160,7 @@ class Known:
             return
         self._learn(answer, sets, statements, places)
 
-    def _learn(
-        self, answer: Costed, sets: Sequence[Chosen], statements: Sequence[int], places: Sequence[int]
-    ) -> None:
+    def _learn(self, answer: Costed, sets: Sequence[Chosen], statements: Sequence[int], places: Sequence[int]) -> None:
         self.asked += len(sets) * len(statements)
         for place, size_bytes, refused in zip(places, answer.sizes_bytes, answer.refused, strict=True):
             self.sizes_bytes[place], self.refused[place] = size_bytes, refused
@@ -204,9 +202,9 @@ def rounds(known: Known) -> Step[None]:
     """
     yield from today(known)
     own = _own(known)
-    yield from known.ask({
-        statement: [*(frozenset({place}) for place in places), frozenset(places)] for statement, places in own.items()
-    })
+    yield from known.ask(
+        {statement: [*(frozenset({place}) for place in places), frozenset(places)] for statement, places in own.items()}
+    )
     yield from known.ask(_wider(known, own))
     yield from known.ask(_merged(known))
     yield from known.ask(_together(known))

@@ -58,7 +58,7 @@ class Costs:
         """
         weights = [weight if place in statements else 0.0 for place, weight in enumerate(self.weights)]
         made = Costs(self.base, weights, self.near)
-        made._exact = self._exact  # noqa: SLF001  # of the same class
+        made._exact = self._exact  # of the same class
         return made
 
     def learn(self, statement: int, indexes: Chosen, cost: float) -> None:
@@ -198,9 +198,7 @@ class Choice:
         upkeep = [self.upkeep(frozenset({index})) for index in order]
         kept: list[int] = []
         for place, index in enumerate(order):
-            beaten = any(
-                upkeep[other] <= upkeep[place] and bool((rows[other] <= rows[place]).all()) for other in kept
-            )
+            beaten = any(upkeep[other] <= upkeep[place] and bool((rows[other] <= rows[place]).all()) for other in kept)
             if index in needed or not beaten:
                 kept.append(place)
         return tuple(sorted(order[place] for place in kept))
