@@ -318,14 +318,23 @@ _PIECE = re.compile(
 )
 
 
+_PARAMETER = re.compile(r"\$[0-9]")
+
+
 def constants_of(statement: str) -> frozenset[str]:
     """
-    Return the strings and numbers in a statement's text.
+    Return the strings in a statement's text, and its numbers where it has no parameters.
 
-    >>> sorted(constants_of("select 1 from t where a = 'x' and b > $1"))
-    ["'x'", '1']
+    One with parameters was recorded without values; the numbers that are left count columns or rows, and a value that
+    a view or a policy compares with could be the same by chance.
+
+    >>> sorted(constants_of("select 1 from t where a = 'x' and b > 7"))
+    ["'x'", '1', '7']
+    >>> constants_of("select 1 from t where b > $1")
+    frozenset()
     """
-    return frozenset(piece["constant"] for piece in _PIECE.finditer(statement) if piece["constant"])
+    found = {piece["constant"] for piece in _PIECE.finditer(statement) if piece["constant"]}
+    return frozenset(each for each in found if "'" in each) if _PARAMETER.search(statement) else frozenset(found)
 
 
 def without_constants(condition: str, known: frozenset[str] = frozenset()) -> str:

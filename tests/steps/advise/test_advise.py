@@ -192,7 +192,8 @@ def test_a_twin_that_is_away_is_named() -> None:
 
     assert ("the twin is away", ()) == (advice.unavailable, advice.indexes)
     assert () == answered(advise([]), Simple([])).indexes
-    assert answered(advise([Weighted(READ.text, 1.0)]), lambda question: Unavailable("nobody")).unavailable == "nobody"
+    nobody: Advice = answered(advise([Weighted(READ.text, 1.0)]), lambda _: Unavailable("nobody"))
+    assert ("nobody", "nobody") == (nobody.unavailable, nobody.unplanned[0])
 
 
 def test_questions_are_few() -> None:

@@ -79,7 +79,6 @@ class Access:
         grouped: What they are grouped by.
         extremes: Of what the least or the greatest is asked for.
         needed: Columns that are read at all; None where the rows themselves are needed.
-        limited: Whether only the first rows are asked for.
     """
 
     schema: str
@@ -95,7 +94,6 @@ class Access:
     grouped: tuple[tuple[Key, ...], ...] = ()
     extremes: tuple[Key, ...] = ()
     needed: frozenset[str] | None = None
-    limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +117,8 @@ def accesses(plan: Plan) -> tuple[Access, ...]:
     said = list(_said(plan, aliases))
     partners = _partners(said)
     needed = _needed(plan, aliases)
-    limited = any(node.kind == "Limit" for node in plan.nodes)
     return tuple(
-        _access(plan, node, said, partners, needed.get(alias, frozenset()), limited=limited)
+        _access(plan, node, said, partners, needed.get(alias, frozenset()))
         for alias, node in sorted(read.items(), key=lambda each: plan.nodes.index(each[1]))
     )
 
@@ -170,8 +167,6 @@ def _access(
     said: Sequence[Clause],
     partners: dict[tuple[str, str], frozenset[tuple[str, str]]],
     needed: frozenset[str],
-    *,
-    limited: bool,
 ) -> Access:
     alias = node.alias
     found = _Found(alias, partners)
@@ -202,7 +197,6 @@ def _access(
         grouped=tuple(groups),
         extremes=tuple(extremes),
         needed=None if needed & SYSTEM_COLUMNS else needed,
-        limited=limited,
     )
 
 

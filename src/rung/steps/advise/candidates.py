@@ -12,7 +12,7 @@ Not here  what they cost and bring (select.py), which the twin would refuse
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from rung.ports import Index, IndexColumn, Table, TableColumn
 from rung.steps.advise.access import Access, Fixed, Key
@@ -244,10 +244,3 @@ def _leaves_out(fixed: Fixed, table: Table) -> bool:
         if fixed.text.endswith("IS NULL"):
             return 1.0 - nulls.get(name, 0.0) >= LEFT_OUT_MIN
     return True
-
-
-def distinct_tables(found: Sequence[Access]) -> tuple[tuple[str, str], ...]:
-    """
-    Return schema and name of each table looked up, in order.
-    """
-    return tuple(dict.fromkeys((access.schema, access.table) for access in found))

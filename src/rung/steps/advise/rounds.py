@@ -25,7 +25,9 @@ from rung.steps.advise.writes import Name
 OWN_MAX = 40  # of a statement's own indexes, those of its tables in turns
 BEST = 4  # of those that helped, for each table
 HELPS = 0.98  # of the cost; what makes a statement less cheap than this does not help it
+FOREIGN_MAX = 10  # of indexes that helped others
 MERGED_MAX = 24
+WEIGHT_SHARE_MIN = 0.0005  # of the whole; a statement that weighs less gets no index for its own sake
 # What a unit of the planner's cost takes where no time was measured: about what a sequential scan of pages in memory
 # takes; it only weighs reads against writes then.
 SECOND_PER_COST = 5e-6
@@ -128,6 +130,12 @@ class Known:
             places.sort(key=lambda place: (self.cost(statement, place), self.sizes_bytes[place], place))
         return found
 
+    def gain(self, statement: int, place: int) -> float:
+        """
+        Return how many weighted seconds a second an index alone is known to save a statement.
+        """
+        return self.costs.weights[statement] - self.costs.second_per_s(statement, 1 << place)
+
     def ask(self, needs: Mapping[int, Iterable[Chosen]]) -> Step[None]:
         """
         Ask what each statement costs with each of its sets of indexes, as far as that is not known.
@@ -225,8 +233,9 @@ def _own(known: Known) -> dict[int, list[int]]:
         ]
         shared[name] = Shared(table, found)
     own: dict[int, list[int]] = {}
+    least = WEIGHT_SHARE_MIN * sum(known.costs.weights)
     for statement, mine in enumerate(gathered.accesses):
-        if not known.costs.base[statement]:
+        if not known.costs.base[statement] or known.costs.weights[statement] < least:
             continue
         lists = []
         for access in mine:
@@ -244,52 +253,64 @@ def _wider(known: Known, own: Mapping[int, Sequence[int]]) -> dict[int, list[Cho
     Return what else each statement should be asked with: wider and narrower kinds of what helped, and others' indexes.
     """
     gathered = known.gathered
-    best = {statement: known.helped(statement) for statement in own}
     needs: dict[int, list[Chosen]] = {}
-    made: dict[Name, list[int]] = {}
-    for statement, by_table in best.items():
-        for name, places in by_table.items():
-            made.setdefault(name, []).extend(places[:BEST])
-            for access in gathered.accesses[statement]:
-                if (access.schema, access.table) == name:
-                    for place in places[:BEST]:
-                        for index in extended(known.indexes[place], access, gathered.tables[name]):
-                            wider = known.place(index)
-                            needs.setdefault(statement, []).append(frozenset({wider}))
-                            made[name].append(wider)
+    gains: dict[Name, dict[int, float]] = {}
+    for statement in own:
+        for name, places in known.helped(statement).items():
+            gained = gains.setdefault(name, {})
+            for place in places[:BEST]:
+                gain = known.gain(statement, place)
+                gained[place] = gained.get(place, 0.0) + gain
+                for wider in _kinds(known, statement, place):
+                    needs.setdefault(statement, []).append(frozenset({wider}))
+                    # How much a wider kind helps others is not known yet: about as much.
+                    gained[wider] = gained.get(wider, 0.0) + gain
     for statement in own:
         for access in gathered.accesses[statement]:
-            needs.setdefault(statement, []).extend(
-                frozenset({place})
-                for place in dict.fromkeys(made.get((access.schema, access.table), ()))
-                if relevant(known.indexes[place], access)
-            )
+            gained = gains.get((access.schema, access.table), {})
+            others = [place for place in gained if place not in own[statement]]
+            others.sort(key=lambda place: (-gained[place], place))
+            usable = [place for place in others if relevant(known.indexes[place], access)]
+            needs.setdefault(statement, []).extend(frozenset({place}) for place in usable[:FOREIGN_MAX])
     return needs
+
+
+def _kinds(known: Known, statement: int, place: int) -> list[int]:
+    """
+    Return the wider and narrower kinds of an index for what *statement* reads of its table.
+    """
+    index, gathered = known.indexes[place], known.gathered
+    name = (index.schema, index.table)
+    return [
+        known.place(kind)
+        for access in gathered.accesses[statement]
+        if (access.schema, access.table) == name
+        for kind in extended(index, access, gathered.tables[name])
+    ]
 
 
 def _merged(known: Known) -> dict[int, list[Chosen]]:
     """
     Return what statements should be asked with: indexes that carry along what another one has.
     """
-    gathered = known.gathered
-    weights: dict[int, float] = {}
-    for statement in range(len(gathered.statements)):
+    gained: dict[int, dict[int, float]] = {}
+    for statement in range(len(known.gathered.statements)):
         for places in known.helped(statement).values():
             for place in places[:2]:
-                weights[place] = weights.get(place, 0.0) + known.costs.weights[statement]
+                gained.setdefault(place, {})[statement] = known.gain(statement, place)
+    sums = {place: sum(gains.values()) for place, gains in gained.items()}
     pairs = sorted(
-        ((weights[one] + weights[other], one, other) for one in weights for other in weights if one != other),
+        ((sums[one] + sums[other], one, other) for one in sums for other in sums if one != other),
         key=lambda each: (-each[0], each[1:]),
     )
-    made = dict.fromkeys(
-        index for _, one, other in pairs if (index := merged(known.indexes[one], known.indexes[other])) is not None
-    )
     needs: dict[int, list[Chosen]] = {}
-    for index in list(made)[:MERGED_MAX]:
-        place = known.place(index)
-        for statement, mine in enumerate(gathered.accesses):
-            on = [access for access in mine if (access.schema, access.table) == (index.schema, index.table)]
-            if any(relevant(index, access) for access in on):
+    made = 0
+    for _, one, other in pairs:
+        index = merged(known.indexes[one], known.indexes[other])
+        if index is not None and made < MERGED_MAX:
+            made += 1
+            place = known.place(index)
+            for statement in sorted(gained[one].keys() | gained[other].keys()):
                 needs.setdefault(statement, []).append(frozenset({place}))
     return needs
 
