@@ -332,8 +332,8 @@ def index_name(index: Index) -> str:
     for column in index.columns:
         words += [column.name, "desc"] if column.descending else [column.name]
     # Whatever else tells it from another index on the same columns.
-    more = [column.nulls_first for column in index.columns], [column.opclass for column in index.columns]
-    if index.include or index.where or any(map(bool, (*more[0], *more[1]))) or False in more[0]:
+    odd = any(column.nulls_first is not None or column.opclass or column.expression for column in index.columns)
+    if odd or index.include or index.where:
         words.append(hashlib.blake2b(repr(index).encode(), digest_size=3).hexdigest())
     stem = "_".join(words)
     if len((stem + NAME_SUFFIX).encode()) > NAME_BYTES_MAX:

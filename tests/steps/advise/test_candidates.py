@@ -269,6 +269,49 @@ CASES = {
         "select id from orders where status = $1 union all select id from orders where total = $2", "orders",
         {"status", "total"}, {"status,total"},
     ),
+    "reversed and in brackets": (
+        "SELECT * FROM Orders WHERE ($1) = ((Customer_ID)) ORDER BY CREATED_AT", "orders",
+        {"customer_id,created_at"}, set(),
+    ),
+    "no blanks, and casts of values": (
+        "select * from orders where customer_id=any($1::int[])and status=cast($2 as text)", "orders",
+        {"status,customer_id", "customer_id,status"}, set(),
+    ),
+    "a number compared as text": (
+        "select * from orders where customer_id::text = $1", "orders", {"((customer_id)::text)"}, {"customer_id"},
+    ),
+    "boolean is": (
+        "select id from orders where active is true and customer_id = $1", "orders",
+        {"customer_id where active IS TRUE"}, set(),
+    ),
+    "sorted by another table first": (
+        "select * from orders o join customers c on c.id = o.customer_id where o.status = $1 order by c.name, o.id",
+        "orders", {"status"}, {"status,id"},
+    ),
+    "sorted by an expression with a value": (
+        "select id from orders where customer_id = $1 order by total + $2, id", "orders", {"customer_id"},
+        {"customer_id,id"},
+    ),
+    "sorted by an expression": (
+        "select id from customers where city = $1 order by lower(email)", "customers", {"city,(lower(email))"}, set(),
+    ),
+    "an alias inside hides one outside": (
+        "select * from customers o where o.city = $1 and exists (select from orders o where o.total = $2)", "orders",
+        {"total"}, {"city"},
+    ),
+    "a cte of a table's name": (
+        "with orders as (select * from customers) select * from orders where city = $1", "customers", {"city"}, set(),
+    ),
+    "returning": ("delete from orders where customer_id = $1 returning id", "orders", {"customer_id"}, set()),
+    "skip locked": (
+        "select * from orders where status = $1 order by created_at limit 1 for update skip locked", "orders",
+        {"status,created_at"}, set(),
+    ),
+    "lateral: the newest of each": (
+        "select * from customers c cross join lateral"
+        " (select * from orders o where o.customer_id = c.id order by created_at desc limit 1) newest where c.city = $1",
+        "orders", {"customer_id,-created_at"}, set(),
+    ),
     "window": (
         "select id, row_number() over (partition by customer_id order by created_at) from orders", "orders",
         {"customer_id,created_at"}, set(),

@@ -121,7 +121,7 @@ class Advisor:
             known.sizes_bytes,
             second_per_s,
             usable,
-            {place: frozenset(other for other in usable if known.begins(other, place)) for place in usable},
+            known.begun_with(usable),
             indexes_max=indexes_max,
         )
 

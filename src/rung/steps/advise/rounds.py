@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, zip_longest
 
-from rung.ports import Configuration, Costed, Index, Step, Unavailable
+from rung.ports import Configuration, Costed, Index, IndexColumn, Step, Unavailable
 from rung.ports import Costs as CostsAsked
 from rung.steps.advise.candidates import Shared, extended, merged, relevant, shapes
 from rung.steps.advise.gather import Gathered
@@ -103,14 +103,27 @@ class Known:
             if self.costs.near[statement] >> place & 1
         )
 
-    def begins(self, short: int, long: int) -> bool:
+    def begun_with(self, places: Sequence[int]) -> dict[int, Chosen]:
         """
-        Return whether one index begins with all keys of another one and carries all that it carries.
+        Return of each index those others of *places* whose keys it begins with and that carry nothing else.
         """
-        one, other = self.indexes[short], self.indexes[long]
-        same = short != long and (one.schema, one.table, one.where) == (other.schema, other.table, other.where)
-        names = {column.name for column in other.columns} | set(other.include)
-        return same and other.columns[: len(one.columns)] == one.columns and set(one.include) <= names
+        groups: dict[tuple[str, str, str, IndexColumn], list[int]] = {}
+        for place in places:
+            index = self.indexes[place]
+            groups.setdefault((index.schema, index.table, index.where, index.columns[0]), []).append(place)
+        begun: dict[int, Chosen] = {}
+        for group in groups.values():
+            for long in group:
+                other = self.indexes[long]
+                names = {column.name for column in other.columns} | set(other.include)
+                begun[long] = frozenset(
+                    short
+                    for short in group
+                    if short != long
+                    and other.columns[: len(self.indexes[short].columns)] == self.indexes[short].columns
+                    and names.issuperset(self.indexes[short].include)
+                )
+        return begun
 
     def helped(self, statement: int) -> dict[Name, list[int]]:
         """

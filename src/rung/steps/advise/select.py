@@ -155,6 +155,9 @@ class Choice:
         self.excludes = excludes
         self.indexes_max = len(usable) if indexes_max is None else indexes_max
         self._reads: dict[tuple[int, int], float] = {}
+        self._base_s = np.array([costs.second_per_s(place, 0) for place in range(len(costs.base))])
+        reach = max((near.bit_length() for near in costs.near), default=0)
+        self._near = [[place for place, near in enumerate(costs.near) if near >> index & 1] for index in range(reach)]
         self._values: dict[Chosen, float] = {}
         self.usable = self._undominated(tuple(usable))
         # What reads take with each usable index alone, a row an index, and what writing then takes more.
@@ -327,9 +330,9 @@ class Choice:
         Return what each statement takes with *chosen*, seconds a second.
         """
         mask = bits(chosen)
-        taken_s = np.empty(len(self.costs.base))
-        for statement, near in enumerate(self.costs.near):
-            key = (statement, mask & near)
+        taken_s = self._base_s.copy()
+        for statement in {place for index in chosen for place in self._near[index]}:
+            key = (statement, mask & self.costs.near[statement])
             if key not in self._reads:
                 self._reads[key] = self.costs.second_per_s(*key)
             taken_s[statement] = self._reads[key]
