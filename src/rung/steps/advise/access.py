@@ -16,7 +16,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rung.ports import Plan, PlanNode
-from rung.steps.advise.condition import Clause, Comparison, Either, Opaque, Term, Test, clauses, sort_key, term
+from rung.steps.advise.condition import (
+    Clause,
+    Comparison,
+    Either,
+    Opaque,
+    Term,
+    Test,
+    clauses,
+    qualified,
+    sort_key,
+    term,
+)
 
 RANGES = frozenset({"<", "<=", ">", ">="})
 LOOKING = ("Filter", "Index Cond", "Recheck Cond", "Join Filter", "Hash Cond", "Merge Cond")
@@ -324,11 +335,23 @@ def _leading(texts: Iterable[str], alias: str, aliases: set[str]) -> Iterator[Ke
 
 
 def _extremes(node: PlanNode, alias: str, aliases: set[str]) -> Iterator[Key]:
-    for text in node.output:
+    for text in _outputs(node, aliases):
         extreme = _EXTREME.fullmatch(text)
         of = term(extreme["of"], aliases) if extreme else None
         if of is not None and of.aliases == {alias} and (key := _key(of)) is not None:
             yield key
+
+
+def _outputs(node: PlanNode, aliases: set[str]) -> list[str]:
+    """
+    Return what a node hands upwards, columns with their alias: of a plan over one table they stand without.
+    """
+    if len(aliases) != 1:
+        return list(node.output)
+    (alias,) = aliases
+    return [
+        qualified(text, alias if alias.isidentifier() and alias.islower() else f'"{alias}"') for text in node.output
+    ]
 
 
 def _needed(plan: Plan, aliases: set[str]) -> dict[str, frozenset[str]]:
@@ -343,7 +366,7 @@ def _needed(plan: Plan, aliases: set[str]) -> dict[str, frozenset[str]]:
         texts = [condition.text for condition in node.conditions]
         nested = node.relationship in {"InitPlan", "SubPlan"}
         if nested or not (node.relation and over.endswith(UNPICKY)):
-            texts += node.output
+            texts += _outputs(node, aliases)
         for text in texts:
             for alias, name in term(text, aliases).columns:
                 found.setdefault(alias, set()).add(name)

@@ -150,6 +150,25 @@ def sort_key(text: str, aliases: Collection[str]) -> tuple[Term, bool, bool | No
     return term(parts["what"], aliases), bool(parts["down"]), nulls
 
 
+def qualified(text: str, alias: str) -> str:
+    """
+    Return an output of a plan over one table alone, in which columns stand without its alias, with it.
+
+    Words that are types or keywords get it too: they are no columns of the table, and do no harm.
+
+    >>> qualified("sum((total)::numeric)", "o"), qualified("o.total", "o"), qualified("'a b'::text", "o")
+    ('sum((o.total)::numeric)', 'o.total', "'a b'::text")
+    """
+    tokens, parts, at = _tokens(text), [], 0
+    for place, token in enumerate(tokens):
+        before = tokens[place - 1].text if place else ""
+        after = tokens[place + 1].text if place + 1 < len(tokens) else ""
+        if token.kind == "name" and before not in {".", "::"} and after not in {".", "("}:
+            parts += [text[at : token.start], alias, "."]
+            at = token.start
+    return "".join([*parts, text[at:]])
+
+
 def term(text: str, aliases: Collection[str]) -> Term:
     """
     Return an expression as a term.

@@ -20,6 +20,8 @@ from rung.steps.advise.advice import Weighted
 from rung.steps.advise.writes import Name, Writing, columns_set
 from rung.steps.take import identifier
 
+# In less time what was counted may be one import of data.
+COUNTED_S_MIN = 86400.0
 CATALOGS = ("pg_catalog", "information_schema", "pg_toast")
 
 
@@ -164,7 +166,7 @@ def _unaccounted(tables: Mapping[Name, Table], writings: Sequence[Writing]) -> l
     made = []
     for (schema, name), table in tables.items():
         watched_s = table.writes.watched_s
-        if (schema, name) in accounted or watched_s <= 0:
+        if (schema, name) in accounted or watched_s < COUNTED_S_MIN:
             continue
         for operation, rows in (("Insert", table.writes.inserted), ("Update", table.writes.updated)):
             if rows:
