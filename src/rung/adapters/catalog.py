@@ -126,7 +126,7 @@ def describe(connection: Connection, schema: str, name: str) -> Table | None:
         existing=existing,
         refers_to=tuple(key for ours, key in keys if ours),
         referred_by=tuple(key for ours, key in keys if not ours or (key.schema, key.table) == (schema, name)),
-        writes=TableWrites(*written[:4], watched_s=max(written[4] or 0.0, 0.0)),
+        writes=TableWrites(written[0], written[1], written[2], written[3], max(written[4] or 0.0, 0.0)),
         partition_of=(root[0], root[1]) if root else None,
     )
 

@@ -192,9 +192,24 @@ def _times_s(workload: Workload, part: Part, op: Op) -> Floats:
     return times_s
 
 
-def faster(part: Part, promise: Promise, rate: Rate) -> tuple[Model, Model, Model, str]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Faster:
     """
-    Return the models in which executions of *part* take what the promised plan does: middle, low and high, and how.
+    What a promised plan makes of the executions of a statement: expected, at the good end and at the bad end.
+
+    Attributes:
+        how: By what, as an assumption.
+    """
+
+    middle: Model
+    low: Model
+    high: Model
+    how: str
+
+
+def faster(part: Part, promise: Promise, rate: Rate) -> Faster:
+    """
+    Return what executions of *part* take with the promised plan.
     """
     cost = max(promise.after.cost, 1e-6)
     place = rate.nearest(cost)
@@ -207,7 +222,7 @@ def faster(part: Part, promise: Promise, rate: Rate) -> tuple[Model, Model, Mode
         f"n = {show_count(len(like_s))})" + (f", plus {show_seconds(middle_s)}" if middle_s > 1e-6 else "")
     )
     middle, low, high = (executing(part, like, surplus_s) for surplus_s in (middle_s, low_s, high_s))
-    return middle, low, high, how
+    return Faster(middle, low, high, how)
 
 
 def slower(part: Part, added_s: float) -> Model:
@@ -251,14 +266,22 @@ def slowed_words(slowed: Sequence[Slowed], parts: Sequence[Part], executions: st
 
 def _offer(part: Part, plan: Plan, several: _Several, rate: Rate) -> Offer:
     advice, promises, parts = several.advice, several.promises, several.parts
-    models = [faster(parts[place], promise, rate) for place, promise in sorted(promises.items())]
+    made = {place: faster(parts[place], promise, rate) for place, promise in sorted(promises.items())}
     slowing = [slower(parts[each.statement], each.execution_s) for each in advice.slowed]
-    middle, low, high = (in_turn([*(model[way] for model in models), *slowing]) for way in range(3))
+    middle, low, high = (
+        in_turn([*models, *slowing])
+        for models in (
+            [each.middle for each in made.values()],
+            [each.low for each in made.values()],
+            [each.high for each in made.values()],
+        )
+    )
     at = parts.index(part)
-    promise = promises.get(at, next(iter(promises.values())))
+    shown = at if at in promises else min(promises)
+    promise = promises[shown]
     assumptions = [
         f"the planner would use it: cost {show_count(promise.before.cost)} → {promise.after.cost:.1f}",
-        models[sorted(promises).index(at)][3] if at in promises else models[0][3],
+        made[shown].how,
         slowed_words(advice.slowed, parts, "statements"),
     ]
     if len(promises) > 1:

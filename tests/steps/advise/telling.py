@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from rung.ports import Index, IndexColumn, Plan, Table
 from rung.steps.advise.access import accesses
-from rung.steps.advise.candidates import Shared, extended, shapes
+from rung.steps.advise.candidates import Lookups, extended, shapes
 
 
 def told(index: Index) -> str:
@@ -38,7 +38,7 @@ def thought_of(plans: Iterable[Plan], tables: Mapping[str, Table]) -> dict[str, 
     made: dict[str, set[str]] = {}
     for access in found:
         table = tables[access.table]
-        shared = Shared(table, [(each, 1.0) for each in found if each.table == access.table])
-        for index in shapes(access, table, shared):
+        lookups = Lookups(table, [(each, 1.0) for each in found if each.table == access.table])
+        for index in shapes(access, table, lookups):
             made.setdefault(access.table, set()).update(map(told, (index, *extended(index, access, table))))
     return made

@@ -308,8 +308,8 @@ CASES = {
         {"status,created_at"}, set(),
     ),
     "lateral: the newest of each": (
-        "select * from customers c, lateral (select * from orders where customer_id = c.id order by created_at limit 1)",
-        "orders", {"customer_id,created_at"}, set(),
+        "select * from customers c, lateral (select * from orders where customer_id = c.id order by total limit 1)",
+        "orders", {"customer_id,total"}, set(),
     ),
     "window": (
         "select id, row_number() over (partition by customer_id order by created_at) from orders", "orders",

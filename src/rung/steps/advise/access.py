@@ -183,7 +183,8 @@ def _access(
     found = _Found(alias, partners)
     for clause in said:
         found.take(clause)
-    sorts, groups = [], []
+    sorts: list[tuple[Key, ...]] = []
+    groups: list[tuple[Key, ...]] = []
     aliases = {each.alias for each in plan.nodes if each.alias}
     extremes: dict[Key, None] = {}
     for each in plan.nodes:

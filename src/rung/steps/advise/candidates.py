@@ -31,7 +31,7 @@ UNSUITED = ("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "c
 Keys = tuple[Key, ...]
 
 
-class Shared:
+class Lookups:
     """
     Which columns statements fix in one table, and how much those statements weigh.
     """
@@ -72,12 +72,12 @@ class Shared:
         return column.distinct if column.distinct >= 0 else -column.distinct * self.table.rows
 
 
-def shapes(access: Access, table: Table, shared: Shared) -> tuple[Index, ...]:
+def shapes(access: Access, table: Table, lookups: Lookups) -> tuple[Index, ...]:
     """
     Return indexes of keys alone that *access* could use, leaving out what an existing one begins with.
     """
     kept: dict[Index, None] = {}
-    for keys in _key_lists(access, shared):
+    for keys in _key_lists(access, lookups):
         index = _index(table, keys)
         if index is not None and not _served(index, table):
             kept[index] = None
@@ -120,11 +120,11 @@ def relevant(index: Index, access: Access) -> bool:
     return any(first in {key.name, key.cast_of} for key in keys)
 
 
-def _key_lists(access: Access, shared: Shared) -> Iterator[Keys]:
+def _key_lists(access: Access, lookups: Lookups) -> Iterator[Keys]:
     """
     Give lists of keys, the likeliest first.
     """
-    equal = _leads(access, shared) if access.equal else [()]
+    equal = _leads(access, lookups) if access.equal else [()]
     # Of rows sorted by what is fixed nothing is left to sort.
     by = [keys for each in (*access.sorted, *access.grouped) if (keys := _without(each, access.equal))]
     by += [(key,) for key in access.extremes]
@@ -150,11 +150,11 @@ def _key_lists(access: Access, shared: Shared) -> Iterator[Keys]:
     yield from access.ranged
 
 
-def _leads(access: Access, shared: Shared) -> list[Keys]:
+def _leads(access: Access, lookups: Lookups) -> list[Keys]:
     """
     Return orders of all that is fixed, then fewer of it: narrower indexes, which may be enough.
     """
-    orders = shared.orders(access.equal)
+    orders = lookups.orders(access.equal)
     pinned = {name for fixed in access.fixed if fixed.pins for name in fixed.columns}
     by_value = tuple(key for key in orders[0] if key.name not in pinned)
     fewer = [orders[0][:count] for count in range(len(access.equal) - 1, 0, -1)]

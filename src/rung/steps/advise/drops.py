@@ -40,7 +40,7 @@ def drops(gathered: Gathered, upkeep: Upkeep, added: Sequence[Index] = ()) -> St
     ]
     priced = []
     gone: set[str] = set()
-    for table, existing, why, beside in sorted(found, key=lambda each: (-each[1].size_bytes, each[1].name)):
+    for table, existing, reason, beside in sorted(found, key=lambda each: (-each[1].size_bytes, each[1].name)):
         name = f"{table.schema}.{existing.name}"
         if f"{table.schema}.{beside}" in gone:
             continue  # of two that are alike one stays
@@ -48,7 +48,7 @@ def drops(gathered: Gathered, upkeep: Upkeep, added: Sequence[Index] = ()) -> St
         if dearer:
             continue
         gone.add(name)
-        priced.append(_dropped(gathered, upkeep, table, existing, (why, beside)))
+        priced.append(_dropped(gathered, upkeep, table, existing, (reason, beside)))
     return tuple(priced)
 
 

@@ -17,7 +17,7 @@ from itertools import combinations, zip_longest
 
 from rung.ports import Configuration, Costed, Index, IndexColumn, Step, Unavailable
 from rung.ports import Costs as CostsAsked
-from rung.steps.advise.candidates import Shared, extended, merged, relevant, shapes
+from rung.steps.advise.candidates import Lookups, extended, merged, relevant, shapes
 from rung.steps.advise.gather import Gathered
 from rung.steps.advise.select import Chosen, Costs, bits
 from rung.steps.advise.writes import Name
@@ -236,7 +236,7 @@ def _own(known: Known) -> dict[int, list[int]]:
     Return the indexes, keys alone, that each statement could use.
     """
     gathered = known.gathered
-    shared = {}
+    lookups = {}
     for name, table in gathered.tables.items():
         found = [
             (access, known.costs.weights[statement])
@@ -244,7 +244,7 @@ def _own(known: Known) -> dict[int, list[int]]:
             for access in mine
             if (access.schema, access.table) == name
         ]
-        shared[name] = Shared(table, found)
+        lookups[name] = Lookups(table, found)
     own: dict[int, list[int]] = {}
     least = WEIGHT_SHARE_MIN * sum(known.costs.weights)
     for statement, mine in enumerate(gathered.accesses):
@@ -253,7 +253,7 @@ def _own(known: Known) -> dict[int, list[int]]:
         lists = []
         for access in mine:
             name = (access.schema, access.table)
-            lists.append(shapes(access, gathered.tables[name], shared[name]))
+            lists.append(shapes(access, gathered.tables[name], lookups[name]))
         turns = (index for turn in zip_longest(*lists) for index in turn if index is not None)
         places = list(dict.fromkeys(known.place(index) for index in turns))[:OWN_MAX]
         if places:
