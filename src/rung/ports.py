@@ -231,18 +231,101 @@ class Index:
 @dataclass(frozen=True, slots=True)
 class TableColumn:
     """
-    A column: its type as PostgreSQL names it, and its average width in bytes from the statistics.
+    A column: its type as PostgreSQL names it, and what the statistics say of it without naming a value.
+
+    Attributes:
+        width_bytes: On average.
+        distinct: Different values as pg_stats has them: a count, or negative a share of the rows; 0 if unknown.
+        null_share: Of the rows.
+        correlation: Of its order with that of the rows on disk, from -1 to 1; 0 if unknown.
+        top_share: Of the rows that have its most common value; 0 if unknown.
     """
 
     name: str
     type: str
     width_bytes: int
+    distinct: float = 0.0
+    null_share: float = 0.0
+    correlation: float = 0.0
+    top_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingIndex:
+    """
+    An index that the table has, of any kind.
+
+    Attributes:
+        name: Without its schema, which is the table's.
+        index: Its keys; of a predicate or expression with $n for every constant.
+        method: btree, gin, ...
+        unique: Whether it keeps values apart.
+        constraint: Whether it belongs to a primary key, a unique or an exclusion constraint.
+        plain: Whether it has the default operator classes, collations and order of nulls throughout, and no predicate.
+        scans: Since the server began to count.
+        definition: What builds it again (pg_get_indexdef), "" where that holds a constant.
+    """
+
+    name: str
+    index: Index
+    method: str
+    unique: bool
+    constraint: bool
+    plain: bool
+    valid: bool
+    size_bytes: int
+    scans: int
+    definition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """
+    A foreign key as seen from the table that is referred to, or from the one that refers; *there* is the other one.
+
+    Attributes:
+        columns: Of the table that refers.
+        action: What a DELETE of the row referred to does here: "no action", "restrict", "cascade", "set null", ...
+    """
+
+    schema: str
+    table: str
+    columns: tuple[str, ...]
+    to_columns: tuple[str, ...]
+    action: str = "no action"
+
+
+@dataclass(frozen=True, slots=True)
+class TableWrites:
+    """
+    Rows that the server counted as written to a table.
+
+    Attributes:
+        hot_share: Of the updates, those that left every index alone (heap-only tuples); None without updates.
+        watched_s: For how long it has counted, at least; 0 if unknown.
+    """
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    hot_share: float | None = None
+    watched_s: float = 0.0
+
+
+NO_WRITES = TableWrites()
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """
-    What the catalog knows of a table: rows and bytes as of its last ANALYZE, columns, valid indexes.
+    What the catalog knows of a table: rows and bytes as of its last ANALYZE, columns, indexes.
+
+    Attributes:
+        indexes: Those that serve every lookup on their columns: valid, plain and whole btrees.
+        existing: All there are, valid or not.
+        refers_to: Foreign keys of this table; *schema* and *table* are those referred to.
+        referred_by: Foreign keys to this table; *schema* and *table* are those that refer.
+        partition_of: Schema and name of the partitioned table at the top, None where it is no partition.
     """
 
     schema: str
@@ -251,6 +334,25 @@ class Table:
     size_bytes: int
     columns: tuple[TableColumn, ...]
     indexes: tuple[Index, ...]
+    existing: tuple[ExistingIndex, ...] = ()
+    refers_to: tuple[ForeignKey, ...] = ()
+    referred_by: tuple[ForeignKey, ...] = ()
+    writes: TableWrites = NO_WRITES
+    partition_of: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """
+    One condition or key of a plan's node, by the name that EXPLAIN gives its kind: "Filter", "Sort Key", ...
+
+    Attributes:
+        text: As PostgreSQL writes it, columns qualified by alias; $n for every constant that the statement asked about
+            does not itself have.
+    """
+
+    kind: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +365,11 @@ class PlanNode:
         cost: Planner's total cost of this node with all below it.
         rows: Rows the planner expects out of one run of it.
         condition: Filter, index condition or sort key, with constants as the statement has them: none.
+        alias: By which the plan names the relation, each once.
+        conditions: The same one by one; of a sort or group each key.
+        output: What it hands upwards, in the form of conditions.
+        operation: Of a node that changes rows: "Insert", "Update", "Delete" or "Merge".
+        relationship: What it is to the node above: "Outer", "Inner", "Subquery", "InitPlan", "SubPlan", "Member".
     """
 
     depth: int
@@ -273,6 +380,11 @@ class PlanNode:
     cost: float
     rows: float
     condition: str
+    alias: str = ""
+    conditions: tuple[Condition, ...] = ()
+    output: tuple[str, ...] = ()
+    operation: str = ""
+    relationship: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rung.moves.index import NAME_BYTES_MAX, IndexMove, candidates, executing, index_name, reads_whole_table
-from rung.moves.lookup import Lookup
-from rung.ports import Explain, Index, IndexColumn, Plan, PlanNode, Promise, Question, WhatIf
+from rung.moves.index import NAME_BYTES_MAX, IndexMove, executing, index_name, slower
+from rung.ports import Costs, Explain, Index, IndexColumn, Plan, Promise, Question, WhatIf
 from rung.steps.find.finding import Finding
 from rung.steps.measure import Part
 from rung.steps.twin.edit import spent_on
@@ -27,7 +26,6 @@ from tests.strategies import (
     BY_KEY,
     CUSTOMER_INDEX,
     FAST,
-    ORDERS_TABLE,
     SCAN,
     SLOW,
     Shelf,
@@ -45,53 +43,12 @@ TWIN = Twin(PROFILE)
 FINDING = found(ROWS, planner=Shelf())
 
 
-def shapes(lookup: Lookup, *existing: Index) -> list[str]:
-    made = candidates(lookup, replace(ORDERS_TABLE, indexes=existing))
-    return [" ".join(("-" if c.descending else "") + c.name for c in index.columns) for index in made]
-
-
 def index(*columns: str) -> Index:
     return Index("public", "orders", tuple(IndexColumn(c.removeprefix("-"), c.startswith("-")) for c in columns))
 
 
 def offered(finding: Finding, answer: Any) -> Any:
     return answered(IndexMove().offers(PROFILE, TWIN, finding), answer)
-
-
-def test_equality_comes_first_then_the_order_or_a_range() -> None:
-    """
-    Candidates are equal columns with the order, alone, and with a column compared for range.
-    """
-    found_columns = Lookup(("customer_id",), ("total",), (IndexColumn("created_at", True),))
-
-    assert ["customer_id -created_at", "customer_id", "customer_id total"] == shapes(found_columns)
-
-
-def test_what_an_existing_index_begins_with_is_left_out() -> None:
-    """
-    An index that begins with the candidate serves it already; one that only shares a column does not.
-    """
-    lookup = Lookup(("customer_id",), (), (IndexColumn("created_at", True),))
-
-    assert ["customer_id -created_at"] == shapes(lookup, index("customer_id", "status"))
-    assert [] == shapes(lookup, index("customer_id", "-created_at", "id"))
-    assert ["customer_id -created_at", "customer_id"] == shapes(lookup, index("status", "customer_id"))
-
-
-def test_no_column_stands_twice_in_an_index() -> None:
-    """
-    A column that is fixed needs neither an order nor a range.
-    """
-    lookup = Lookup(("id",), ("id", "total"), (IndexColumn("id"), IndexColumn("total"), IndexColumn("total")))
-
-    assert ["id total", "id"] == shapes(lookup)
-
-
-def test_nothing_looked_up_is_no_candidate() -> None:
-    """
-    Without a column there is no index.
-    """
-    assert [] == shapes(Lookup((), (), ()))
 
 
 @given(index=indexes)
@@ -180,45 +137,71 @@ def test_the_same_recording_gives_the_same_price() -> None:
 )
 def test_an_index_that_the_planner_would_not_thank_for_is_not_offered(promise: object) -> None:
     """
-    Unanswered, unused, or less than half the cost away: no offer.
+    Unanswered, unused, or with most of the cost left: no offer.
     """
+    shelf = Shelf()
 
     def answer(question: Question) -> object:
-        return promise if isinstance(question, WhatIf) else BY_KEY
+        return promise if isinstance(question, WhatIf) else getattr(shelf, question.verb)(question)
 
     assert () == offered(FINDING, answer)
+
+
+def test_costs_that_are_not_answered_are_no_offer() -> None:
+    """
+    Without the twin's costs there is nothing to choose from.
+    """
+    shelf = Shelf()
+
+    assert () == offered(
+        FINDING, lambda question: AWAY if isinstance(question, Costs) else getattr(shelf, question.verb)(question)
+    )
 
 
 def test_without_a_reference_there_is_no_price() -> None:
     """
     With no other statement's plan to hold cost against time, nothing is offered.
     """
-    good = Promise(SCAN, BY_INDEX, used=True, size_bytes=1)
+    shelf = Shelf()
 
-    assert () == offered(FINDING, lambda question: AWAY if isinstance(question, Explain) else good)
+    def answer(question: Question) -> object:
+        away = isinstance(question, Explain) and "orders" not in question.statement
+        return AWAY if away else getattr(shelf, question.verb)(question)
+
+    assert () == offered(FINDING, answer)
 
 
-def test_a_plan_that_reads_by_index_asks_nothing() -> None:
+def test_without_a_plan_nothing_is_asked() -> None:
     """
-    A bottleneck that is no whole read of a table costs the database no question.
+    A bottleneck that is no statement, or one that cannot be planned, costs the database no question.
     """
     shelf = Shelf()
 
-    assert () == offered(replace(FINDING, plan=BY_KEY), shelf)
     assert () == offered(replace(FINDING, plan=None), shelf)
     assert () == offered(replace(FINDING, bottleneck=None), shelf)
     assert 0 == shelf.asked
 
 
-def test_a_change_reads_its_table_as_a_select_does() -> None:
+def test_a_plan_that_reads_by_an_index_may_have_a_better_one() -> None:
     """
-    The node of an UPDATE names its table too, but it is the scan below it that reads.
+    What today's plan does is no reason to ask for nothing: a narrower index may still leave most of the work.
     """
-    scan = replace(SCAN.nodes[1], depth=1)
-    plan = Plan((PlanNode(0, "ModifyTable", "orders", "public", "", 20_001.0, 0.0, ""), scan))
+    assert 1 == len(offered(replace(FINDING, plan=BY_KEY), Shelf()))
 
-    assert reads_whole_table(plan)
-    assert not reads_whole_table(Plan((replace(scan, condition=""),)))
+
+def test_what_writing_takes_longer_is_said_and_simulated() -> None:
+    """
+    The assumption tells of writes, and a statement that writes takes so much more in the model.
+    """
+    (offer,) = offered(FINDING, Shelf())
+    slow = Part("query", SLOW)
+    before = TWIN.workload
+    after, _ = slower(slow, 0.001)(before, TWIN.topology)
+    met = spent_on(before, slow, ops=(Op.EXECUTE,))
+
+    assert "no recorded statement writes what the index would have to follow" in offer.assumptions
+    np.testing.assert_allclose(after.service_s[met] - before.service_s[met], 0.001)
+    np.testing.assert_array_equal(after.service_s[~met], before.service_s[~met])
 
 
 def test_a_shorter_execution_waits_less_for_what_is_no_processor_too() -> None:

@@ -11,9 +11,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from rung.adapters.answers import AnswerFile
-from rung.moves.index import candidates
-from rung.moves.lookup import lookup
+from rung.adapters.hands import RepositoryHands
+from rung.adapters.ledger import LedgerFolder
+from rung.adapters.recordings import ParquetRecording
+from rung.config import settle
+from rung.loop import Loop, Ports
+from rung.moves.ladder import LADDER
 from rung.ports import (
+    Condition,
+    Costed,
+    Costs,
     Describe,
     Explain,
     Index,
@@ -25,8 +32,10 @@ from rung.ports import (
     ServerFacts,
     Table,
     TableColumn,
+    Unavailable,
     WhatIf,
 )
+from tests.strategies import costed
 
 ORDERS = (
     "SELECT orders.id, orders.total, orders.created_at FROM orders WHERE orders.customer_id = $1"
@@ -44,10 +53,11 @@ def scan(relation: str, *, cost: float, rows: float, condition: str) -> Plan:
     """
     A plan that sorts what a sequential scan leaves.
     """
+    by = Condition("Sort Key", f"{relation}.created_at DESC")
     return Plan((
         PlanNode(0, "Limit", "", "", "", cost, rows, ""),
-        PlanNode(1, "Sort", "", "", "", cost, rows, f"{relation}.created_at DESC"),
-        PlanNode(2, "Seq Scan", relation, "public", "", cost - 1.4, rows, condition),
+        PlanNode(1, "Sort", "", "", "", cost, rows, f"{relation}.created_at DESC", "", (by,), RETURNED),
+        read("Seq Scan", relation, "", cost=cost - 1.4, rows=rows, condition=condition, depth=2),
     ))  # fmt: skip
 
 
@@ -55,9 +65,19 @@ def by_index(relation: str, index: str, *, cost: float, rows: float, condition: 
     """
     A plan that looks rows up.
     """
-    return Plan((PlanNode(0, "Index Scan", relation, "public", index, cost, rows, condition),))
+    return Plan((read("Index Scan", relation, index, cost=cost, rows=rows, condition=condition),))
 
 
+def read(kind: str, relation: str, index: str, *, cost: float, rows: float, condition: str, depth: int = 0) -> PlanNode:
+    """
+    The node that reads a table, its condition over columns of it.
+    """
+    said = (Condition("Filter", condition.replace("(", f"({relation}.", 1)),) if condition else ()
+    output = RETURNED if relation == "orders" else (f"{relation}.id", f"{relation}.name")
+    return PlanNode(depth, kind, relation, "public", index, cost, rows, condition, relation, said, output)
+
+
+RETURNED = ("orders.id", "orders.total", "orders.created_at")
 TABLE_ORDERS = Table(
     "public", "orders", 1_000_000.0, 88_000_000,
     (
@@ -84,22 +104,69 @@ PLAN_SALES = Plan((
 ))  # fmt: skip
 
 
+PLANS = {ORDERS: PLAN_ORDERS, PRODUCT: PLAN_PRODUCT, CATEGORY: PLAN_CATEGORY, SALES: PLAN_SALES}
+TABLES = {table.name: table for table in (TABLE_ORDERS, TABLE_PRODUCT, TABLE_LINES)}
+
+
+class ShopPlanner:
+    """
+    What the shop's database would have answered.  Fulfils the port Planner.
+    """
+
+    def server(self, question: Server) -> ServerFacts:
+        """
+        Return its version.
+        """
+        return ServerFacts("18.1", "shop", "app")
+
+    def explain(self, question: Explain) -> Plan | Unavailable:
+        """
+        Return a plan that was made up for the statement.
+        """
+        return PLANS.get(question.statement, NOT_PLANNED)
+
+    def describe(self, question: Describe) -> Table | Unavailable:
+        """
+        Return a table.
+        """
+        return TABLES.get(question.name, NOT_PLANNED)
+
+    def costs(self, question: Costs) -> Costed:
+        """
+        Return the costs of plans: those of orders fall with an index on their customer, and more with their order.
+        """
+        return costed(question, _cost)
+
+    def what_if(self, question: WhatIf) -> Promise:
+        """
+        Return what an index on orders promises.
+        """
+        cost = _cost(ORDERS, question.index)
+        after = by_index("orders", "candidate", cost=cost, rows=20.0, condition="(customer_id = $1)")
+        return Promise(PLAN_ORDERS, after, used=cost < PLAN_ORDERS.cost, size_bytes=31_000_000)
+
+
+NOT_PLANNED = Unavailable("permission denied for table")
+BY_CUSTOMER = (IndexColumn("customer_id"), IndexColumn("created_at", descending=True))
+
+
+def _cost(statement: str, index: Index | None) -> float:
+    if statement != ORDERS:
+        return PLANS[statement].cost if statement in PLANS else 1.0
+    columns = index.columns if index is not None and index.table == "orders" else ()
+    return 12.4 if columns[:2] == BY_CUSTOMER else 61.0 if columns[:1] == BY_CUSTOMER[:1] else PLAN_ORDERS.cost
+
+
 def answer(folder: Path, recording: str) -> None:
     """
     Keep in a scenario's *folder* what the shop's database would have answered about its *recording*.
     """
     (folder / "answers" / f"{recording}.jsonl").unlink(missing_ok=True)
-    kept = AnswerFile(folder, recording, fresh=True)
-    kept.keep(Server(), ServerFacts("18.1", "shop", "app"))
-    for statement, plan in (
-        (ORDERS, PLAN_ORDERS), (PRODUCT, PLAN_PRODUCT), (CATEGORY, PLAN_CATEGORY), (SALES, PLAN_SALES),
-    ):  # fmt: skip
-        kept.keep(Explain(statement), plan)
-    for table in (TABLE_ORDERS, TABLE_PRODUCT, TABLE_LINES):
-        kept.keep(Describe("public", table.name), table)
-    found = lookup(ORDERS, TABLE_ORDERS)
-    assert found is not None
-    for index in candidates(found, TABLE_ORDERS):
-        cost = 12.4 if len(index.columns) > 1 else 61.0
-        after = by_index("orders", "candidate", cost=cost, rows=20.0, condition="(customer_id = $1)")
-        kept.keep(WhatIf(ORDERS, index), Promise(PLAN_ORDERS, after, used=True, size_bytes=31_000_000))
+    ports = Ports(
+        recording=lambda name: ParquetRecording(folder / "recordings" / name),
+        answers=lambda name: AnswerFile(folder, name, fresh=False),
+        planner=ShopPlanner(),
+        hands=RepositoryHands(folder, None, lock_timeout_s=0.0, old_transaction_s=0.0),
+        ledger=LedgerFolder(folder / "nothing"),
+    )
+    Loop(ports=ports, moves=LADDER, settings=settle(file_text=None, environ={}, flags={})).look(recording)

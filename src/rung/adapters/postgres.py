@@ -1,9 +1,9 @@
 """
-Reach the user's PostgreSQL: read-only connections with time-outs, plans, the catalog.
+Reach the user's PostgreSQL: read-only connections with time-outs, plans.
 
 In        a DSN
-Out       connections; plans and tables as values; its errors as ours
-Not here  changing anything (hands.py), what-if (planner/)
+Out       connections; plans as values; its errors as ours
+Not here  the catalog (catalog.py), changing anything (hands.py), what-if (planner/)
 
 Every statement here runs in a READ ONLY transaction with short time-outs, so that looking at a busy
 server never adds to its trouble.
@@ -22,7 +22,7 @@ import psycopg
 from psycopg import conninfo, pq
 
 from rung.errors import DatabaseDenied, DatabaseRefused, RungError
-from rung.ports import Index, IndexColumn, Plan, PlanNode, ServerFacts, Table, TableColumn
+from rung.ports import Condition, Plan, PlanNode, ServerFacts
 
 CONNECT_TIMEOUT_S = 5
 LOOK_SETTINGS = (
@@ -184,7 +184,7 @@ def explain(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> 
     Source: PostgreSQL documentation, EXPLAIN (GENERIC_PLAN since 16).
     """
     with connection.transaction(force_rollback=True):
-        return plan_of(generic_tree(connection, statement))
+        return plan_of(generic_tree(connection, statement), statement)
 
 
 def explain_with_relations(
@@ -201,7 +201,7 @@ def explain_with_relations(
         psycopg.Error: the server cannot plan it as it stands.
     """
     with connection.transaction(force_rollback=True):
-        plan = plan_of(generic_tree(connection, statement))
+        plan = plan_of(generic_tree(connection, statement), statement)
         return plan, tuple((row[0], row[1]) for row in connection.execute(TOUCHED).fetchall())
 
 
@@ -287,21 +287,29 @@ def exclusively_locked(connection: psycopg.Connection[tuple[Any, ...]]) -> froze
 
 
 CONDITIONS = ("Index Cond", "Recheck Cond", "Filter", "Join Filter", "Hash Cond", "Merge Cond", "Sort Key", "Group Key")
+# Those that find what an index could do; the others are told to people.
+ALL_CONDITIONS = (*CONDITIONS, "One-Time Filter", "Order By", "Presorted Key", "Conflict Filter", "Cache Key")
 
 
-def plan_of(tree: Mapping[str, Any]) -> Plan:
+def plan_of(tree: Mapping[str, Any], statement: str = "") -> Plan:
     """
     Return EXPLAIN's JSON tree as a flat Plan, in printing order.
+
+    Args:
+        statement: What was explained; a constant that it has itself stays in the plan, all others become $n.
     """
     nodes: list[PlanNode] = []
+    known = constants_of(statement)
 
     def visit(node: Mapping[str, Any], depth: int) -> None:
-        conditions = []
-        for key in CONDITIONS:
-            value = node.get(key)
+        said, conditions = [], []
+        for kind in ALL_CONDITIONS:
+            value = node.get(kind)
             if value:
-                said = ", ".join(value) if isinstance(value, list) else value
-                conditions.append(f"{key}: {without_constants(said)}")
+                texts = value if isinstance(value, list) else [value]
+                conditions += [Condition(kind, without_constants(text, known)) for text in texts]
+                if kind in CONDITIONS:
+                    said.append(f"{kind}: {without_constants(', '.join(texts))}")
         nodes.append(
             PlanNode(
                 depth=depth,
@@ -311,7 +319,12 @@ def plan_of(tree: Mapping[str, Any]) -> Plan:
                 index=node.get("Index Name", ""),
                 cost=float(node["Total Cost"]),
                 rows=float(node["Plan Rows"]),
-                condition="; ".join(conditions),
+                condition="; ".join(said),
+                alias=node.get("Alias", ""),
+                conditions=tuple(conditions),
+                output=tuple(without_constants(text, known) for text in node.get("Output", ())),
+                operation=node.get("Operation", ""),
+                relationship=node.get("Parent Relationship", ""),
             )
         )
         for child in node.get("Plans", ()):
@@ -328,29 +341,37 @@ _PIECE = re.compile(
 )
 
 
-def without_constants(condition: str) -> str:
+_PARAMETER = re.compile(r"\$[0-9]")
+
+
+def constants_of(statement: str) -> frozenset[str]:
     """
-    Return a plan's condition with $n for every constant: views and policies bring values of their own.
+    Return the strings in a statement's text, and its numbers where it has no parameters.
+
+    One with parameters was recorded without values; the numbers that are left count columns or rows, and a value that
+    a view or a policy compares with could be the same by chance.
+
+    >>> sorted(constants_of("select 1 from t where a = 'x' and b > 7"))
+    ["'x'", '1', '7']
+    >>> constants_of("select 1 from t where b > $1")
+    frozenset()
+    """
+    found = {piece["constant"] for piece in _PIECE.finditer(statement) if piece["constant"]}
+    return frozenset(each for each in found if "'" in each) if _PARAMETER.search(statement) else frozenset(found)
+
+
+def without_constants(condition: str, known: frozenset[str] = frozenset()) -> str:
+    """
+    Return a plan's condition with $n for every constant that is not *known*: views and policies bring their own.
 
     >>> without_constants("((status = 'paid'::text) AND (total2 > 5) AND (id = $1))")
     '((status = $n::text) AND (total2 > $n) AND (id = $1))'
+    >>> without_constants("((status = 'paid'::text) AND (total2 > 5))", frozenset({"'paid'"}))
+    "((status = 'paid'::text) AND (total2 > $n))"
     """
-    return _PIECE.sub(lambda piece: piece["kept"] or "$n", condition)
+    return _PIECE.sub(lambda piece: piece["kept"] or (piece[0] if piece[0] in known else "$n"), condition)
 
 
-TABLE_FACTS = """
-select c.oid::bigint, c.reltuples::float8, pg_relation_size(c.oid)::bigint
-from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = %(schema)s and c.relname = %(name)s
-"""
-COLUMN_FACTS = """
-select a.attname, format_type(a.atttypid, a.atttypmod), coalesce(s.avg_width, nullif(a.attlen, -1), 32)::int
-from pg_attribute a
-left join pg_stats s
-    on s.schemaname = %(schema)s and s.tablename = %(name)s and s.attname = a.attname and not s.inherited
-where a.attrelid = %(oid)s and a.attnum > 0 and not a.attisdropped
-order by a.attnum
-"""
 # Partial and expression indexes do not serve every lookup on their columns, nor do those with an operator
 # class, collation or order of nulls of their own.  indoption has 1 for DESC and 2 for NULLS FIRST, which is
 # DESC's default (PostgreSQL source, INDOPTION_DESC and INDOPTION_NULLS_FIRST).
@@ -370,35 +391,6 @@ having bool_and(
     and (select o.opcdefault from pg_opclass o where o.oid = i.indclass[k.place - 1])
 )
 """
-INDEX_FACTS = f"""
-select p.columns, p.descending
-from ({PLAIN_INDEXES}) p join pg_index i using (indexrelid)
-where i.indrelid = %(oid)s and i.indisvalid
-order by i.indexrelid
-"""  # noqa: S608  # two constants of this file
-
-
-def describe(connection: psycopg.Connection[tuple[Any, ...]], schema: str, name: str) -> Table | None:
-    """
-    Return what the catalog knows of a table, None when there is none of that name.
-    """
-    row = connection.execute(TABLE_FACTS, {"schema": schema, "name": name}).fetchone()
-    if row is None:
-        return None
-    oid, rows, size_bytes = row
-    columns = connection.execute(COLUMN_FACTS, {"schema": schema, "name": name, "oid": oid}).fetchall()
-    indexes = connection.execute(INDEX_FACTS, {"oid": oid}).fetchall()
-    return Table(
-        schema=schema,
-        name=name,
-        rows=max(rows, 0.0),
-        size_bytes=size_bytes,
-        columns=tuple(TableColumn(*column) for column in columns),
-        indexes=tuple(
-            Index(schema, name, tuple(IndexColumn(*pair) for pair in zip(names, directions, strict=True)))
-            for names, directions in indexes
-        ),
-    )
 
 
 def reason_of(problem: Exception) -> str:

@@ -1,9 +1,10 @@
 """
-Move: an index for a statement that reads a whole table to keep a few of its rows.
+Move: an index for the statement that holds the app back, and indexes for all that was recorded.
 
-In        a Finding whose bottleneck is a statement with a sequential scan
-Out       offers: the index, what the planner would do with it, and what an execution would then take
-Not here  building it (take.py, adapters/hands.py), joins and expressions
+In        a Finding whose bottleneck is a statement
+Out       offers: the index, or several, what the planner would do with them, what an execution would then take, and
+          by how much writing is slowed
+Not here  which indexes there could be and which are best (steps/advise), building them (take.py, adapters/hands.py)
 
 An execution's new time is not guessed from the planner's cost alone: it is drawn from recorded
 executions of the statement whose cost is nearest, their waiting taken out, plus what the rest of the
@@ -14,14 +15,18 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from rung.moves.lookup import Lookup, lookup
-from rung.ports import Explain, Index, IndexColumn, Plan, Promise, Step, Table, Unavailable, WhatIf
-from rung.steps.find.finding import Finding, costliest_scan
+from rung.moves.weighing import weighed
+from rung.ports import Explain, Index, IndexColumn, Plan, Promise, Step, Unavailable, WhatIf
+from rung.steps.advise import Advice, Advisor, Slowed, advisor
+from rung.steps.find.finding import Finding
 from rung.steps.measure import Floats, Part, Profile
-from rung.steps.price.quote import MIGRATION, BuildIndex, Offer
+from rung.steps.price.quote import MIGRATION, BuildIndex, Offer, Script
+from rung.steps.take import create_index, drop_index
 from rung.steps.twin import edit
 from rung.steps.twin.topology import Topology
 from rung.steps.twin.twin import Model, Twin
@@ -33,12 +38,13 @@ NAME_SUFFIX = "_rung"  # by which a leftover of ours is told from somebody's ind
 REFERENCES_MAX = 8
 EXECUTIONS_MIN = 20
 # A plan must get this much cheaper to be worth an index: below it the planner's own error is larger.
-COST_SHARE_MAX = 0.5
+COST_SHARE_MAX = 0.7
+SERVED_MAX = 8  # statements that several indexes together are priced for, the weightiest
 
 
 class IndexMove:
     """
-    Offer at most one index: the candidate that the planner uses and that makes the statement cheapest.
+    Offer the index that makes the bottleneck cheapest, and the set that is best for all that was recorded.
     """
 
     kind = "index"
@@ -46,58 +52,65 @@ class IndexMove:
 
     def offers(self, profile: Profile, twin: Twin, finding: Finding) -> Step[tuple[Offer, ...]]:
         """
-        Return the best index against the bottleneck, or nothing when it is no unindexed lookup.
+        Return one index against the bottleneck, several for the workload, or nothing when none helps.
         """
-        suspect, plan, table = finding.bottleneck, finding.plan, finding.table
-        if suspect is None or plan is None or table is None or not reads_whole_table(plan):
+        suspect, plan = finding.bottleneck, finding.plan
+        if suspect is None or plan is None or not suspect.statement:
             return ()
-        found = lookup(suspect.statement, table)
-        if found is None:
+        statements, parts = weighed(profile, twin.workload, suspect.part, suspect.route, twin.rate_per_s)
+        if not parts or parts[0] != suspect.part:
             return ()
-        promises: list[tuple[Index, Promise]] = []
-        for candidate in candidates(found, table):
-            promise = yield WhatIf(suspect.statement, candidate)
+        asked: Advisor = yield from advisor(statements)
+        one: Advice = yield from asked.advice(indexes_max=1, only=(0,))
+        several: Advice = yield from asked.advice()
+        promised = yield from _promises(asked, one)
+        promised_all = yield from _promises(asked, several)
+        if not promised and not promised_all:
+            return ()
+        rate = yield from _rate(profile, twin.workload, suspect.part, plan)
+        if rate is None:
+            return ()
+        offers = []
+        if 0 in promised:
+            offers.append(_offer(suspect.part, plan, _Several(one, promised, parts), rate))
+        if promised_all and {each.index for each in several.indexes} != {each.index for each in one.indexes}:
+            offers.append(_offer(suspect.part, plan, _Several(several, promised_all, parts), rate))
+        return tuple(offers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Several:
+    """
+    Indexes that are offered together.
+
+    Attributes:
+        promises: What the planner says of each statement that they serve, by its position.
+        parts: What each statement is in the recording.
+    """
+
+    advice: Advice
+    promises: dict[int, Promise]
+    parts: tuple[Part, ...]
+
+
+def _promises(asked: Advisor, advice: Advice) -> Step[dict[int, Promise]]:
+    """
+    Ask for the plan of each statement with the index that serves it best; those that hardly gain are left out.
+    """
+    best: dict[int, Promise] = {}
+    for advised in advice.indexes:
+        for served in advised.serves[:SERVED_MAX]:
+            # A DELETE takes what it does to look for rows that refer to its own.
+            place = asked.gathered.homes[served]
+            promise = yield WhatIf(asked.gathered.statements[served].statement, advised.index)
             if (
                 isinstance(promise, Promise)
                 and promise.used
                 and promise.after.cost <= COST_SHARE_MAX * promise.before.cost
+                and (place not in best or promise.after.cost < best[place].after.cost)
             ):
-                promises.append((candidate, promise))
-        if not promises:
-            return ()
-        index, promise = min(promises, key=lambda pair: (pair[1].after.cost, len(pair[0].columns)))
-        rate = yield from _rate(profile, twin.workload, suspect.part, plan)
-        if rate is None:
-            return ()
-        return (_offer(suspect.part, plan, index, promise, rate),)
-
-
-def reads_whole_table(plan: Plan) -> bool:
-    """
-    Return whether the costliest scan of *plan* is a sequential one with a condition.
-    """
-    place = costliest_scan(plan)
-    return place is not None and "Seq Scan" in plan.nodes[place].kind and bool(plan.nodes[place].condition)
-
-
-def candidates(found: Lookup, table: Table) -> tuple[Index, ...]:
-    """
-    Return the indexes worth asking the planner about, leaving out what an existing one begins with.
-
-    Columns compared for equality come first, then those sorted by (they then come out in order), else
-    one compared for range: a btree is read as one run of neighbours, and the run ends at the first range.
-    """
-    equal = tuple(IndexColumn(name) for name in found.equal)
-    fixed = {column.name for column in equal}
-    # What is fixed, or sorted by before, decides no order any more.
-    by = tuple({column.name: column for column in reversed(found.sorted) if column.name not in fixed}.values())[::-1]
-    shapes = [equal + by, equal]
-    shapes += [(*equal, IndexColumn(name)) for name in found.ranged[:2] if name not in fixed]
-    kept: dict[tuple[IndexColumn, ...], None] = {}
-    for shape in shapes:
-        if shape and not any(index.columns[: len(shape)] == shape for index in table.indexes):
-            kept[shape] = None
-    return tuple(Index(table.schema, table.name, shape) for shape in kept)
+                best[place] = promise
+    return best
 
 
 class Rate:
@@ -179,38 +192,156 @@ def _times_s(workload: Workload, part: Part, op: Op) -> Floats:
     return times_s
 
 
-def _offer(part: Part, plan: Plan, index: Index, promise: Promise, rate: Rate) -> Offer:
-    columns = ", ".join(column.name + (" DESC" if column.descending else "") for column in index.columns)
-    short = ",".join(column.name for column in index.columns)
+@dataclass(frozen=True, slots=True, eq=False)
+class Faster:
+    """
+    What a promised plan makes of the executions of a statement: expected, at the good end and at the bad end.
+
+    Attributes:
+        how: By what, as an assumption.
+    """
+
+    middle: Model
+    low: Model
+    high: Model
+    how: str
+
+
+def faster(part: Part, promise: Promise, rate: Rate) -> Faster:
+    """
+    Return what executions of *part* take with the promised plan.
+    """
     cost = max(promise.after.cost, 1e-6)
     place = rate.nearest(cost)
     beyond = max(cost - rate.costs[place], 0.0)
     low_s, middle_s, high_s = (second * beyond for second in rate.second_per_cost)
     like, like_s = rate.parts[place], rate.times_s[place]
-    assumptions = [
-        f"the planner would use it: cost {show_count(promise.before.cost)} → {promise.after.cost:.1f}",
+    how = (
         "an execution then takes what recorded ones of like cost took "
         f"({show_seconds(float(np.median(like_s)))} median, "
-        f"n = {show_count(len(like_s))})" + (f", plus {show_seconds(middle_s)}" if middle_s > 1e-6 else ""),
-        "what the index adds to writes is not priced yet",
+        f"n = {show_count(len(like_s))})" + (f", plus {show_seconds(middle_s)}" if middle_s > 1e-6 else "")
+    )
+    middle, low, high = (executing(part, like, surplus_s) for surplus_s in (middle_s, low_s, high_s))
+    return Faster(middle, low, high, how)
+
+
+def slower(part: Part, added_s: float) -> Model:
+    """
+    Return the model in which each execution of *part* takes so much more of the database's processor.
+    """
+
+    def model(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
+        chosen = edit.spent_on(workload, part, ops=(Op.EXECUTE,))
+        return edit.replaced(workload, chosen, np.maximum(workload.service_s[chosen] + added_s, 0.0)), topology
+
+    return model
+
+
+def in_turn(models: Sequence[Model]) -> Model:
+    """
+    Return the model that makes of the recording what each of *models* does, one after the other.
+    """
+
+    def model(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
+        for each in models:
+            workload, topology = each(workload, topology)
+        return workload, topology
+
+    return model
+
+
+def slowed_words(slowed: Sequence[Slowed], parts: Sequence[Part], executions: str) -> str:
+    """
+    Return what indexes do to the statements that write, as an assumption.
+    """
+    if not slowed:
+        return "no recorded statement writes what the index would have to follow"
+    worst = max(slowed, key=lambda each: abs(each.execution_s))
+    more, how = ("longer", "an index entry") if worst.execution_s > 0 else ("less", "one index entry less")
+    return (
+        f"{show_count(len(slowed))} recorded {executions} that write take up to "
+        f"{show_seconds(abs(worst.execution_s))} {more}, by what {how} takes"
+    )
+
+
+def _offer(part: Part, plan: Plan, several: _Several, rate: Rate) -> Offer:
+    advice, promises, parts = several.advice, several.promises, several.parts
+    made = {place: faster(parts[place], promise, rate) for place, promise in sorted(promises.items())}
+    slowing = [slower(parts[each.statement], each.execution_s) for each in advice.slowed]
+    middle, low, high = (
+        in_turn([*models, *slowing])
+        for models in (
+            [each.middle for each in made.values()],
+            [each.low for each in made.values()],
+            [each.high for each in made.values()],
+        )
+    )
+    at = parts.index(part)
+    shown = at if at in promises else min(promises)
+    promise = promises[shown]
+    assumptions = [
+        f"the planner would use it: cost {show_count(promise.before.cost)} → {promise.after.cost:.1f}",
+        made[shown].how,
+        slowed_words(advice.slowed, parts, "statements"),
     ]
-    if abs(promise.before.cost - plan.cost) > 0.01 * plan.cost:
+    if len(promises) > 1:
+        assumptions.insert(1, f"{show_count(len(promises))} recorded statements would use them")
+    if at in promises and abs(promise.before.cost - plan.cost) > 0.01 * plan.cost:
         assumptions.insert(
             1,
             f"the planner twin prices today's plan at {show_count(promise.before.cost)}, "
             f"the server at {show_count(plan.cost)}",
         )
+    indexes = [each.index for each in advice.indexes]
+    builds = [BuildIndex(each.index, index_name(each.index), each.size_bytes) for each in advice.indexes]
+    single = len(builds) == 1
+    script = Script(
+        tuple(create_index(build.index, build.name).sql for build in builds),
+        tuple(drop_index(build.index, build.name).sql for build in builds),
+    )
     return Offer(
-        name=f"index:{index.table}({short})",
+        name=("index:" if single else "indexes:") + "+".join(map(short, indexes)),
         rung=IndexMove.rung,
-        what=f"index {index.table} ({columns})",
-        cost=show_bytes(promise.size_bytes),
+        what=("index " if single else f"{len(indexes)} indexes: ") + ", ".join(map(told, indexes)),
+        cost=show_bytes(advice.size_bytes),
         assumptions=tuple(assumptions),
-        model=executing(part, like, middle_s),
-        bounds=(executing(part, like, low_s), executing(part, like, high_s)) if high_s > low_s else (),
-        plan=BuildIndex(index, index_name(index), promise.size_bytes),
+        model=middle,
+        bounds=(low, high),
+        plan=builds[0] if single else None,
+        script=None if single else script,
         taken_as=MIGRATION,
     )
+
+
+def short(index: Index) -> str:
+    """
+    Return an index in the few letters that an offer's name has.
+
+    >>> short(Index("public", "orders", (IndexColumn("a"), IndexColumn("b", True)), ("c",)))
+    'orders(a,b+c)'
+    """
+    keys = ",".join(column.name for column in index.columns)
+    carried = f"+{','.join(index.include)}" if index.include else ""
+    return f"{index.table}({keys}{carried})" + (f"[{index.where}]" if index.where else "")
+
+
+def told(index: Index) -> str:
+    """
+    Return an index in words for people.
+
+    >>> told(Index("public", "orders", (IndexColumn("a"), IndexColumn("b", True)), ("c",), "d IS NULL"))
+    'orders (a, b DESC) INCLUDE (c) WHERE d IS NULL'
+    """
+    keys = ", ".join(_key(column) for column in index.columns)
+    carried = f" INCLUDE ({', '.join(index.include)})" if index.include else ""
+    return f"{index.table} ({keys}){carried}" + (f" WHERE {index.where}" if index.where else "")
+
+
+def _key(column: IndexColumn) -> str:
+    nulls = "" if column.nulls_first is None else " NULLS FIRST" if column.nulls_first else " NULLS LAST"
+    name = f"({column.name})" if column.expression else column.name
+    opclass = f" {column.opclass}" if column.opclass else ""
+    return name + opclass + (" DESC" if column.descending else "") + nulls
 
 
 def index_name(index: Index) -> str:
@@ -223,6 +354,10 @@ def index_name(index: Index) -> str:
     words = [index.table]
     for column in index.columns:
         words += [column.name, "desc"] if column.descending else [column.name]
+    # Whatever else tells it from another index on the same columns.
+    odd = any(column.nulls_first is not None or column.opclass or column.expression for column in index.columns)
+    if odd or index.include or index.where:
+        words.append(hashlib.blake2b(repr(index).encode(), digest_size=3).hexdigest())
     stem = "_".join(words)
     if len((stem + NAME_SUFFIX).encode()) > NAME_BYTES_MAX:
         digest = hashlib.blake2b(stem.encode(), digest_size=4).hexdigest()

@@ -12,6 +12,7 @@ from rung.moves.background import BackgroundMove
 from rung.moves.cache import CacheMove
 from rung.moves.hotfunction import HotFunctionMove
 from rung.moves.index import IndexMove
+from rung.moves.index_drop import IndexDropMove
 from rung.moves.instance import InstanceMove
 from rung.moves.keepopen import KeepOpenMove
 from rung.moves.nplusone import NPlusOneMove
@@ -22,6 +23,7 @@ from rung.steps.price.quote import Move
 
 LADDER: tuple[Move, ...] = (
     IndexMove(),
+    IndexDropMove(),
     Offering(NPlusOneMove(), at_bottleneck=True),
     Offering(CacheMove(), at_bottleneck=True),
     Offering(BackgroundMove(), at_bottleneck=True),

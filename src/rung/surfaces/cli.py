@@ -296,7 +296,9 @@ def chosen(look: Look, asked: str | None) -> Quote:
     known = [quote for quote in found if quote is not None and quote.rung > 0]
     matching = [quote for quote in known if quote.takeable]
     # A whole name may be the beginning of another: pool:2 of pool:20.
-    matching = [quote for quote in matching if quote.name == asked] or matching
+    # And a kind that of another: index of index-drop.
+    of_kind = [quote for quote in matching if quote.kind == asked]
+    matching = [quote for quote in matching if quote.name == asked] or of_kind or matching
     if len(matching) > 1:
         raise UsageError(
             f"{asked!r} could be {' or '.join(quote.name for quote in matching)}",

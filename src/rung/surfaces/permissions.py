@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from rung import wire
 from rung.errors import DatabaseNotGiven
@@ -31,7 +32,7 @@ def _script(*, as_json: bool) -> int:
     from rung.adapters.planner.dumped import script
 
     if as_json:
-        nothing = {"server": None, "version": None, "role": None, "checks": []}
+        nothing: dict[str, Any] = {"server": None, "version": None, "role": None, "checks": []}
         print_json(document("permissions", {**nothing, "script": script()}))
     else:
         print(script(), end="")

@@ -82,7 +82,7 @@ class Costing:
             return Unavailable(stage.refused[index])
         before = self._ask(question.statement, sight.relations).today
         stage.configure((index,), ())
-        after = plan_of(generic_tree(stage.connection, question.statement))
+        after = plan_of(generic_tree(stage.connection, question.statement), question.statement)
         return Promise(
             before=before,
             after=_anonymous(after),
@@ -214,7 +214,7 @@ class Costing:
         self._asked[statement] = _Asked(
             statement=statement,
             relations=relations,
-            today=plan_of(tree),
+            today=plan_of(tree, statement),
             vectors=vectors,
             name=name,
             # That it is a single statement, generic_tree() has seen to.

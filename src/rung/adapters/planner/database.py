@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import sql
 
+from rung.adapters.catalog import describe
 from rung.adapters.cluster import Cluster, start_passing
 from rung.adapters.planner.copying import Problem, copy, restore
 from rung.adapters.planner.costing import Costing
@@ -25,7 +26,6 @@ from rung.adapters.planner.stage import Stage
 from rung.adapters.postgres import (
     Named,
     connected,
-    describe,
     exclusively_locked,
     explain,
     looking,
