@@ -74,7 +74,7 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
         folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rung-timing-")))
         stage = stack.enter_context(Stage(folder, QUICK_SCALE if asked.quick else asked.scale))
         if not asked.folder:
-            stack.callback(lambda: stage.server.remove())
+            stack.callback(stage.remove)
         if asked.only in {None, "calibrate"}:
             raw["calibrated"] = calibrated(stage, rounds=1 if asked.quick else 3)
         if asked.only in {None, "reads"}:

@@ -42,6 +42,7 @@ vacuum (freeze, analyze) small
 """
 NO_BITMAP, NO_INDEX = "enable_bitmapscan", "enable_indexscan"
 NO_HASH = "enable_hashjoin"
+THREE = "select n.id, w.id, s.name from narrow n join wide w on w.id = n.id join small s on s.id = w.id"
 # A statement, with what the planner may not do: so that one kind of work is most of it.
 STATEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("select id from narrow where id = 4711", ()),
@@ -78,10 +79,8 @@ STATEMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("select n.id, s.name from narrow n join small s on s.id = n.v where n.id between 100 and 120", (NO_HASH,)),
     ("select n.id, s.name from narrow n join small s on s.id = n.many where n.few = 17", (NO_HASH, NO_BITMAP)),
     ("select n.id, w.id from narrow n join wide w on w.id = n.id where n.id between 100 and 300", (NO_HASH,)),
-    ("select n.id, w.id, s.name from narrow n join wide w on w.id = n.id join small s on s.id = w.id"
-     " where n.id = 4711", ()),
-    ("select n.id, w.id, s.name from narrow n join wide w on w.id = n.id join small s on s.id = w.id"
-     " where n.id between 4711 and 4811", (NO_HASH,)),
+    (THREE + " where n.id = 4711", ()),
+    (THREE + " where n.id between 4711 and 4811", (NO_HASH,)),
 )  # fmt: skip
 ALWAYS_OFF = ("enable_memoize", "enable_mergejoin", "enable_material")
 WIDE_OPEN, MISSES = 1.5, 0.1

@@ -112,7 +112,8 @@ LOOKUPS = (
     _lookup("select * from products where sku = $1", "select sku from products", "products", "sku"),
     _lookup("select id, title, price from products where category = $1",
             "select category from products", "products", "category"),
-    _lookup("select sum(total) from orders where store = $1 and created_at >= $2 and created_at < $2 + interval '7 days'",
+    _lookup("select sum(total) from orders"
+            " where store = $1 and created_at >= $2 and created_at < $2 + interval '7 days'",
             "select store, created_at from orders", "orders", "store", "created_at"),
     _lookup("select count(*), sum(total) from orders where status = $1",
             "select 'refunded'", "orders", "status"),
@@ -124,7 +125,8 @@ LOOKUPS = (
 )  # fmt: skip
 
 JOINS = (
-    _join("select o.id, l.product_id, l.quantity from orders o join lines l on l.order_id = o.id where o.account_id = $1",
+    _join("select o.id, l.product_id, l.quantity from orders o join lines l on l.order_id = o.id"
+          " where o.account_id = $1",
           ACCOUNT, "orders", "account_id"),
     _join("select o.created_at, l.quantity from lines l join orders o on o.id = l.order_id where l.product_id = $1",
           PRODUCT, "lines", "product_id"),
@@ -156,7 +158,8 @@ JOINS = (
     _join("select e.at, a.email from events e join accounts a on a.id = e.account_id where e.session = $1",
           "select session from events", "events", "session"),
     _join("select a.email, o.id, o.total from accounts a join orders o on o.account_id = a.id"
-          " where a.id between $1 and $1 + 20 and o.status = 'open'", UNIFORM_ACCOUNT, "orders", "account_id", "status"),
+          " where a.id between $1 and $1 + 20 and o.status = 'open'",
+          UNIFORM_ACCOUNT, "orders", "account_id", "status"),
 )  # fmt: skip
 
 SORTS = (

@@ -8,6 +8,7 @@ Not here  where the figures come from (measured.py, judged.py, writing.py)
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -22,10 +23,9 @@ def shown(told: Raw) -> str:
     """
     Return the document as Markdown.
     """
-    lines = [
-        f"{told['date']}, took {told['took']}, rung {told['rung']}, PostgreSQL {told['version']}, "
-        f"python {told['python']}, {told['system']}, {told['cores']} cores; tables at {told['scale']:g} of their size.",
-    ]
+    begun = f"{told['date']}, took {told['took']}, rung {told['rung']}, PostgreSQL {told['version']}"
+    place = f"python {told['python']}, {told['system']}, {told['cores']} cores"
+    lines = [f"{begun}, {place}; tables at {told['scale']:g} of their size."]
     for title, ways in told.get("judged", {}).items():
         lines += ["", f"### {title}", "", *_ways(ways)]
     if told.get("judged"):
@@ -68,25 +68,25 @@ def _groups(ways: Raw) -> list[str]:
 
 
 def _each(rows: Sequence[Raw]) -> list[str]:
-    lines = ["| statement | measured | predicted | ratio |", "|---|--:|--:|--:|"]
-    for row in rows:
-        lines.append(
+    return [
+        "| statement | measured | predicted | ratio |",
+        "|---|--:|--:|--:|",
+        *(
             f"| `{row['text']}` | {show_seconds(row['measured_s'])} | {show_seconds(row['predicted_s'])} "
             f"| {row['ratio']:.2f} |"
-        )
-    return lines
+            for row in rows
+        ),
+    ]
 
 
 def _plans(plans: Raw) -> list[str]:
-    return [
-        f"The twin's plan had the shape of the real server's in {plans['same_shape']} of {plans['cases']} cases; "
-        f"its cost was off by {plans['cost_error']:.1%} at the median."
-    ]
+    shapes = f"The twin's plan had the shape of the real server's in {plans['same_shape']} of {plans['cases']} cases"
+    return [f"{shapes}; its cost was off by {plans['cost_error']:.1%} at the median."]
 
 
 def _writes(rows: Sequence[Raw]) -> list[str]:
     lines = [
-        "| index | write | rows | whole pages logged | adds, measured | adds, foreseen | log, measured | log, foreseen |",
+        "| index | write | rows | whole pages | adds, measured | adds, foreseen | log, measured | log, foreseen |",
         "|---|---|--:|---|--:|--:|--:|--:|",
     ]
     for row in rows:
@@ -121,9 +121,7 @@ def writes_summed(rows: Sequence[Raw]) -> Raw:
             (row["plain_s"] + row["foreseen_s"]) / (row["plain_s"] + row["seconds"]) - 1 for row in rows
         ],
         "what the index adds, seconds": [row["foreseen_s"] / max(row["seconds"], 1e-12) - 1 for row in adding],
-        "what the index adds, bytes": [
-            row["foreseen_wal_bytes"] / max(row["wal_bytes"], 1.0) - 1 for row in adding
-        ],
+        "what the index adds, bytes": [row["foreseen_wal_bytes"] / max(row["wal_bytes"], 1.0) - 1 for row in adding],
     }.items():
         sizes = [abs(error) for error in errors]
         found[name] = {
@@ -136,7 +134,12 @@ def writes_summed(rows: Sequence[Raw]) -> Raw:
 def _calibrated(told: Raw) -> list[str]:
     ratios = [row["ratio"] for row in told["rows"]]
     lines = ["| kind | seconds | known to a factor of |", "|---|--:|--:|"]
-    lines += [f"| {kind} | {each:.3g} | {2.718281828 ** told['spread'][kind]:.2f} |" for kind, each in told["seconds"].items()]
-    lines += ["", f"Over {len(ratios)} statements the fit is off by {statistics.median(abs(each - 1) for each in ratios):.0%}"
-              f" at the median, {max(max(each, 1 / each) for each in ratios):.1f}× at the worst."]  # fmt: skip
+    for kind, each_s in told["seconds"].items():
+        lines.append(f"| {kind} | {each_s:.3g} | {math.exp(told['spread'][kind]):.2f} |")
+    middle = statistics.median(abs(each - 1) for each in ratios)
+    worst = max(max(each, 1 / each) for each in ratios)
+    lines += [
+        "",
+        f"Over {len(ratios)} statements the fit is off by {middle:.0%} at the median, {worst:.1f}× at the worst.",
+    ]
     return lines

@@ -71,6 +71,12 @@ class Stage(AbstractContextManager["Stage"]):
         self.connection.close()
         self.server.stop()
 
+    def remove(self) -> None:
+        """
+        Delete the server's data, wherever it put them.
+        """
+        self.server.remove()
+
     @property
     def dsn(self) -> str:
         """

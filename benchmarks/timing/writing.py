@@ -35,8 +35,10 @@ create table {table} (
     id int primary key, a int not null, b int not null, c text not null, at timestamptz not null, n int not null,
     status text not null, note text not null
 ) with (fillfactor = 70);
-insert into {table} select i, hashint4(i), i % 1000, md5(i::text), timestamptz '2024-01-01' + i * interval '1 second', 0,
-    case when i % 10 = 0 then 'open' else 'done' end, repeat('n', {width}) from generate_series(1, {rows}) i;
+insert into {table}
+select i, hashint4(i), i % 1000, md5(i::text), timestamptz '2024-01-01' + i * interval '1 second', 0,
+       case when i % 10 = 0 then 'open' else 'done' end, repeat('n', {width})
+from generate_series(1, {rows}) i;
 create index on {table} (b);
 vacuum (freeze, analyze) {table}
 """
@@ -92,7 +94,7 @@ def written(stage: Stage, rows: int, width: int, *, rounds: int = ROUNDS, batch:
             sql.SQL("create index timing_written on {} " + shape.made).format(sql.Identifier(INDEXED))
         )
         for images in (False, True):
-            _whole_pages(stage, images)
+            _whole_pages(stage, "on" if images else "off")
             bench.batches(shape, images=images, rounds=1)  # so that both tables are read
             for kind, (seconds, wal_bytes) in bench.batches(shape, images=images, rounds=rounds).items():
                 foreseen = _foreseen(shape, kind, rows, batch if images else np.inf)
@@ -104,19 +106,17 @@ def written(stage: Stage, rows: int, width: int, *, rounds: int = ROUNDS, batch:
                     }
                 )  # fmt: skip
         stage.connection.execute("drop index timing_written")
-    _whole_pages(stage, True)
+    _whole_pages(stage, "on")
     return found
 
 
 def _foreseen(shape: Shape, kind: str, rows: int, between: float) -> Added:
     others = tuple(Tree(each.width_bytes, each.columns, rows) for each in OTHERS)
-    return write_cost(
-        kind, shape.tree(rows), others=others, touches=shape.touched, hot=1.0, writes_between=between
-    )
+    return write_cost(kind, shape.tree(rows), others=others, touches=shape.touched, hot=1.0, writes_between=between)
 
 
-def _whole_pages(stage: Stage, on: bool) -> None:
-    stage.connection.execute(sql.SQL("alter system set full_page_writes = {}").format(sql.Literal("on" if on else "off")))
+def _whole_pages(stage: Stage, switch: str) -> None:
+    stage.connection.execute(sql.SQL("alter system set full_page_writes = {}").format(sql.Literal(switch)))
     stage.connection.execute("select pg_reload_conf()")
     stage.connection.execute("checkpoint")
 
@@ -173,10 +173,8 @@ class _Bench:
             connection.execute("checkpoint")
         prepared = sql.SQL("prepare timing_write as " + text).format(sql.Identifier(table))
         connection.execute(prepared)
-        calls = [
-            sql.SQL("execute timing_write ({})").format(sql.SQL(", ").join(map(sql.Literal, each))).as_string(connection)
-            for each in values
-        ]
+        execute, comma = sql.SQL("execute timing_write ({})"), sql.SQL(", ")
+        calls = [execute.format(comma.join(map(sql.Literal, each))).as_string(connection) for each in values]
         connection.execute("begin")
         connection.execute(calls[0].encode())  # so that the plan is made
         connection.execute("select pg_stat_statements_reset()")

@@ -5,19 +5,22 @@ In        a Finding whose bottleneck is a statement with a sequential scan
 Out       offers: the index, what the planner would do with it, and what an execution would then take
 Not here  building it (take.py, adapters/hands.py), joins and expressions
 
-An execution's new time is not guessed from the planner's cost alone: it is drawn from recorded
-executions of the statement whose cost is nearest, their waiting taken out, plus what the rest of the
-cost takes at the rate at which the recorded statements turned cost into seconds.
+An execution's new time is not guessed from the planner's cost: what the plan does is counted (work.py)
+and timed by what recorded statements took (timing.py); how much it varies is drawn from recorded
+executions of the statement that takes nearest to it, their waiting taken out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from rung.moves.lookup import Lookup, lookup
+from rung.moves.timing import Timed, Timing
+from rung.moves.work import Tables, work_of
 from rung.ports import Explain, Index, IndexColumn, Plan, Promise, Step, Table, Unavailable, WhatIf
 from rung.steps.find.finding import Finding, costliest_scan
 from rung.steps.measure import Floats, Part, Profile
@@ -66,7 +69,7 @@ class IndexMove:
         if not promises:
             return ()
         index, promise = min(promises, key=lambda pair: (pair[1].after.cost, len(pair[0].columns)))
-        rate = yield from _rate(profile, twin.workload, suspect.part, plan)
+        rate = yield from _rate(profile, twin.workload, suspect.part, plan, table)
         if rate is None:
             return ()
         return (_offer(suspect.part, plan, index, promise, rate),)
@@ -100,33 +103,36 @@ def candidates(found: Lookup, table: Table) -> tuple[Index, ...]:
     return tuple(Index(table.schema, table.name, shape) for shape in kept)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Rate:
     """
-    How recorded statements turned the planner's cost into seconds.
+    What recorded statements say of how long a plan takes.
 
     Attributes:
-        costs: Cost of each reference, ascending.
-        parts: The statement of each.
+        parts: The statement of each reference.
         times_s: What its executions take of the database, waiting taken out.
-        second_per_cost: Low, middle and high of the seconds that a unit of cost took.
+        timing: Learnt from all of them, and from the bottleneck as it runs today.
+        rows: That an execution of the bottleneck returns; None where unknown.
+        tables: What is known of the tables.
     """
 
-    def __init__(
-        self, references: list[tuple[float, Part, Floats]], second_per_cost: tuple[float, float, float]
-    ) -> None:
-        self.costs, self.parts, self.times_s = (list(column) for column in zip(*references, strict=True))
-        self.second_per_cost = second_per_cost
+    parts: tuple[Part, ...]
+    times_s: tuple[Floats, ...]
+    timing: Timing
+    rows: float | None
+    tables: Tables
 
-    def nearest(self, cost: float) -> int:
+    def nearest(self, typical_s: float) -> int:
         """
-        Return the reference whose cost is nearest to *cost*, as a ratio.
+        Return the reference whose median is nearest to *typical_s*, as a ratio.
         """
-        return min(range(len(self.costs)), key=lambda place: abs(math.log(self.costs[place] / cost)))
+        medians_s = [max(float(np.median(times_s)), 1e-9) for times_s in self.times_s]
+        return min(range(len(medians_s)), key=lambda place: abs(math.log(medians_s[place] / typical_s)))
 
 
-def _rate(profile: Profile, workload: Workload, part: Part, plan: Plan) -> Step[Rate | None]:
+def _rate(profile: Profile, workload: Workload, part: Part, plan: Plan, table: Table) -> Step[Rate | None]:
     """
-    Ask for the plans of the recording's other statements, and hold their costs against their times.
+    Ask for the plans of the recording's other statements, and hold what they do against their times.
     """
     executed = workload.op == Op.EXECUTE
     counts = np.bincount(workload.part[executed], minlength=len(workload.parts))
@@ -138,35 +144,48 @@ def _rate(profile: Profile, workload: Workload, part: Part, plan: Plan) -> Step[
         and profile.texts[workload.parts[place].name].kind == "read"
         and counts[place] >= EXECUTIONS_MIN
     ]
-    references: list[tuple[float, Part, Floats]] = []
+    tables = {(table.schema, table.name): table}
+    references: list[tuple[Part, Floats, Timed]] = []
     for place in others[:REFERENCES_MAX]:
         answer = yield Explain(profile.texts[workload.parts[place].name].text)
         if not isinstance(answer, Unavailable) and answer.cost > 0:
             times_s = workload.service_s[executed & (workload.part == place)]
-            references.append((answer.cost, workload.parts[place], times_s))
+            work = work_of(answer, rows=_rows(profile, workload.parts[place]), tables=tables)
+            references.append((workload.parts[place], times_s, Timed(work, float(np.median(times_s)))))
     if not references:
         return None
-    references.sort(key=lambda reference: reference[0])
     now_s = float(np.median(workload.service_s[executed & (workload.part == workload.part_of(part))]))
-    floor_s = min(float(np.quantile(times_s, 0.1)) for _, _, times_s in references)
-    points = [(cost, float(np.median(times_s))) for cost, _, times_s in references] + [(plan.cost, now_s)]
-    rates = sorted(max(time_s - floor_s, 0.0) / cost for cost, time_s in points)
-    return Rate(references, (rates[0], float(np.median(rates)), rates[-1]))
+    rows = _rows(profile, part)
+    today = Timed(work_of(plan, rows=rows, tables=tables), now_s)
+    parts, times, timed = zip(*references, strict=True)
+    return Rate(parts, times, Timing((*timed, today)), rows, tables)
 
 
-def executing(part: Part, like: Part, surplus_s: float) -> Model:
+def _rows(profile: Profile, part: Part) -> float | None:
     """
-    Return the model in which executions of *part* take what those of *like* take, drawn, and so much more.
+    Return the rows that an execution of *part* returned on average, None where no driver told.
+    """
+    segments = profile.segments
+    if part not in profile.parts:
+        return None  # it ran after the response only
+    told = (segments.part == profile.parts.index(part)) & (segments.rows >= 0) & (segments.calls == 1)
+    return float(segments.rows[told].mean()) if told.any() else None
+
+
+def executing(part: Part, like: Part, typical_s: float) -> Model:
+    """
+    Return the model in which executions of *part* take what those of *like* take, drawn, and *typical_s* at the median.
 
     Of the database's processor, and of what nobody shares: a shorter execution waits less for its disk, too.
     """
 
     def model(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
         generator = np.random.Generator(np.random.PCG64(1))  # the same recording gives the same price
-        for op, more_s in ((Op.EXECUTE, surplus_s), (Op.DELAY, 0.0)):
+        for op in (Op.EXECUTE, Op.DELAY):
             chosen, like_s = edit.spent_on(workload, part, ops=(op,)), _times_s(workload, like, op)
             if len(like_s):
-                drawn_s = generator.choice(like_s, size=int(chosen.sum())) + more_s
+                factor = typical_s / max(float(np.median(like_s)), 1e-9) if op == Op.EXECUTE else 1.0
+                drawn_s = generator.choice(like_s, size=int(chosen.sum())) * factor
                 workload = edit.replaced(workload, chosen, drawn_s)
         # A plan that reads little has no parallel workers.
         return edit.dropped(workload, edit.spent_on(workload, part, ops=(Op.HELP,))), topology
@@ -182,16 +201,12 @@ def _times_s(workload: Workload, part: Part, op: Op) -> Floats:
 def _offer(part: Part, plan: Plan, index: Index, promise: Promise, rate: Rate) -> Offer:
     columns = ", ".join(column.name + (" DESC" if column.descending else "") for column in index.columns)
     short = ",".join(column.name for column in index.columns)
-    cost = max(promise.after.cost, 1e-6)
-    place = rate.nearest(cost)
-    beyond = max(cost - rate.costs[place], 0.0)
-    low_s, middle_s, high_s = (second * beyond for second in rate.second_per_cost)
-    like, like_s = rate.parts[place], rate.times_s[place]
+    seconds = rate.timing.predict(work_of(promise.after, rows=rate.rows, tables=rate.tables))
+    like = rate.parts[rate.nearest(seconds.middle)]
+    takes = f"{show_seconds(seconds.middle)} ({show_seconds(seconds.low)} to {show_seconds(seconds.high)})"
     assumptions = [
         f"the planner would use it: cost {show_count(promise.before.cost)} → {promise.after.cost:.1f}",
-        "an execution then takes what recorded ones of like cost took "
-        f"({show_seconds(float(np.median(like_s)))} median, "
-        f"n = {show_count(len(like_s))})" + (f", plus {show_seconds(middle_s)}" if middle_s > 1e-6 else ""),
+        f"an execution then takes {takes}, by what {len(rate.parts) + 1} recorded statements do and took",
         "what the index adds to writes is not priced yet",
     ]
     if abs(promise.before.cost - plan.cost) > 0.01 * plan.cost:
@@ -206,8 +221,8 @@ def _offer(part: Part, plan: Plan, index: Index, promise: Promise, rate: Rate) -
         what=f"index {index.table} ({columns})",
         cost=show_bytes(promise.size_bytes),
         assumptions=tuple(assumptions),
-        model=executing(part, like, middle_s),
-        bounds=(executing(part, like, low_s), executing(part, like, high_s)) if high_s > low_s else (),
+        model=executing(part, like, seconds.middle),
+        bounds=(executing(part, like, seconds.low), executing(part, like, seconds.high)),
         plan=BuildIndex(index, index_name(index), promise.size_bytes),
         taken_as=MIGRATION,
     )

@@ -151,11 +151,7 @@ def entry_cost(tree: Tree, *, writes_between: float = math.inf, speed: float = 1
     images = _images(tree, writes_between)
     image_bytes = PAGE_BYTES * (0.5 if tree.ascending else LEAF_FULL) + IMAGE_HEADER_BYTES
     seconds = (
-        INDEX_S
-        + LEVEL_S * levels
-        + COMPARED_S * searched * tree.columns
-        + BYTE_S * tree.entry_bytes
-        + IMAGE_S * images
+        INDEX_S + LEVEL_S * levels + COMPARED_S * searched * tree.columns + BYTE_S * tree.entry_bytes + IMAGE_S * images
     )
     # A page that is split has its right half logged: half of what it holds, or, at the right edge, the last tenth.
     split_bytes = (1 - LEAF_FULL if tree.ascending else 0.5) * ROOM_BYTES + 2 * (RECORD_BYTES + tree.entry_bytes)
