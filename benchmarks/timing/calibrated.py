@@ -103,12 +103,12 @@ def calibrated(stage: Stage, rounds: int = 3) -> dict[str, Any]:
             if number == 0:
                 tree = stage.connection.execute(b"explain (verbose, format json) " + text.encode()).fetchone()
                 assert tree is not None
-                works.append(work_of(plan_of(tree[0][0]["Plan"]), rows=figures["rows"], tables=tables))
+                works.append(work_of(plan_of(tree[0][0]["Plan"]), rows=figures["rows"], tables=tables).amounts)
             _switched(stage, off, "on")
     told_s = np.array([min(each) for each in times])
     prior_s = np.array([SECONDS[kind] for kind in KINDS])
     strays = np.array([1e-3, *(WIDE_OPEN for _ in KINDS)])
-    moved, unsure = fitted(np.array(works), told_s, prior_s=prior_s, strays=strays, misses=MISSES)
+    moved, unsure = fitted(np.array(works), told_s, prior_s=prior_s, strays=strays, misses=np.full(len(told_s), MISSES))
     seconds = prior_s * np.exp(moved[0] + moved[1:])
     for (text, _), work, time_s in zip(STATEMENTS, works, told_s, strict=True):
         rows.append({"text": text, "measured_s": float(time_s), "ratio": float(work @ seconds / time_s)})

@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.timing.measured import Raw, kept_tables, plan_from
 from rung.moves.timing import SECONDS, Seconds, Timed, Timing
-from rung.moves.work import KINDS, PLACE, Tables, work_of
+from rung.moves.work import KINDS, PLACE, Tables, Work, work_of
 from rung.ports import Plan
 from rung.steps.measure import Floats
 
@@ -28,6 +28,8 @@ REFERENCES = 8  # as many plans as rung asks for
 WITHIN = 0.35
 TWICE = 2.0
 EXECUTION, BOTH = "execution", "planning and execution"
+# Pages that each kind of work visits.
+PAGES = np.array([{"page": 1.0, "descent": 2.0, "swept": 1.0}.get(kind, 0.0) for kind in KINDS])
 WARM, COLD = "after", "cold"
 
 
@@ -38,7 +40,7 @@ class Reference:
     """
 
     plan: Plan
-    work: Floats
+    work: Work
     time_s: float
     rows: float
     buffers: float
@@ -60,8 +62,8 @@ class Asked:
     recorded: tuple[Reference, ...]
     today: Reference
     plan: Plan
-    work: Floats
-    planned: Floats
+    work: Work
+    planned: Work
 
 
 Way = Callable[[Asked], Seconds]
@@ -95,8 +97,8 @@ def by_buffers(asked: Asked) -> Seconds:
     found = not_negative(
         np.array([[1.0, each.buffers, each.rows] for each in known]), np.array([each.time_s for each in known])
     )
-    pages = asked.work[PLACE["page"]] + 2 * asked.work[PLACE["descent"]] + asked.work[PLACE["swept"]]
-    return _point(float(found @ [1.0, pages, asked.work[PLACE["returned"]]]))
+    pages = asked.work.amounts @ PAGES
+    return _point(float(found @ [1.0, pages, asked.work.amounts[PLACE["returned"]]]))
 
 
 def by_constants(asked: Asked) -> Seconds:
@@ -111,8 +113,8 @@ def by_one_factor(asked: Asked) -> Seconds:
     The same, with one factor for this server.
     """
     constants = np.array([SECONDS[kind] for kind in KINDS])
-    ratios = [math.log(each.time_s / float(each.work @ constants)) for each in (*asked.recorded, asked.today)]
-    return _point(float(asked.work @ constants) * math.exp(float(np.median(ratios))))
+    ratios = [math.log(each.time_s / float(each.work.amounts @ constants)) for each in (*asked.recorded, asked.today)]
+    return _point(float(asked.work.amounts @ constants) * math.exp(float(np.median(ratios))))
 
 
 def by_least_squares(asked: Asked) -> Seconds:
@@ -120,8 +122,8 @@ def by_least_squares(asked: Asked) -> Seconds:
     All kinds of work fitted to what was recorded, nothing known beforehand.
     """
     known = (*asked.recorded, asked.today)
-    found = not_negative(np.array([each.work for each in known]), np.array([each.time_s for each in known]))
-    return _point(float(found @ asked.work))
+    found = not_negative(np.array([each.work.amounts for each in known]), np.array([each.time_s for each in known]))
+    return _point(float(found @ asked.work.amounts))
 
 
 def learnt(asked: Asked) -> Seconds:

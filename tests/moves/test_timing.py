@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rung.moves.timing import SECONDS, Timed, Timing
-from rung.moves.work import KINDS, PLACE
+from rung.moves.work import KINDS, PLACE, Work
 
 CONSTANTS = np.array([SECONDS[kind] for kind in KINDS])
 
 
-def work(**amounts: float) -> np.ndarray:
+def work(doubt: float = 0.0, **amounts: float) -> Work:
     found = np.zeros(len(KINDS))
     for kind, amount in {"statement": 1.0, "node": 1.0, **amounts}.items():
         found[PLACE[kind]] = amount
-    return found
+    return Work(found, doubt)
 
 
 STATEMENTS = [
@@ -38,13 +38,13 @@ def timed(factor: float, *, but: dict[str, float] | None = None) -> list[Timed]:
     seconds = CONSTANTS * factor
     for kind, more in (but or {}).items():
         seconds[PLACE[kind]] *= more
-    return [Timed(each, float(each @ seconds)) for each in STATEMENTS]
+    return [Timed(each, float(each.amounts @ seconds)) for each in STATEMENTS]
 
 
 def test_without_a_recording_the_constants_speak_and_admit_little() -> None:
     seconds = Timing(()).predict(ASKED)
 
-    assert pytest.approx(float(ASKED @ CONSTANTS)) == seconds.middle
+    assert pytest.approx(float(ASKED.amounts @ CONSTANTS)) == seconds.middle
     assert seconds.high / seconds.low > 4
 
 
@@ -56,7 +56,7 @@ def test_a_slower_server_is_slower_in_everything(factor: float) -> None:
     timing = Timing(timed(factor))
 
     assert pytest.approx(math.log(factor), abs=0.1 * abs(math.log(factor)) + 1e-6) == math.log(timing.speed)
-    assert pytest.approx(factor * float(ASKED @ CONSTANTS), rel=0.2) == timing.predict(ASKED).middle
+    assert pytest.approx(factor * float(ASKED.amounts @ CONSTANTS), rel=0.2) == timing.predict(ASKED).middle
 
 
 def test_a_recording_makes_surer() -> None:
@@ -90,10 +90,19 @@ def test_one_odd_statement_does_not_carry_the_others() -> None:
 )
 def test_more_work_never_takes_less(amounts: list[float], more: list[float]) -> None:
     timing = Timing(timed(1.7))
-    less, most = (timing.predict(np.array(each)) for each in (amounts, np.add(amounts, more)))
+    less, most = (timing.predict(Work(np.array(each))) for each in (amounts, np.add(amounts, more)))
 
     assert less.middle <= most.middle + 1e-12
     assert 0.0 <= less.low <= less.middle <= less.high
+
+
+def test_doubtful_rows_make_less_sure_and_teach_less() -> None:
+    timing = Timing(timed(2.0))
+    sure, doubtful = (timing.predict(Work(ASKED.amounts, doubt)) for doubt in (0.0, 1.0))
+    odd = [Timed(Work(STATEMENTS[1].amounts, doubt), 10 * timed(1.0)[1].time_s) for doubt in (0.0, 1.0)]
+
+    assert (sure.middle, True) == (doubtful.middle, doubtful.high / doubtful.low > 3 * sure.high / sure.low)
+    assert Timing(odd[:1]).predict(ASKED).middle > Timing(odd[1:]).predict(ASKED).middle
 
 
 def test_the_same_recording_gives_the_same_figure() -> None:

@@ -1,5 +1,5 @@
 """
-A plan's work is counted as PostgreSQL does it: per run of a node, as far as a limit asks, for the rows there really are.
+A plan's work is counted as PostgreSQL does it: per run of a node, as far as a limit asks, for the real rows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def by_index(depth: int, rows: float, *, condition: str = "Index Cond: (a = $1)"
 
 def work(*nodes: PlanNode, rows: float | None = None, tables: tuple[Table, ...] = ()) -> dict[str, float]:
     known = {(table.schema, table.name): table for table in tables}
-    return dict(zip(KINDS, work_of(Plan(nodes), rows=rows, tables=known).tolist(), strict=True))
+    return dict(zip(KINDS, work_of(Plan(nodes), rows=rows, tables=known).amounts.tolist(), strict=True))
 
 
 ORDERS = Table("public", "orders", 1_000_000.0, 10_000 * PAGE_BYTES, (), ())
@@ -134,6 +134,18 @@ def test_a_hash_join_reads_both_sides_once() -> None:
     assert 1.0 == work(*nodes)["descent"]
 
 
+def test_what_the_recording_does_not_tell_is_doubted() -> None:
+    """
+    Rows under count(*) are the planner's guess: an average for one value, nothing at all for a range.
+    """
+    ranged = by_index(1, 50.0, condition="Index Cond: ((a >= $1) AND (a < $2))")
+    counts = [Plan((node(0, "Aggregate", 300.0, 1.0), scan)) for scan in (by_index(1, 50.0), ranged)]
+
+    assert 0.0 == work_of(Plan((by_index(0, 50.0),)), rows=50.0).doubt
+    assert 0.0 < work_of(counts[0], rows=1.0).doubt < work_of(counts[1], rows=1.0).doubt
+    assert 0.0 == work_of(Plan((node(0, "Aggregate", 9.0, 1.0), node(1, "Seq Scan", 8.0, 1.0))), rows=1.0).doubt
+
+
 @given(
     rows=st.floats(0.5, 1e6),
     more=st.floats(1.0, 100.0),
@@ -145,7 +157,7 @@ def test_more_rows_are_never_less_work(rows: float, more: float, depth: int) -> 
     """
     above = (node(0, "Limit", 10.0 * rows, rows), node(1, "Nested Loop", 10.0 * rows, rows))[2 - depth :]
     nodes = (*above, by_index(depth, rows), *((by_index(depth, 1.0),) if depth else ()))
-    few, many = (work_of(Plan(nodes), rows=each) for each in (rows, rows * more))
+    few, many = (work_of(Plan(nodes), rows=each).amounts for each in (rows, rows * more))
 
     assert (many >= few - 1e-9).all()
     assert (few >= 0).all()

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rung.moves.work import KINDS
+from rung.moves.work import KINDS, Work
 from rung.steps.measure import Floats
 
 # Of a processor, for one of each kind of work, with data in shared buffers.
@@ -54,10 +54,10 @@ STEP_MAX = 1.0
 @dataclass(frozen=True, slots=True)
 class Timed:
     """
-    A recorded statement: the work of an execution (work_of), and the median seconds of those recorded.
+    A recorded statement: the work of an execution, and the median seconds of those recorded.
     """
 
-    work: Floats
+    work: Work
     time_s: float
 
 
@@ -84,36 +84,34 @@ class Timing:
     def __init__(self, recorded: Sequence[Timed], *, misses: float = MISSES) -> None:
         prior_s = np.array([SECONDS[kind] for kind in KINDS])
         self._misses = misses
-        usable = [each for each in recorded if each.time_s > 0 and each.work @ prior_s > 0]
+        usable = [each for each in recorded if each.time_s > 0 and each.work.amounts @ prior_s > 0]
         moved, self._unsure = fitted(
-            np.array([each.work for each in usable]).reshape(-1, len(KINDS)),
+            np.array([each.work.amounts for each in usable]).reshape(-1, len(KINDS)),
             np.array([each.time_s for each in usable]),
             prior_s=prior_s,
             strays=np.array([SPEED_STRAYS, *(STRAYS.get(kind, STRAY) for kind in KINDS)]),
-            misses=misses,
+            misses=np.array([math.hypot(misses, each.work.doubt) for each in usable]),
         )
         self.speed = math.exp(moved[0])
         self.seconds: Floats = prior_s * np.exp(moved[0] + moved[1:])
 
-    def predict(self, work: Floats) -> Seconds:
+    def predict(self, work: Work) -> Seconds:
         """
         Return the seconds that *work* would take.
 
-        The range holds what the recorded statements left open of each kind of work, and what predictions missed where
-        all of it was known.
+        The range holds what the recorded statements left open of each kind of work, what is doubtful of its amounts,
+        and what predictions missed where all of that was known.
         """
-        middle_s = float(work @ self.seconds)
+        middle_s = float(work.amounts @ self.seconds)
         if middle_s <= 0:
             return Seconds(0.0, 0.0, 0.0)
-        pulls = np.concatenate([[1.0], work * self.seconds / middle_s])
-        spread = math.sqrt(float(pulls @ self._unsure @ pulls) + self._misses**2)
+        pulls = np.concatenate([[1.0], work.amounts * self.seconds / middle_s])
+        spread = math.sqrt(float(pulls @ self._unsure @ pulls) + self._misses**2 + work.doubt**2)
         factor = math.exp(NORMAL_80 * spread)
         return Seconds(middle_s / factor, middle_s, middle_s * factor)
 
 
-def fitted(
-    work: Floats, told_s: Floats, *, prior_s: Floats, strays: Floats, misses: float = MISSES
-) -> tuple[Floats, Floats]:
+def fitted(work: Floats, told_s: Floats, *, prior_s: Floats, strays: Floats, misses: Floats) -> tuple[Floats, Floats]:
     """
     Return the most likely logarithms of the factor that all kinds share and of each beside it, with their covariance.
 
@@ -125,7 +123,7 @@ def fitted(
         told_s: What each took.
         prior_s: Seconds for one of each kind, as they are known beforehand.
         strays: How far the factor, and each kind beside it, may be from there: standard deviations of logarithms.
-        misses: The same of a time around its prediction.
+        misses: The same of each time around its prediction.
     """
     held = np.diag(strays**-2.0)
     moved: Floats = np.zeros(len(strays))

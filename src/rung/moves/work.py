@@ -5,7 +5,7 @@ The planner's cost weighs a page that might come from a disk as heavily as hundr
 are in memory a page takes less than a row.  So cost is taken apart again, node by node, into what is done how often.
 
 In        a Plan, the rows that an execution really returned where known, tables where known
-Out       counts of each KIND of work, for one execution
+Out       counts of each KIND of work, for one execution, and how much of them is the planner's guess
 Not here  how long that takes (timing.py), plans themselves (adapters/planner.py)
 
 Sources: PostgreSQL's costsize.c, from which the planner's cost is undone, with the default cost of a row, an index
@@ -15,7 +15,9 @@ entry and an operator; the page's cost is the caller's to name.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -44,6 +46,9 @@ INDEX_ROW_COST, ROW_COST = 0.0175, 0.0125
 DESCENT_COST = 0.3
 PAGE_ROWS = 60.0  # of a table of which nothing else is known
 PAGE_BYTES = 8192
+# Of one value the planner knows what an average one has; of a range without its ends, nothing (DEFAULT_RANGE_INEQ_SEL).
+AVERAGE_DOUBT, RANGE_DOUBT = 0.5, 1.2
+RANGE = re.compile(r"Index Cond: .*[<>]")
 ROWS_LEAST = 0.1  # an execution that returns nothing still looks
 HANDING_ON = frozenset({"ModifyTable", "LockRows", "Gather", "Gather Merge", "Result", "Subquery Scan", "Sort"})
 BLOCKING = frozenset({"Sort", "Aggregate", "Hash", "SetOp"})
@@ -51,11 +56,26 @@ BLOCKING = frozenset({"Sort", "Aggregate", "Hash", "SetOp"})
 Tables = Mapping[tuple[str, str], Table]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """
+    What one execution does.
+
+    Attributes:
+        amounts: How much of each of KINDS.
+        doubt: How far the rows may be off that nothing but the planner's guess tells, as a standard deviation of
+            their logarithm; 0 where the recording tells them.
+    """
+
+    amounts: Floats
+    doubt: float = 0.0
+
+
 def work_of(
     plan: Plan, *, rows: float | None = None, tables: Tables | None = None, page_cost: float = RANDOM_PAGE_COST
-) -> Floats:
+) -> Work:
     """
-    Return how much of each of KINDS one execution of *plan* does.
+    Return what one execution of *plan* does.
 
     Args:
         rows: That an execution returned on average, as recorded. The planner, which was not told any value, expects
@@ -65,16 +85,16 @@ def work_of(
 
     >>> from rung.ports import PlanNode
     >>> scan = PlanNode(0, "Index Scan", "t", "public", "i", 8.45, 1.0, "Index Cond: (id = $1)")
-    >>> work = dict(zip(KINDS, work_of(Plan((scan,))).round(1).tolist(), strict=True))
+    >>> work = dict(zip(KINDS, work_of(Plan((scan,))).amounts.round(1).tolist(), strict=True))
     >>> work["descent"], work["fetched"], work["page"], work["returned"]
     (1.0, 1.0, 2.0, 1.0)
     """
     walk = _Walk(plan, tables or {}, page_cost)
-    out = walk.visit(0, runs=1.0, share=1.0, scale=_scale(walk, rows), actual=rows)
+    out = walk.visit(0, runs=1.0, scale=_scale(walk, rows), actual=rows)
     walk.add("statement", 1.0)
     walk.add("node", len(plan.nodes))
     walk.add("returned", out if rows is None else rows)
-    return walk.work
+    return Work(walk.amounts, walk.doubt)
 
 
 def _scale(walk: _Walk, rows: float | None) -> float:
@@ -96,7 +116,8 @@ class _Walk:
 
     def __init__(self, plan: Plan, tables: Tables, page_cost: float) -> None:
         self.plan, self.tables, self.page_cost = plan, tables, page_cost
-        self.work: Floats = np.zeros(len(KINDS))
+        self.amounts: Floats = np.zeros(len(KINDS))
+        self.doubt = 0.0
         self.children: list[list[int]] = [[] for _ in plan.nodes]
         above: list[int] = []
         for place, node in enumerate(plan.nodes):
@@ -116,7 +137,7 @@ class _Walk:
         """
         Count *amount* more of *kind*.
         """
-        self.work[PLACE[kind]] += amount
+        self.amounts[PLACE[kind]] += amount
 
     def visit(
         self, place: int, *, runs: float, share: float = 1.0, scale: float = 1.0, actual: float | None = None
@@ -128,26 +149,28 @@ class _Walk:
             runs: How often it is run.
             share: How much of what it could hand on is asked of it.
             scale: By what the planner's rows are to be multiplied.
-            actual: Rows that it hands on, where recorded.
+            actual: Rows that an execution returned, as long as those of this node are the same.
         """
         kind, below = self.kind(place), self.children[place]
         out = self.plan.nodes[place].rows * share * scale
         if kind in {"Seq Scan", "Sample Scan"}:
             self._whole(place, runs * share)
         elif kind in {"Index Scan", "Index Only Scan"}:
+            self._guessed(place, actual)
             self._by_index(place, runs, share * scale)
         elif kind == "Bitmap Heap Scan":
+            self._guessed(place, actual)
             self._by_bitmap(place, runs, share, scale)
         elif kind == "Nested Loop" and len(below) > 1:
-            self._nested(place, runs, share, scale)
+            self._nested(place, runs, share, scale, actual)
         elif kind == "Hash Join" and len(below) > 1:
-            probed = self.visit(below[0], runs=runs, share=share, scale=scale)
+            probed = self.visit(below[0], runs=runs, share=share, scale=scale, actual=actual)
             self.add("hashed", runs * (probed + self.visit(below[1], runs=runs)))
             self.add("passed", runs * out)
         elif kind == "Limit" and below:
             out = self._limited(place, runs, actual)
         elif kind in {"Sort", "Incremental Sort"} and below:
-            self._sorted(place, runs, share, scale, kind)
+            self._sorted(place, runs, share, scale, actual)
         elif kind == "Aggregate" and below:
             self.add("hashed", runs * self.visit(below[0], runs=runs))
         else:
@@ -155,6 +178,18 @@ class _Walk:
                 self.visit(child, runs=runs, share=1.0 if kind in BLOCKING else share, scale=scale, actual=actual)
             self.add("passed", runs * out if below and kind not in {"Hash", "Result", "ModifyTable"} else 0.0)
         return out
+
+    def _guessed(self, place: int, actual: float | None) -> None:
+        """
+        Doubt how many rows an index scan gives where no recorded rows tell it.
+        """
+        node = self.plan.nodes[place]
+        conditions = [node.condition, *(self.plan.nodes[child].condition for child in self._under(place))]
+        if any("Filter: " in each for each in conditions):
+            self.doubt = max(self.doubt, AVERAGE_DOUBT)
+        if actual is None:
+            ranged = any(RANGE.search(each) for each in conditions)
+            self.doubt = max(self.doubt, RANGE_DOUBT if ranged else AVERAGE_DOUBT)
 
     def _whole(self, place: int, times: float) -> None:
         node = self.plan.nodes[place]
@@ -208,10 +243,11 @@ class _Walk:
             found += [child, *self._under(child)]
         return found
 
-    def _nested(self, place: int, runs: float, share: float, scale: float) -> None:
+    def _nested(self, place: int, runs: float, share: float, scale: float, actual: float | None) -> None:
         node = self.plan.nodes[place]
         outer, inner = self.children[place][:2]
-        driving = self.visit(outer, runs=runs, share=share, scale=scale)
+        driving = self.visit(outer, runs=runs, share=share, scale=scale, actual=actual)
+        doubt = self.doubt
         times = max(driving, ROWS_LEAST)
         if self.kind(inner) == "Materialize":
             self.visit(inner, runs=runs)
@@ -226,6 +262,7 @@ class _Walk:
         else:
             self.visit(inner, runs=runs * times)
         self.add("passed", runs * node.rows * share * scale)
+        self.doubt = doubt  # over many runs an average is right
 
     def _limited(self, place: int, runs: float, actual: float | None) -> float:
         child = self.children[place][0]
@@ -235,14 +272,18 @@ class _Walk:
         possible = max(self.plan.nodes[source].rows, ROWS_LEAST)
         wanted = self.plan.nodes[place].rows if actual is None else max(actual, ROWS_LEAST)
         more = max(wanted / possible, 1.0) if self.kind(source) not in BLOCKING else 1.0
-        self.visit(child, runs=runs, share=min(wanted / possible, 1.0), scale=more)
+        told = actual if self.kind(source) not in BLOCKING else None
+        self.visit(child, runs=runs, share=min(wanted / possible, 1.0), scale=more, actual=told)
         return wanted
 
-    def _sorted(self, place: int, runs: float, share: float, scale: float, kind: str) -> None:
-        whole = kind == "Sort"
-        limited = share < 1.0
+    def _sorted(self, place: int, runs: float, share: float, scale: float, actual: float | None) -> None:
+        whole, limited = self.kind(place) == "Sort", share < 1.0
         given = self.visit(
-            self.children[place][0], runs=runs, share=1.0 if whole else share, scale=1.0 if limited and whole else scale
+            self.children[place][0],
+            runs=runs,
+            share=1.0 if whole else share,
+            scale=1.0 if limited and whole else scale,
+            actual=actual,
         )
         # The best so many are kept in a heap; groups of an incremental sort are small.
         held = (share * self.plan.nodes[place].rows if limited else given) if whole else 16.0
