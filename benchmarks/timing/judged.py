@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.timing.measured import Raw, kept_tables, plan_from
 from rung.moves.timing import SECONDS, Seconds, Timed, Timing
-from rung.moves.work import KINDS, PLACE, Tables, Work, work_of
+from rung.moves.work import KINDS, PLACE, Work, page_cost_of, work_of
 from rung.ports import Plan
 from rung.steps.measure import Floats
 
@@ -195,15 +195,16 @@ def asked_of(raw: Raw, *, what: str, phase: str, built: bool = False) -> list[tu
         phase: WARM, or COLD, in which what was recorded was cold, too.
         built: From the real server's plan with the index really there, in place of the twin's.
     """
-    tables = kept_tables(raw)
-    recorded = tuple(_recorded(each, tables, what, phase) for each in raw["recorded"][:REFERENCES])
+    known = {
+        "tables": kept_tables(raw),
+        "page_cost": page_cost_of(plan_from(each["plan"]) for each in raw["recorded"][:REFERENCES]),
+    }
+    recorded = tuple(_recorded(each, known, what, phase) for each in raw["recorded"][:REFERENCES])
     found = []
     for case in raw["cases"]:
         plan = plan_from(case["built" if built else "promised"])
-        today = _reference(plan_from(case["today"]), case["before"], tables, what)
-        asked = Asked(
-            recorded, today, plan, work_of(plan, rows=today.rows, tables=tables), work_of(plan, tables=tables)
-        )
+        today = _reference(plan_from(case["today"]), case["before"], known, what)
+        asked = Asked(recorded, today, plan, work_of(plan, rows=today.rows, **known), work_of(plan, **known))
         found.append((case, asked, seconds_of(case[phase], what)))
     return found
 
@@ -215,18 +216,18 @@ def seconds_of(figures: Raw, what: str) -> float:
     return float(figures["exec_s"] + (figures["plan_s"] if what == BOTH else 0.0))
 
 
-def _recorded(each: Raw, tables: Tables, what: str, phase: str) -> Reference:
+def _recorded(each: Raw, known: Raw, what: str, phase: str) -> Reference:
     rounds = [each["cold"]] if phase == COLD else each["rounds"]
     figures = dict(rounds[0])
     for name in ("exec_s", "plan_s"):
         figures[name] = float(np.median([one[name] for one in rounds]))
-    return _reference(plan_from(each["plan"]), figures, tables, what)
+    return _reference(plan_from(each["plan"]), figures, known, what)
 
 
-def _reference(plan: Plan, figures: Raw, tables: Tables, what: str) -> Reference:
+def _reference(plan: Plan, figures: Raw, known: Raw, what: str) -> Reference:
     rows = float(figures["rows"])
     return Reference(
-        plan, work_of(plan, rows=rows, tables=tables), seconds_of(figures, what), rows, figures["hit"] + figures["read"]
+        plan, work_of(plan, rows=rows, **known), seconds_of(figures, what), rows, figures["hit"] + figures["read"]
     )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from rung.moves.lookup import Lookup, lookup
 from rung.moves.timing import Timed, Timing
-from rung.moves.work import Tables, work_of
+from rung.moves.work import Tables, page_cost_of, work_of
 from rung.ports import Explain, Index, IndexColumn, Plan, Promise, Step, Table, Unavailable, WhatIf
 from rung.steps.find.finding import Finding, costliest_scan
 from rung.steps.measure import Floats, Part, Profile
@@ -114,6 +114,7 @@ class Rate:
         timing: Learnt from all of them, and from the bottleneck as it runs today.
         rows: That an execution of the bottleneck returns; None where unknown.
         tables: What is known of the tables.
+        page_cost: The server's random_page_cost.
     """
 
     parts: tuple[Part, ...]
@@ -121,6 +122,7 @@ class Rate:
     timing: Timing
     rows: float | None
     tables: Tables
+    page_cost: float
 
     def nearest(self, typical_s: float) -> int:
         """
@@ -144,21 +146,22 @@ def _rate(profile: Profile, workload: Workload, part: Part, plan: Plan, table: T
         and profile.texts[workload.parts[place].name].kind == "read"
         and counts[place] >= EXECUTIONS_MIN
     ]
-    tables = {(table.schema, table.name): table}
-    references: list[tuple[Part, Floats, Timed]] = []
+    plans: list[tuple[int, Plan]] = []
     for place in others[:REFERENCES_MAX]:
         answer = yield Explain(profile.texts[workload.parts[place].name].text)
         if not isinstance(answer, Unavailable) and answer.cost > 0:
-            times_s = workload.service_s[executed & (workload.part == place)]
-            work = work_of(answer, rows=_rows(profile, workload.parts[place]), tables=tables)
-            references.append((workload.parts[place], times_s, Timed(work, float(np.median(times_s)))))
-    if not references:
+            plans.append((int(place), answer))
+    if not plans:
         return None
-    now_s = float(np.median(workload.service_s[executed & (workload.part == workload.part_of(part))]))
-    rows = _rows(profile, part)
-    today = Timed(work_of(plan, rows=rows, tables=tables), now_s)
-    parts, times, timed = zip(*references, strict=True)
-    return Rate(parts, times, Timing((*timed, today)), rows, tables)
+    tables, page_cost = {(table.schema, table.name): table}, page_cost_of(answer for _, answer in plans)
+    times, timed = [], []
+    for place, known in [*plans, (workload.part_of(part), plan)]:
+        times_s = workload.service_s[executed & (workload.part == place)]
+        work = work_of(known, rows=_rows(profile, workload.parts[place]), tables=tables, page_cost=page_cost)
+        times.append(times_s)
+        timed.append(Timed(work, float(np.median(times_s))))
+    parts = tuple(workload.parts[place] for place, _ in plans)
+    return Rate(parts, tuple(times[:-1]), Timing(timed), _rows(profile, part), tables, page_cost)
 
 
 def _rows(profile: Profile, part: Part) -> float | None:
@@ -201,7 +204,8 @@ def _times_s(workload: Workload, part: Part, op: Op) -> Floats:
 def _offer(part: Part, plan: Plan, index: Index, promise: Promise, rate: Rate) -> Offer:
     columns = ", ".join(column.name + (" DESC" if column.descending else "") for column in index.columns)
     short = ",".join(column.name for column in index.columns)
-    seconds = rate.timing.predict(work_of(promise.after, rows=rate.rows, tables=rate.tables))
+    work = work_of(promise.after, rows=rate.rows, tables=rate.tables, page_cost=rate.page_cost)
+    seconds = rate.timing.predict(work)
     like = rate.parts[rate.nearest(seconds.middle)]
     takes = f"{show_seconds(seconds.middle)} ({show_seconds(seconds.low)} to {show_seconds(seconds.high)})"
     assumptions = [

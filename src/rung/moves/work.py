@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,8 @@ RANDOM_PAGE_COST = 4.0
 # cpu_tuple_cost + cpu_index_tuple_cost + cpu_operator_cost, and the same without the entry of an index.
 INDEX_ROW_COST, ROW_COST = 0.0175, 0.0125
 DESCENT_COST = 0.3
+LOOKUP_COST = 0.44  # of one row, beside its two pages; the descent of an index of some millions of rows
+PAGE_COST_LEAST = 0.05
 PAGE_ROWS = 60.0  # of a table of which nothing else is known
 PAGE_BYTES = 8192
 # Of one value the planner knows what an average one has; of a range without its ends, nothing (DEFAULT_RANGE_INEQ_SEL).
@@ -95,6 +97,28 @@ def work_of(
     walk.add("node", len(plan.nodes))
     walk.add("returned", out if rows is None else rows)
     return Work(walk.amounts, walk.doubt)
+
+
+def page_cost_of(plans: Iterable[Plan]) -> float:
+    """
+    Return the server's random_page_cost, read out of plans that look one row up by an index: two pages and little else.
+
+    >>> from rung.ports import PlanNode
+    >>> page_cost_of([Plan((PlanNode(0, "Index Scan", "t", "public", "i", 2.64, 1.0, "Index Cond: (id = $1)"),))])
+    1.1
+    """
+    found = []
+    for plan in plans:
+        scans = [node for node in plan.nodes if node.relation]
+        if (
+            len(scans) == 1
+            and scans[0].kind == "Index Scan"
+            and scans[0].rows <= 1
+            and RANGE.search(scans[0].condition) is None
+        ):
+            found.append((scans[0].cost - LOOKUP_COST) / 2)
+    # Settings have a decimal or two; what the height of an index adds is less than that.
+    return max(round(sorted(found)[len(found) // 2], 1), PAGE_COST_LEAST) if found else RANDOM_PAGE_COST
 
 
 def _scale(walk: _Walk, rows: float | None) -> float:
