@@ -5,7 +5,7 @@ In        a Stage
 Out       for each kind of index and write: processor seconds and bytes of the log a row, measured and foreseen
 Not here  reads (measured.py)
 
-Two tables are alike but for the index.  They are written to in turn, a thousand rows each, one statement a row; what
+Two tables are alike but for the index.  They are written to in turn, some hundred rows each, one statement a row; what
 one takes more than the other is the index's.  Processor time is the kernel's own account of the backend, so what runs
 beside it does not count; bytes are those that pg_stat_statements counts.  Linux only: /proc/PID/schedstat.
 """
@@ -28,7 +28,7 @@ from rung.moves.writes import Added, Tree, write_cost
 BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 NANOSECOND_S = 1e-9
 PLAIN, INDEXED = "rows_plain", "rows_indexed"
-BATCH, ROUNDS = 1000, 5
+BATCH, ROUNDS = 300, 5
 TABLE = """
 drop table if exists {table};
 create table {table} (
