@@ -5,26 +5,22 @@ In        a Finding whose bottleneck is a statement
 Out       offers: the index, or several, what the planner would do with them, what an execution would then take, and
           by how much writing is slowed
 Not here  which indexes there could be and which are best (steps/advise), building them (take.py, adapters/hands.py)
-
-An execution's new time is not guessed from the planner's cost alone: it is drawn from recorded
-executions of the statement whose cost is nearest, their waiting taken out, plus what the rest of the
-cost takes at the rate at which the recorded statements turned cost into seconds.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from rung.moves.rate import Rate, faster, rate_of
 from rung.moves.weighing import weighed
-from rung.ports import Explain, Index, IndexColumn, Plan, Promise, Step, Unavailable, WhatIf
+from rung.ports import Index, IndexColumn, Plan, Promise, Step, WhatIf
 from rung.steps.advise import Advice, Advisor, Slowed, advisor
 from rung.steps.find.finding import Finding
-from rung.steps.measure import Floats, Part, Profile
+from rung.steps.measure import Part, Profile
 from rung.steps.price.quote import MIGRATION, BuildIndex, Offer, Script
 from rung.steps.take import create_index, drop_index
 from rung.steps.twin import edit
@@ -35,8 +31,6 @@ from rung.units import show_bytes, show_count, show_seconds
 
 NAME_BYTES_MAX = 63  # PostgreSQL cuts a longer identifier (NAMEDATALEN - 1)
 NAME_SUFFIX = "_rung"  # by which a leftover of ours is told from somebody's index
-REFERENCES_MAX = 8
-EXECUTIONS_MIN = 20
 # A plan must get this much cheaper to be worth an index: below it the planner's own error is larger.
 COST_SHARE_MAX = 0.7
 SERVED_MAX = 8  # statements that several indexes together are priced for, the weightiest
@@ -67,7 +61,7 @@ class IndexMove:
         promised_all = yield from _promises(asked, several)
         if not promised and not promised_all:
             return ()
-        rate = yield from _rate(profile, twin.workload, suspect.part, plan)
+        rate = yield from rate_of(profile, twin.workload, suspect.part, plan, asked.gathered.tables)
         if rate is None:
             return ()
         offers = []
@@ -113,118 +107,6 @@ def _promises(asked: Advisor, advice: Advice) -> Step[dict[int, Promise]]:
     return best
 
 
-class Rate:
-    """
-    How recorded statements turned the planner's cost into seconds.
-
-    Attributes:
-        costs: Cost of each reference, ascending.
-        parts: The statement of each.
-        times_s: What its executions take of the database, waiting taken out.
-        second_per_cost: Low, middle and high of the seconds that a unit of cost took.
-    """
-
-    def __init__(
-        self, references: list[tuple[float, Part, Floats]], second_per_cost: tuple[float, float, float]
-    ) -> None:
-        self.costs, self.parts, self.times_s = (list(column) for column in zip(*references, strict=True))
-        self.second_per_cost = second_per_cost
-
-    def nearest(self, cost: float) -> int:
-        """
-        Return the reference whose cost is nearest to *cost*, as a ratio.
-        """
-        return min(range(len(self.costs)), key=lambda place: abs(math.log(self.costs[place] / cost)))
-
-
-def _rate(profile: Profile, workload: Workload, part: Part, plan: Plan) -> Step[Rate | None]:
-    """
-    Ask for the plans of the recording's other statements, and hold their costs against their times.
-    """
-    executed = workload.op == Op.EXECUTE
-    counts = np.bincount(workload.part[executed], minlength=len(workload.parts))
-    others = [
-        place
-        for place in np.argsort(-counts, kind="stable")
-        if workload.parts[place].name in profile.texts
-        and workload.parts[place] != part
-        and profile.texts[workload.parts[place].name].kind == "read"
-        and counts[place] >= EXECUTIONS_MIN
-    ]
-    references: list[tuple[float, Part, Floats]] = []
-    for place in others[:REFERENCES_MAX]:
-        answer = yield Explain(profile.texts[workload.parts[place].name].text)
-        if not isinstance(answer, Unavailable) and answer.cost > 0:
-            times_s = workload.service_s[executed & (workload.part == place)]
-            references.append((answer.cost, workload.parts[place], times_s))
-    if not references:
-        return None
-    references.sort(key=lambda reference: reference[0])
-    now_s = float(np.median(workload.service_s[executed & (workload.part == workload.part_of(part))]))
-    floor_s = min(float(np.quantile(times_s, 0.1)) for _, _, times_s in references)
-    points = [(cost, float(np.median(times_s))) for cost, _, times_s in references] + [(plan.cost, now_s)]
-    rates = sorted(max(time_s - floor_s, 0.0) / cost for cost, time_s in points)
-    return Rate(references, (rates[0], float(np.median(rates)), rates[-1]))
-
-
-def executing(part: Part, like: Part, surplus_s: float) -> Model:
-    """
-    Return the model in which executions of *part* take what those of *like* take, drawn, and so much more.
-
-    Of the database's processor, and of what nobody shares: a shorter execution waits less for its disk, too.
-    """
-
-    def model(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
-        generator = np.random.Generator(np.random.PCG64(1))  # the same recording gives the same price
-        for op, more_s in ((Op.EXECUTE, surplus_s), (Op.DELAY, 0.0)):
-            chosen, like_s = edit.spent_on(workload, part, ops=(op,)), _times_s(workload, like, op)
-            if len(like_s):
-                drawn_s = generator.choice(like_s, size=int(chosen.sum())) + more_s
-                workload = edit.replaced(workload, chosen, drawn_s)
-        # A plan that reads little has no parallel workers.
-        return edit.dropped(workload, edit.spent_on(workload, part, ops=(Op.HELP,))), topology
-
-    return model
-
-
-def _times_s(workload: Workload, part: Part, op: Op) -> Floats:
-    times_s: Floats = workload.service_s[edit.spent_on(workload, part, ops=(op,))]
-    return times_s
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Faster:
-    """
-    What a promised plan makes of the executions of a statement: expected, at the good end and at the bad end.
-
-    Attributes:
-        how: By what, as an assumption.
-    """
-
-    middle: Model
-    low: Model
-    high: Model
-    how: str
-
-
-def faster(part: Part, promise: Promise, rate: Rate) -> Faster:
-    """
-    Return what executions of *part* take with the promised plan.
-    """
-    cost = max(promise.after.cost, 1e-6)
-    place = rate.nearest(cost)
-    beyond = max(cost - rate.costs[place], 0.0)
-    low_s, middle_s, high_s = (second * beyond for second in rate.second_per_cost)
-    like, like_s = rate.parts[place], rate.times_s[place]
-    how = (
-        "an execution then takes what recorded ones of like cost took "
-        f"({show_seconds(float(np.median(like_s)))} median, "
-        f"n = {show_count(len(like_s))})" + (f", plus {show_seconds(middle_s)}" if middle_s > 1e-6 else "")
-    )
-    middle, low, high = (executing(part, like, surplus_s) for surplus_s in (middle_s, low_s, high_s))
-    return Faster(middle, low, high, how)
-
-
 def slower(part: Part, added_s: float) -> Model:
     """
     Return the model in which each execution of *part* takes so much more of the database's processor.
@@ -266,7 +148,7 @@ def slowed_words(slowed: Sequence[Slowed], parts: Sequence[Part], executions: st
 
 def _offer(part: Part, plan: Plan, several: _Several, rate: Rate) -> Offer:
     advice, promises, parts = several.advice, several.promises, several.parts
-    made = {place: faster(parts[place], promise, rate) for place, promise in sorted(promises.items())}
+    made = {place: faster(parts[place], promise.after, rate) for place, promise in sorted(promises.items())}
     slowing = [slower(parts[each.statement], each.execution_s) for each in advice.slowed]
     middle, low, high = (
         in_turn([*models, *slowing])

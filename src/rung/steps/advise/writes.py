@@ -7,7 +7,7 @@ column that is updated costs an entry in all of them.
 
 In        what each statement writes and how often, the tables with their indexes, the indexes that there would be
 Out       seconds of the database a second, and of one execution
-Not here  what reads gain (select.py)
+Not here  what reads gain (select.py), what one entry costs (entries.py)
 
 Not counted: that deleted and dead entries are cleaned away later, that pages which are not in memory are read first.
 Source: PostgreSQL documentation, 66.7 Heap-Only Tuples, 67 B-Tree Indexes.
@@ -26,14 +26,10 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 
 from rung.ports import Index, Table
+from rung.steps.advise.entries import entry_cost, tree_of
 
-# One entry of a btree in memory, without waiting for the disk: docs/moves/index.md tells how they were measured.
-ENTRY_S = 3.0e-6
-ENTRY_BYTE_S = 2.0e-8
-EXPRESSION_S = 1.0e-6
 # Of updates that could be HOT, how many find room on their page, where the server has not counted any.
 HOT_SHARE_USUAL = 0.5
-ENTRY_HEADER_BYTES = 16
 READ_CHARACTERS_MAX = 20_000  # of a longer statement every column is taken to be written
 
 Name = tuple[str, str]
@@ -129,11 +125,7 @@ def entry_s(index: Index, table: Table) -> float:
     """
     Return what one entry of *index* takes the database, seconds.
     """
-    widths = {column.name: column.width_bytes for column in table.columns}
-    names = [column.name for column in index.columns if not column.expression] + list(index.include)
-    expressions = sum(column.expression for column in index.columns)
-    width_bytes = ENTRY_HEADER_BYTES + sum(widths.get(name, 16) for name in names) + 16 * expressions
-    return ENTRY_S + ENTRY_BYTE_S * width_bytes + EXPRESSION_S * (expressions + bool(index.where))
+    return entry_cost(tree_of(index, table)).seconds
 
 
 def columns_of(index: Index, table: Table) -> frozenset[str]:

@@ -1,0 +1,3 @@
+"""
+From the planner's cost to seconds: predicted before an index is built, measured after.
+"""
