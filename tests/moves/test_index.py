@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rung.moves.index import NAME_BYTES_MAX, IndexMove, candidates, executing, index_name, reads_whole_table
+from rung.moves.index import IndexMove, candidates, executing, reads_whole_table
+from rung.steps.take.sql import NAME_BYTES_MAX, index_name
 from rung.moves.lookup import Lookup
 from rung.ports import Explain, Index, IndexColumn, Plan, PlanNode, Promise, Question, WhatIf
 from rung.steps.find.finding import Finding

@@ -34,6 +34,7 @@ from rung.adapters.postgres import (
     describe,
     exclusively_locked,
     explain,
+    index_use,
     looking,
     parts_of,
     reason_of,
@@ -41,7 +42,20 @@ from rung.adapters.postgres import (
     server_facts,
 )
 from rung.errors import DatabaseRefused, RungError
-from rung.ports import Describe, Explain, Index, Plan, Promise, Server, ServerFacts, Table, Unavailable, WhatIf
+from rung.ports import (
+    Describe,
+    Explain,
+    Index,
+    IndexUse,
+    IndexUsed,
+    Plan,
+    Promise,
+    Server,
+    ServerFacts,
+    Table,
+    Unavailable,
+    WhatIf,
+)
 
 Answer = TypeVar("Answer")
 Connection = psycopg.Connection[Any]
@@ -124,6 +138,12 @@ class DatabasePlanner:
             return self._promise(question, seen)
         except (RungError, psycopg.Error, OSError) as problem:
             return Unavailable(reason_of(problem))
+
+    def index_use(self, question: IndexUse) -> IndexUsed | Unavailable:
+        """
+        Return how often an index has been used since it was built.
+        """
+        return self._look(lambda connection: index_use(connection, question.schema, question.name))
 
     def _look(self, ask: Callable[[Connection], Answer]) -> Answer | Unavailable:
         if self.dsn is None:

@@ -23,7 +23,7 @@ import psycopg
 from psycopg import conninfo, pq
 
 from rung.errors import DatabaseDenied, DatabaseRefused, RungError
-from rung.ports import Index, IndexColumn, Plan, PlanNode, ServerFacts, Table, TableColumn
+from rung.ports import Index, IndexColumn, IndexUsed, Plan, PlanNode, ServerFacts, Table, TableColumn
 
 CONNECT_TIMEOUT_S = 5
 LOOK_SETTINGS = (
@@ -316,7 +316,7 @@ def without_constants(condition: str) -> str:
 
 
 TABLE_FACTS = """
-select c.oid::bigint, c.reltuples::float8, pg_relation_size(c.oid)::bigint
+select c.oid::bigint, c.reltuples::float8, pg_relation_size(c.oid)::bigint, c.relkind = 'p'
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %(schema)s and c.relname = %(name)s
 """
@@ -362,7 +362,7 @@ def describe(connection: psycopg.Connection[tuple[Any, ...]], schema: str, name:
     row = connection.execute(TABLE_FACTS, {"schema": schema, "name": name}).fetchone()
     if row is None:
         return None
-    oid, rows, size_bytes = row
+    oid, rows, size_bytes, partitioned = row
     columns = connection.execute(COLUMN_FACTS, {"schema": schema, "name": name, "oid": oid}).fetchall()
     indexes = connection.execute(INDEX_FACTS, {"oid": oid}).fetchall()
     return Table(
@@ -375,7 +375,28 @@ def describe(connection: psycopg.Connection[tuple[Any, ...]], schema: str, name:
             Index(schema, name, tuple(IndexColumn(*pair) for pair in zip(names, directions, strict=True)))
             for names, directions in indexes
         ),
+        partitioned=partitioned,
     )
+
+
+INDEX_USE = """
+select i.indisvalid, coalesce(
+    (select sum(s.idx_scan) from pg_stat_all_indexes s
+     where s.indexrelid = i.indexrelid or s.indexrelid in (select p.relid from pg_partition_tree(i.indexrelid) p)), 0
+)::bigint
+from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = %s and c.relname = %s
+"""
+
+
+def index_use(connection: psycopg.Connection[tuple[Any, ...]], schema: str, name: str) -> IndexUsed:
+    """
+    Return how often an index has been used since it was built.
+    """
+    row = connection.execute(INDEX_USE, (schema, name)).fetchone()
+    if row is None:
+        return IndexUsed(name, scans=0, there=False, valid=False)
+    return IndexUsed(name, scans=row[1], there=True, valid=row[0])
 
 
 def reason_of(problem: Exception) -> str:

@@ -12,7 +12,6 @@ cost takes at the rate at which the recorded statements turned cost into seconds
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 import numpy as np
@@ -22,14 +21,13 @@ from rung.ports import Explain, Index, IndexColumn, Plan, Promise, Step, Table, 
 from rung.steps.find.finding import Finding, costliest_scan
 from rung.steps.measure import Floats, Part, Profile
 from rung.steps.price.quote import MIGRATION, BuildIndex, Offer
+from rung.steps.take import index_name
 from rung.steps.twin import edit
 from rung.steps.twin.topology import Topology
 from rung.steps.twin.twin import Model, Twin
 from rung.steps.twin.workload import Op, Workload
 from rung.units import show_bytes, show_count, show_seconds
 
-NAME_BYTES_MAX = 63  # PostgreSQL cuts a longer identifier (NAMEDATALEN - 1)
-NAME_SUFFIX = "_rung"  # by which a leftover of ours is told from somebody's index
 REFERENCES_MAX = 8
 EXECUTIONS_MIN = 20
 # A plan must get this much cheaper to be worth an index: below it the planner's own error is larger.
@@ -69,7 +67,7 @@ class IndexMove:
         rate = yield from _rate(profile, twin.workload, suspect.part, plan)
         if rate is None:
             return ()
-        return (_offer(suspect.part, plan, index, promise, rate),)
+        return (_offer(suspect.part, plan, index, promise, rate, partitioned=table.partitioned),)
 
 
 def reads_whole_table(plan: Plan) -> bool:
@@ -179,7 +177,7 @@ def _times_s(workload: Workload, part: Part, op: Op) -> Floats:
     return times_s
 
 
-def _offer(part: Part, plan: Plan, index: Index, promise: Promise, rate: Rate) -> Offer:
+def _offer(part: Part, plan: Plan, index: Index, promise: Promise, rate: Rate, *, partitioned: bool) -> Offer:
     columns = ", ".join(column.name + (" DESC" if column.descending else "") for column in index.columns)
     short = ",".join(column.name for column in index.columns)
     cost = max(promise.after.cost, 1e-6)
@@ -208,24 +206,6 @@ def _offer(part: Part, plan: Plan, index: Index, promise: Promise, rate: Rate) -
         assumptions=tuple(assumptions),
         model=executing(part, like, middle_s),
         bounds=(executing(part, like, low_s), executing(part, like, high_s)) if high_s > low_s else (),
-        plan=BuildIndex(index, index_name(index), promise.size_bytes),
+        plan=BuildIndex(index, index_name(index), promise.size_bytes, partitioned),
         taken_as=MIGRATION,
     )
-
-
-def index_name(index: Index) -> str:
-    """
-    Return a name that says what is indexed, ends in `_rung`, and fits PostgreSQL's 63 bytes.
-
-    >>> index_name(Index("public", "orders", (IndexColumn("customer_id"), IndexColumn("created_at", True))))
-    'orders_customer_id_created_at_desc_rung'
-    """
-    words = [index.table]
-    for column in index.columns:
-        words += [column.name, "desc"] if column.descending else [column.name]
-    stem = "_".join(words)
-    if len((stem + NAME_SUFFIX).encode()) > NAME_BYTES_MAX:
-        digest = hashlib.blake2b(stem.encode(), digest_size=4).hexdigest()
-        room = NAME_BYTES_MAX - len(NAME_SUFFIX) - len(digest) - 1
-        stem = stem.encode()[:room].decode(errors="ignore") + "_" + digest
-    return stem + NAME_SUFFIX

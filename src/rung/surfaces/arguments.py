@@ -200,6 +200,9 @@ def _confirm(commands: Commands) -> None:
     )  # fmt: skip
     _load_flags(parser)
     parser.add_argument("--move", help="the move of the ledger to confirm; default: the newest")
+    parser.add_argument(
+        "--database", metavar="DSN", help="the app's database, asked whether an index is used; default: as for find"
+    )
     parser.add_argument("--percentile", metavar="P", help="the goal's percentile (95)")
     parser.add_argument("--check", action="store_true", help="exit with 1 unless the number moved")
     _json_flag(parser)

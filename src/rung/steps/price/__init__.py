@@ -172,6 +172,8 @@ def _refused(finding: Finding, offer: Offer, reason: str) -> Quote:
         reason=offer.not_yet or reason,
         assumptions=offer.assumptions,
         plan=offer.plan,
+        drop=offer.drop,
+        script=offer.script,
         setting=offer.setting,
         taken_as=offer.taken_as,
         gains=False,

@@ -26,11 +26,42 @@ MIGRATION, SETTING, HAND = "migration", "setting", "hand"
 class BuildIndex:
     """
     The plan of an index move: what would be built, under which name, and how large it would be.
+
+    Attributes:
+        partitioned: Whether the table is, so that each partition is given one of its own.
     """
 
     index: Index
     name: str
     size_bytes: int
+    partitioned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropIndex:
+    """
+    The plan of dropping an index: which, and the definition (pg_get_indexdef) that brings it back.
+
+    Attributes:
+        partitioned: Whether it is the index of a partitioned table, which goes with those of its partitions.
+    """
+
+    schema: str
+    table: str
+    name: str
+    definition: str
+    size_bytes: int
+    partitioned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """
+    A plan that is statements, each run by itself and outside a transaction, and those that take them back.
+    """
+
+    statements: tuple[str, ...]
+    undo: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -41,7 +72,9 @@ class Offer:
     Attributes:
         model: What it makes of the recorded traffic.
         bounds: The same at the good and at the bad end of what is not known of it; empty where nothing is open.
-        plan: Exactly what would be run; None where nothing is.
+        plan: The index that would be built; None where none is.
+        drop: The index that would be dropped, likewise.
+        script: Other statements that would be run, likewise.
         setting: What would be set, None where it is no setting or its value is not known.
         taken_as: How it is taken: "migration", "setting", or "hand" where rung has no hands for it yet.
         not_yet: Why it is not worth a price, with the number that says so; "" where it is.
@@ -55,6 +88,8 @@ class Offer:
     model: Model
     bounds: tuple[Model, ...] = ()
     plan: BuildIndex | None = None
+    drop: DropIndex | None = None
+    script: Script | None = None
     setting: Setting | None = None
     taken_as: str = HAND
     not_yet: str = ""
@@ -83,7 +118,9 @@ class Quote:
         percentile: Of which latency.
         now: The recorded number.
         predicted: None where no number can be given; `verdict` and `reason` then say why.
-        plan: Exactly what would be run; None where nothing is.
+        plan: The index that would be built; None where none is.
+        drop: The index that would be dropped, likewise.
+        script: Other statements that would be run, likewise.
         setting: What would be set, None where it is no setting or its value is not known.
         taken_as: "migration", "setting", or "hand" where rung has no hands for it yet; "" for doing nothing.
         gains: Whether the goal's number falls, with whatever traffic the bottleneck was found at.
@@ -104,6 +141,8 @@ class Quote:
     reason: str
     assumptions: tuple[str, ...]
     plan: BuildIndex | None = None
+    drop: DropIndex | None = None
+    script: Script | None = None
     setting: Setting | None = None
     taken_as: str = ""
     gains: bool = True
@@ -123,7 +162,23 @@ class Quote:
         """
         Whether rung can write it down as a change.
         """
-        return self.plan is not None or self.setting is not None
+        return self.runnable or self.setting is not None
+
+    @property
+    def runnable(self) -> bool:
+        """
+        Whether rung can carry it out itself.
+        """
+        return self.plan is not None or self.drop is not None or self.script is not None
+
+    @property
+    def table(self) -> str:
+        """
+        The table whose index is built or dropped, "" where there is none.
+        """
+        if self.plan is not None:
+            return self.plan.index.table
+        return self.drop.table if self.drop is not None else ""
 
     @property
     def ratio(self) -> Interval | None:
