@@ -168,7 +168,7 @@ class Settings:
         AUTO,
         _format,
         expected="'auto', 'sql', 'alembic' or 'django'",
-        help="How `rung take` writes an index: as SQL, an Alembic revision, a Django migration, or as the project does.",
+        help="How `rung take` writes an index: as the project does, or as SQL, Alembic revision, Django migration.",
     )
     index_lock_timeout_s: float = _setting(
         "index.lock_timeout",

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rung.moves.index import IndexMove, candidates, executing, reads_whole_table
-from rung.steps.take.sql import NAME_BYTES_MAX, index_name
 from rung.moves.lookup import Lookup
 from rung.ports import Explain, Index, IndexColumn, Plan, PlanNode, Promise, Question, WhatIf
 from rung.steps.find.finding import Finding
 from rung.steps.measure import Part
+from rung.steps.take.sql import NAME_BYTES_MAX, index_name
 from rung.steps.twin.edit import spent_on
 from rung.steps.twin.topology import Topology
 from rung.steps.twin.twin import Twin

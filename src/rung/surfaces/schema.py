@@ -228,8 +228,8 @@ class ConfirmDocument(Document):
     """
     `rung confirm --json`; `verdict` is "moved", "not_moved", "worse" or "too_little_data". `paired`: both sides were
     asked for the same things at the same moments; `interleaved`: in turns, with --pairs, and then `recording` of a side
-    is an instance's address. `needed_s` of traffic for each side would be enough, where there was too little. `index` is
-    null where none was built, or the database was not asked.
+    is an instance's address. `needed_s` of traffic for each side would be enough, where there was too little. `index`
+    is null where none was built, or the database was not asked.
     """
 
     route: str

@@ -178,10 +178,8 @@ def _notes(draft: Draft) -> tuple[str, ...]:
         return () if gone is None else (f"Take {gone.name} out of the table's model too, if it declares it.",)
     assert built.index is not None
     line = ", ".join([python_text(built.name), *_keys(built.index), *_options(built.index)])
-    return (
-        f"Add it to __table_args__ of the model of {built.table}, or the next `alembic revision --autogenerate` drops it: "
-        f"sa.Index({line})",
-    )
+    beginning = f"Add it to __table_args__ of the model of {built.table}"
+    return (f"{beginning}, or the next `alembic revision --autogenerate` drops it: sa.Index({line})",)
 
 
 def _call(name: str, arguments: list[str]) -> str:

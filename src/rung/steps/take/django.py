@@ -90,7 +90,7 @@ def _migration(draft: Draft, model: DjangoModel) -> Written | str:
     work = draft.work
     if built is not None:
         assert built.index is not None
-        found = spelled(built.index, dict((column, name) for name, column in model.fields))
+        found = spelled(built.index, {column: name for name, column in model.fields})
         if isinstance(found, Spelling):
             work = _named_anew(built.index, built)
             assert work.builds is not None
@@ -113,7 +113,8 @@ def _migration(draft: Draft, model: DjangoModel) -> Written | str:
         else:
             operation = _run(work, f"no Meta.indexes of {model.name} declares it")
             notes = (f"If a field of {model.name} has db_index=True for it, take that out as well.",)
-    assert (index := work.builds or work.rebuilds) is not None
+    index = work.builds or work.rebuilds
+    assert index is not None
     place = _placed(model, index.name if work.builds is not None else f"drop_{index.name}")
     if isinstance(place, str):
         return place
@@ -183,7 +184,8 @@ def _placed(model: DjangoModel, suffix: str) -> DjangoMigration | str:
     newest = [migration for migration in model.migrations if migration.name not in below]
     if len(newest) != 1:
         names = ", ".join(sorted(migration.name for migration in newest))
-        return f"the app {model.app} has {len(newest)} newest migrations ({names}); after `makemigrations --merge` take it again"
+        found = f"the app {model.app} has {len(newest)} newest migrations ({names})"
+        return f"{found}; after `makemigrations --merge` take it again"
     numbers = [int(found[0]) for migration in model.migrations if (found := re.match(r"[0-9]{4}", migration.name))]
     name = f"{max(numbers, default=0) + 1:04}_{suffix}"
     return DjangoMigration(f"{model.folder}/{name}.py", name, (newest[0].name,))

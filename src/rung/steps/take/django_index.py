@@ -119,14 +119,15 @@ def _part(part: Any, where: str, fields: Mapping[str, str]) -> str:
     negated = isinstance(part, exp.Not)
     inner = _bare(part.this) if negated else part
     if isinstance(inner, exp.Is) and isinstance(_bare(inner.expression), exp.Null):
-        return _q(_column(inner.this, where, fields) + "__isnull", str(not negated))
+        # IS NOT is a Not around an Is in some releases of sqlglot, and an Is that negates in others.
+        null = negated == bool(inner.args.get("negate"))
+        return _q(_column(inner.this, where, fields) + "__isnull", str(null))
     if isinstance(inner, exp.Column):
         return _q(_column(inner, where, fields), str(not negated))
     if not negated and type(inner) in COMPARED:
         name = _column(inner.this, where, fields) + COMPARED[type(inner)]
         return _q(name, _value(inner.expression, where))
-    if not negated and isinstance(inner, exp.NEQ):
-        return "~" + _q(_column(inner.this, where, fields), _value(inner.expression, where))
+    # Django writes the negation of a comparison with more conditions of its own, so <> is not among these.
     raise _NotSpelled(f"the condition {where} is none that rung can write as a Q")
 
 

@@ -70,11 +70,11 @@ def file_stem(name: str) -> str:
 
 
 def python_text(text: str) -> str:
-    """
+    r"""
     Return *text* as a Python literal in double quotes.
 
     >>> print(python_text('a "b"'))
-    "a \\"b\\""
+    "a \"b\""
     """
     return json.dumps(text, ensure_ascii=False)
 
