@@ -152,7 +152,8 @@ def test_a_foreign_partition_is_refused_before_anything(orders: str, tmp_path: P
     _execute(
         orders,
         "create extension postgres_fdw; create server far foreign data wrapper postgres_fdw;"
-        "create foreign table orders_far partition of orders for values from ('2040-01-01') to ('2041-01-01') server far",
+        "create foreign table orders_far partition of orders"
+        " for values from ('2040-01-01') to ('2041-01-01') server far",
     )
     before = _files(orders)
     with pytest.raises(BuildFailed, match="orders_far is a foreign table"):

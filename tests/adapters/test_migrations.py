@@ -37,7 +37,8 @@ INDEXES = {
     # What SQLAlchemy would take for parameters, and a driver for places.
     "signs": Index(
         "public", "shop_order",
-        (IndexColumn("(status)::text || ' :x %s %%'::text", expression=True),), where="(status)::text <> ' :y %(z)s'::text",
+        (IndexColumn("(status)::text || ' :x %s %%'::text", expression=True),),
+        where="(status)::text <> ' :y %(z)s'::text",
     ),
 }  # fmt: skip
 

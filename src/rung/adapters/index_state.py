@@ -53,10 +53,16 @@ where n.nspname = %s and c.relname = %s
 # indoption (PostgreSQL source, INDOPTION_DESC and INDOPTION_NULLS_FIRST)
 DESCENDING, NULLS_FIRST = 1, 2
 # Types of one word, and those of several.
-CAST = re.compile(
-    r"::(?:character varying|double precision|bit varying|time(?:stamp)? with(?:out)? time zone|\"[^\"]+\"|[\w.]+)"
+TYPE = (
+    r"(?:character varying|double precision|bit varying|time(?:stamp)? with(?:out)? time zone|\"[^\"]+\"|[\w.]+)"
     r"(?:\([\d, ]+\))?(?:\[\])*"
 )
+# Casts that PostgreSQL writes where nobody else does: of constants, and of what is text already.
+SILENT_CAST = re.compile(rf"(?<=')::{TYPE}|::(?:text|varchar|character varying)(?:\([\d, ]+\))?(?![\w\[])")
+ALIASES = {
+    "int": "integer", "int4": "integer", "int8": "bigint", "int2": "smallint", "bool": "boolean",
+    "float8": "double precision", "float4": "real", "decimal": "numeric", "timestamptz": "timestamp with time zone",
+}  # fmt: skip
 
 
 class State:
@@ -79,7 +85,7 @@ class State:
         """
         Return whether this is what was *wanted*, and not somebody's index on something else.
 
-        Expressions are compared without casts and parentheses, in which texts of one expression differ.
+        Expressions are compared without parentheses and silent casts, in which texts of one expression differ.
         """
         if self.table != wanted.table:
             return False
@@ -121,4 +127,5 @@ def _kind_and_body(definition: str) -> tuple[bool, str]:
 
 
 def _loose(text: str) -> str:
-    return re.sub(r"[\s()]", "", CAST.sub("", text))
+    named = re.sub(r"::(\w+)", lambda found: f"::{ALIASES.get(found[1], found[1])}", text)
+    return re.sub(r"[\s()]", "", SILENT_CAST.sub("", named))
