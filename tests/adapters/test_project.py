@@ -120,7 +120,7 @@ def test_what_is_no_revision_is_named(tmp_path: Path, text: str) -> None:
     [
         ({"a/alembic.ini": "[alembic]\nscript_location = db\n", "b/alembic.ini": "[alembic]\nscript_location = db\n"},
          "several Alembic projects (a/alembic.ini, b/alembic.ini)"),
-        ({"alembic.ini": "[alembic]\nscript_location = nowhere\n"}, "names nowhere, in which there is no folder versions"),
+        ({"alembic.ini": "[alembic]\nscript_location = nowhere\n"}, "names nowhere, in which there is no folder"),
         ({"alembic.ini": "[alembic]\nscript_location = /etc\n"}, "no folder versions"),
         ({"alembic.ini": "no section"}, "alembic.ini cannot be read"),
         ({"pyproject.toml": "not = [toml"}, "pyproject.toml cannot be read"),

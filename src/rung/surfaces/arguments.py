@@ -151,7 +151,11 @@ def _load_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", metavar="N", help="requests per second (the file's, or 20)")
     parser.add_argument("--duration", metavar="TIME", help="for how long (30s; a replay: to its end)")
     parser.add_argument("--seed", metavar="N", help="the seed of arrivals and values (1)")
-    parser.add_argument("--database", metavar="DSN", help="where values with a query come from; default: as for find")
+    parser.add_argument(
+        "--database", metavar="DSN",
+        help="where values with a query come from (and, in confirm, what is asked whether an index is used); default: "
+        "as for find",
+    )  # fmt: skip
 
 
 def _find(commands: Commands) -> None:
@@ -200,9 +204,6 @@ def _confirm(commands: Commands) -> None:
     )  # fmt: skip
     _load_flags(parser)
     parser.add_argument("--move", help="the move of the ledger to confirm; default: the newest")
-    parser.add_argument(
-        "--database", metavar="DSN", help="the app's database, asked whether an index is used; default: as for find"
-    )
     parser.add_argument("--percentile", metavar="P", help="the goal's percentile (95)")
     parser.add_argument("--check", action="store_true", help="exit with 1 unless the number moved")
     _json_flag(parser)
