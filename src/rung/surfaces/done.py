@@ -127,13 +127,10 @@ def verdict_text(verdict: Verdict, *, move: str | None = None) -> str:
         MOVED: "rung find      (on the new recording: the next bottleneck)",
         WORSE: f"{undo}      (it made things worse)",
         TOO_LITTLE: _longer(verdict),
-    }
-    if verdict.used is not None and verdict.used.there and not verdict.used.serves and verdict.verdict != WORSE:
-        following = dict.fromkeys(following, f"{undo}      (the index costs every write, and no plan uses it)")
-    lines += [
-        "",
-        labelled("Next", following.get(verdict.verdict, f"{undo}      (it costs, and brings nothing)")),
-    ]
+    }.get(verdict.verdict, f"{undo}      (it costs, and brings nothing)")
+    if verdict.used is not None and verdict.used.there and not verdict.used.serves and not verdict.worse:
+        following = f"{undo}      (the index costs every write, and no plan uses it)"
+    lines += ["", labelled("Next", following)]
     return "\n".join(lines)
 
 

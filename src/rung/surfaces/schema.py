@@ -354,6 +354,6 @@ SHAPES: tuple[type, ...] = (
     PercentilesShape, MissShape,
     Document, GoalShape, SimulatedShape, SuspectShape, RunnerUpShape, PredictedShape, MoveShape, EvidenceShape,
     RoutePriceShape, QuoteShape, SideShape,
-    RatioShape, AppliedShape, RecordShape, ScoreShape, TallyShape, TurnShape, ErrorShape, StepShape,
+    RatioShape, AppliedShape, IndexUsedShape, RecordShape, ScoreShape, TallyShape, TurnShape, ErrorShape, StepShape,
     *recorded.SHAPES, *shapes.SHAPES,
 )  # fmt: skip
