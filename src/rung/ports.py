@@ -523,6 +523,7 @@ class DjangoModel:
         fields: Names of fields with their columns, those of base classes in the project included.
         folder: Where the app's migrations are, "" where it has none.
         migrations: What is there.
+        managed: Whether Django makes the table; what it does not make it does not index either.
     """
 
     app: str
@@ -533,6 +534,7 @@ class DjangoModel:
     fields: tuple[tuple[str, str], ...]
     folder: str
     migrations: tuple[DjangoMigration, ...]
+    managed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

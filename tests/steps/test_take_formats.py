@@ -251,6 +251,16 @@ def test_what_fields_cannot_say_is_run_beside_the_state() -> None:
     assert "the column legacy is no field of the model" in change.notes[0]
 
 
+def test_a_table_that_django_does_not_manage_is_indexed_beside_its_state() -> None:
+    """
+    AddIndexConcurrently would do nothing there, and say nothing.
+    """
+    change = take(quote_of(), HERE, Project(django=True, models=(replace(MODEL, managed=False),)))
+
+    assert "SeparateDatabaseAndState" in change.files[0].text
+    assert "Order is no table that Django manages" in change.notes[0]
+
+
 @pytest.mark.parametrize(
     ("index", "arguments"),
     [
@@ -408,7 +418,8 @@ def test_whatever_things_are_called_it_is_python(table: str, column: str, name: 
     index = Index("public", table, (IndexColumn(column, descending=True),), include=(name,), where=f"{name!r} IS NULL")
     model = replace(MODEL, table=table, fields=((column, column), (name, name)))
     quote = replace(quote_of(), what=f"index {table} ({column})", plan=BuildIndex(index, name, 1))
-    for project in (ALEMBIC_PROJECT, Project(django=True, models=(model,))):
+    without = replace(model, fields=())
+    for project in (ALEMBIC_PROJECT, *(Project(django=True, models=(each,)) for each in (model, without))):
         for file in take(quote, HERE, project).files:
             assert not file.path.endswith(".py") or ast.parse(file.text)
 

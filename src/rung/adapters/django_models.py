@@ -72,6 +72,7 @@ def models_of(repository: Path, roots: set[Path], table: str) -> list[DjangoMode
                 fields=tuple(_fields(each, known).items()),
                 folder=_shown(folder, repository) if folder.is_dir() else "",
                 migrations=tuple(_migrations(folder, str(app), repository)),
+                managed=each.meta("managed") is not False,
             )
         )
     return models

@@ -115,6 +115,8 @@ class RepositoryHands:
             DatabaseDenied: the role may not do it.
         """
         with self._connected() as connection:
+            for statement in work.undo[:1]:
+                self._refuse_unwritable(connection, statement)
             if work.rebuilds is not None:
                 self._build(connection, work.rebuilds, say=say, wait=True)
             elif work.builds is not None:

@@ -14,7 +14,7 @@ specific migration operations (AddIndexConcurrently: atomic = False).
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from rung.ports import DjangoMigration, DjangoModel, Index, NamedIndex, Project, Statement, TextFile, Work
 from rung.steps.take.django_index import Spelling, spelled
@@ -85,52 +85,68 @@ def write(draft: Draft, project: Project) -> Written | str:
     return _migration(draft, model)
 
 
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    """
+    What stands in the migration, and what comes with it.
+    """
+
+    text: str
+    work: Work
+    imports: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    files: tuple[TextFile, ...] = ()
+
+
 def _migration(draft: Draft, model: DjangoModel) -> Written | str:
-    built, imports, notes, files = draft.work.builds, [], (), ()
-    work = draft.work
+    built, gone = draft.work.builds, draft.work.rebuilds
     if built is not None:
-        assert built.index is not None
-        found = spelled(built.index, {column: name for name, column in model.fields})
-        if isinstance(found, Spelling):
-            work = _named_anew(built.index, built)
-            assert work.builds is not None
-            call = found.call(work.builds.name)
-            operation = ADD.format(model=python_text(model.name.lower()), index=call)
-            imports = ["from django.contrib.postgres.operations import AddIndexConcurrently", *found.imports]
-            files, notes = _declared(draft, model, work.builds.name, call, found)
-        else:
-            operation = _run(work, found)
-            notes = (f"Django's state does not know the index, so makemigrations leaves it alone: {found}.",)
+        operation = _added(draft, model, built)
     else:
-        assert work.rebuilds is not None
-        if declares(model.source, model.name, work.rebuilds.name):
-            name = work.rebuilds.name
-            operation = REMOVE.format(model=python_text(model.name.lower()), name=python_text(name))
-            imports = ["from django.contrib.postgres.operations import RemoveIndexConcurrently"]
-            notes = (
-                f"Take {name} out of Meta.indexes of {model.name} in {model.path}, or makemigrations adds it again.",
-            )
-        else:
-            operation = _run(work, f"no Meta.indexes of {model.name} declares it")
-            notes = (f"If a field of {model.name} has db_index=True for it, take that out as well.",)
-    index = work.builds or work.rebuilds
+        assert gone is not None
+        operation = _removed(draft.work, model, gone.name)
+    index = operation.work.builds or operation.work.rebuilds
     assert index is not None
-    place = _placed(model, index.name if work.builds is not None else f"drop_{index.name}")
+    place = _placed(model, index.name if built is not None else f"drop_{index.name}")
     if isinstance(place, str):
         return place
-    names = "migrations, models" if "models." in operation else "migrations"
+    names = "migrations, models" if "models." in operation.text else "migrations"
     text = MIGRATION.format(
         what=draft.what,
-        imports="\n".join(sorted([*imports, f"from django.db import {names}"])),
+        imports="\n".join(sorted([*operation.imports, f"from django.db import {names}"])),
         app=python_text(model.app),
         below=python_text(place.builds_on[0]),
         patience=_statements([each.format(timeout_s=draft.timeout_s) for each in PATIENCE]),
         no_patience=_statements(NO_PATIENCE),
-        operation=operation,
+        operation=operation.text,
     )
-    return Written(
-        (TextFile(place.path, text), *files), work, notes, run=f"python manage.py migrate {model.app} {place.name}"
-    )
+    files = (TextFile(place.path, text), *operation.files)
+    return Written(files, operation.work, operation.notes, run=f"python manage.py migrate {model.app} {place.name}")
+
+
+def _added(draft: Draft, model: DjangoModel, built: NamedIndex) -> _Operation:
+    assert built.index is not None
+    columns = {column: name for name, column in model.fields}
+    found = spelled(built.index, columns) if model.managed else f"{model.name} is no table that Django manages"
+    if isinstance(found, str):
+        note = f"Django's state does not know the index, so makemigrations leaves it alone: {found}."
+        return _Operation(_run(draft.work, found), draft.work, notes=(note,))
+    work = _named_anew(built.index, built)
+    assert work.builds is not None
+    call = found.call(work.builds.name)
+    files, notes = _declared(draft, model, work.builds.name, call, found)
+    imports = ("from django.contrib.postgres.operations import AddIndexConcurrently", *found.imports)
+    return _Operation(ADD.format(model=python_text(model.name.lower()), index=call), work, imports, notes, files)
+
+
+def _removed(work: Work, model: DjangoModel, name: str) -> _Operation:
+    if model.managed and declares(model.source, model.name, name):
+        note = f"Take {name} out of Meta.indexes of {model.name} in {model.path}, or makemigrations adds it again."
+        imports = ("from django.contrib.postgres.operations import RemoveIndexConcurrently",)
+        text = REMOVE.format(model=python_text(model.name.lower()), name=python_text(name))
+        return _Operation(text, work, imports, (note,))
+    note = f"If a field of {model.name} has db_index=True for it, take that out as well."
+    return _Operation(_run(work, f"no Meta.indexes of {model.name} declares it"), work, notes=(note,))
 
 
 def _named_anew(index: Index, built: NamedIndex) -> Work:
@@ -161,6 +177,8 @@ def _declared(
 
 
 def _run(work: Work, reason: str) -> str:
+    # A name in it may hold a line break, which would end the comment.
+    reason = " ".join(reason.split())
     return RUN.format(reason=reason, statement=_quoted(work.statements), undo=_quoted(work.undo))
 
 
