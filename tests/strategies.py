@@ -376,6 +376,7 @@ quotes = st.builds(
     reason=texts,
     assumptions=st.lists(texts, max_size=3).map(tuple),
     plan=st.none() | plans,
+    beside=st.lists(plans, max_size=2).map(tuple),
     drop=st.none() | drops,
     script=st.none() | scripts,
     setting=st.none() | st.builds(Setting, texts, texts),
@@ -400,7 +401,7 @@ verdicts = st.builds(
     words=texts,
     side_effects=st.lists(texts, max_size=3).map(tuple),
     needed_s=st.none() | figures,
-    used=st.none() | st.builds(IndexUsed, words, counts, st.booleans(), st.booleans()),
+    used=st.lists(st.builds(IndexUsed, words, counts, st.booleans(), st.booleans()), max_size=2).map(tuple),
 )
 entries = st.builds(
     Entry,

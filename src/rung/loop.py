@@ -140,7 +140,7 @@ class Loop:
         Recordings that no entry speaks of are compared as they are.
         """
         entry = ledger.speaking_of(self.entries(), before, move)
-        used = self.ask(use_of(entry.quote), after) if entry is not None else None
+        used = self.ask(use_of(entry.quote), after) if entry is not None else ()
         return self._confirmed(entry, of_recordings(self.measure(before), self.measure(after)), used)
 
     def confirm_pairs(self, sent: Pairs, *, move: str | None = None) -> Verdict:
@@ -170,7 +170,7 @@ class Loop:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    def _confirmed(self, entry: Entry | None, compared: Compared, used: IndexUsed | None = None) -> Verdict:
+    def _confirmed(self, entry: Entry | None, compared: Compared, used: tuple[IndexUsed, ...] = ()) -> Verdict:
         verdict = confirm(compared, self.goal, entry.quote if entry is not None else None, used=used)
         if entry is not None:
             self._write(ledger.confirmed(entry, verdict))

@@ -434,13 +434,13 @@ class Work:
     What is run against the database, each statement by itself and outside a transaction, and what takes it back.
 
     Attributes:
-        builds: The index that the statements build, None where they build none.
+        builds: The indexes that the statements build, in order; the undo drops them, in the same order.
         rebuilds: The index that the undo builds, None where it builds none.
     """
 
     statements: tuple[Statement, ...]
     undo: tuple[Statement, ...]
-    builds: NamedIndex | None = None
+    builds: tuple[NamedIndex, ...] = ()
     rebuilds: NamedIndex | None = None
 
 

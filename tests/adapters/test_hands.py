@@ -325,7 +325,7 @@ from rung.steps.take import create_index
 
 index = Index("public", "orders", (IndexColumn("customer_id"), IndexColumn("created_at", True)))
 create = create_index(index, sys.argv[1])
-work = Work((create,), (), builds=NamedIndex("public", "orders", sys.argv[1], create, index))
+work = Work((create,), (), (NamedIndex("public", "orders", sys.argv[1], create, index),))
 hands = RepositoryHands(Path.cwd(), os.environ["DSN"], lock_timeout_s=60, old_transaction_s=3600)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
@@ -427,7 +427,7 @@ def _undo(hands: RepositoryHands, index: Index = INDEX, name: str = NAME) -> Non
 
 def _work(index: Index, name: str) -> Work:
     create, drop = create_index(index, name), drop_index(index, name)
-    return Work((create,), (drop,), builds=NamedIndex(index.schema, index.table, name, create, index))
+    return Work((create,), (drop,), (NamedIndex(index.schema, index.table, name, create, index),))
 
 
 def _leave_invalid(dsn: str, statement: str) -> None:

@@ -88,6 +88,29 @@ def test_somebodys_rich_index_of_that_name_is_left_alone(orders: str, tmp_path: 
     assert before == _rows(orders, f"select '{name}'::regclass::oid, pg_get_indexdef('{name}'::regclass)")
 
 
+def test_several_are_built_and_undone_together(orders: str, tmp_path: Path) -> None:
+    plans = [BuildIndex(index, index_name(index), 1) for index in (RICH[0], RICH[8])]
+    work = take(quote_of(plan=plans[0], beside=(plans[1],)), Settings()).work
+    assert work is not None
+    hands = _hands(orders, tmp_path)
+    done = hands.apply(work, say=_nothing, wait=False)
+    assert not done.already and done.size_bytes > 2 * 8192
+    assert hands.apply(work, say=_nothing, wait=False).already
+    assert [(3,)] == _rows(orders, "select count(*) from pg_index where indrelid = 'orders'::regclass")
+    hands.undo(work, say=_nothing)
+
+    assert [(1,)] == _rows(orders, "select count(*) from pg_index where indrelid = 'orders'::regclass")
+
+
+def test_of_several_those_before_a_failure_are_named(orders: str, tmp_path: Path) -> None:
+    plans = [BuildIndex(RICH[0], "first_rung", 1), BuildIndex(RICH[8], "orders_pkey", 1)]
+    work = take(quote_of(plan=plans[0], beside=(plans[1],)), Settings()).work
+    assert work is not None
+    with pytest.raises(BuildFailed, match="another index has the name orders_pkey") as failed:
+        _hands(orders, tmp_path).apply(work, say=_nothing, wait=False)
+    assert "There already, and left there: first_rung." in failed.value.left
+
+
 @pytest.mark.parametrize(
     "definition",
     [

@@ -184,7 +184,7 @@ def test_alembic_refuses_a_leftover_of_a_failed_build(alembic_project: Path, dat
     IF NOT EXISTS would take it for success, and the revision would be recorded.
     """
     change = taken(alembic_project, database, INDEXES["plain"])
-    name = work_of(change).builds.name  # type: ignore[union-attr]
+    name = work_of(change).builds[0].name
     execute(database, work_of(change).statements[0].sql)
     execute(database, f"update pg_index set indisvalid = false where indexrelid = '{name}'::regclass")
 
@@ -299,7 +299,7 @@ def work_of(change: Change) -> Work:
 
 def index_of(work: Work | None) -> NamedIndex:
     assert work is not None
-    index = work.builds or work.rebuilds
+    index = work.builds[0] if work.builds else work.rebuilds
     assert index is not None
     return index
 

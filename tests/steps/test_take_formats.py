@@ -184,8 +184,8 @@ def test_a_django_migration_is_this_text() -> None:
     The name is one that Django takes, and what rung itself would run has it too.
     """
     change = take(quote_of(), HERE, DJANGO_PROJECT)
-    assert change.work is not None and change.work.builds is not None
-    name = change.work.builds.name
+    assert change.work is not None
+    name = change.work.builds[0].name
 
     assert 30 == len(name) and name.startswith("orders_customer_") and name.endswith("_rung")
     assert [
@@ -380,6 +380,37 @@ def test_statements_of_any_kind_are_written() -> None:
 
     assert "ANALYZE orders;" in take(quote, HERE).files[0].text
     assert 'op.execute(sa.text("ANALYZE orders"))' in take(quote, HERE, ALEMBIC_PROJECT).files[0].text
+
+
+SECOND = BuildIndex(Index("public", "orders", (IndexColumn("lower((status)::text)", expression=True),)), "second", 1)
+
+
+def test_several_indexes_are_one_change() -> None:
+    """
+    Each format has them all, in order, and takes them back the other way round.
+    """
+    quote = replace(quote_of(), name="indexes:orders(customer_id)+orders(status)", beside=(SECOND,))
+    plain, alembic, django = (take(quote, HERE, project) for project in (Project(), ALEMBIC_PROJECT, DJANGO_PROJECT))
+
+    for change in (plain, alembic, django):
+        assert change.work is not None
+        assert (2, 2, 2) == (len(change.work.statements), len(change.work.undo), len(change.work.builds))
+        assert [2, "second"] == [len(change.work.builds), named(quote, change.work).beside[0].name]
+    assert [2, 2] == [file.text.count("INDEX CONCURRENTLY") for file in plain.files]
+    assert plain.files[1].text.index("second") < plain.files[1].text.index("orders_customer_id")
+    assert (2, 2) == (alembic.files[0].text.count("op.create_index("), alembic.files[0].text.count("op.drop_index("))
+    assert 2 == len(alembic.notes)
+    assert 2 == django.files[0].text.count("AddIndexConcurrently(")
+    edited = patched(MODELS, django.files[1].text)
+    assert 2 == edited.count("models.Index(") and "import Lower" in edited and ast.parse(edited)
+
+
+def test_indexes_of_several_tables_are_plain_sql_in_django() -> None:
+    other = BuildIndex(Index("public", "customers", (IndexColumn("name"),)), "other", 1)
+    change = take(replace(quote_of(), beside=(other,)), HERE, DJANGO_PROJECT)
+
+    assert [".sql", ".undo.sql"] == endings(change)
+    assert "several tables" in change.notes[0]
 
 
 def test_a_partitioned_table_is_plain_sql() -> None:

@@ -24,16 +24,16 @@ def test_the_index_that_was_built_is_asked_about() -> None:
         asked.append(question)
         return IndexUsed(NAME, scans=3, there=True, valid=True)
 
-    assert IndexUsed(NAME, scans=3, there=True, valid=True) == answered(use_of(quote_of()), answer)
+    assert (IndexUsed(NAME, scans=3, there=True, valid=True),) == answered(use_of(quote_of()), answer)
     assert [IndexUse("public", NAME)] == asked
 
 
 def test_without_an_index_or_a_database_nothing_is_said() -> None:
     gone = DropIndex("public", "orders", "gone", "", 1)
 
-    assert answered(use_of(quote_of(plan=None, drop=gone))) is None
-    assert answered(use_of(quote_of()), lambda _: AWAY) is None
-    assert answered(use_of(quote_of()), lambda _: Unavailable("restarting")) is None
+    assert () == answered(use_of(quote_of(plan=None, drop=gone)))
+    assert () == answered(use_of(quote_of()), lambda _: AWAY)
+    assert () == answered(use_of(quote_of()), lambda _: Unavailable("restarting"))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_an_index_that_no_plan_chose_is_offered_to_be_dropped(
         profile(traffic(lasted_s=120.0)),
         profile(traffic(seed=2, times=times, lasted_s=120.0), name="after"),
     )
-    verdict = confirm(of_recordings(before, after), GOAL, quote_of(), used=used)
+    verdict = confirm(of_recordings(before, after), GOAL, quote_of(), used=(used,))
     told = verdict_text(verdict)
 
     assert f"{NAME} {words}" in " ".join(told.split())

@@ -95,8 +95,8 @@ class RepositoryHands:
             KeyboardInterrupt: after a build was cancelled and its leftover dropped.
         """
         with self._connected() as connection:
-            if work.builds is not None:
-                return self._build(connection, work.builds, say=say, wait=wait)
+            if work.builds:
+                return self._build_all(connection, work.builds, say=say, wait=wait)
             self._refuse_unwritable(connection, work.statements[0])
             if work.rebuilds is not None:
                 return self._drop_found(connection, work.rebuilds, work.statements[0], say=say, wait=wait)
@@ -119,11 +119,31 @@ class RepositoryHands:
                 self._refuse_unwritable(connection, statement)
             if work.rebuilds is not None:
                 self._build(connection, work.rebuilds, say=say, wait=True)
-            elif work.builds is not None:
-                self._drop(connection, work.builds, work.undo[0], say=say)
+            elif work.builds:
+                for built, drop in reversed(list(zip(work.builds, work.undo, strict=True))):
+                    self._drop(connection, built, drop, say=say)
             else:
                 for statement in work.undo:
                     self._run(connection, statement, say=say)
+
+    def _build_all(
+        self, connection: psycopg.Connection[Any], builds: Sequence[NamedIndex], *, say: Say, wait: bool
+    ) -> Applied:
+        done: list[Applied] = []
+        for wanted in builds:
+            try:
+                done.append(self._build(connection, wanted, say=say, wait=wait))
+            except BuildFailed as problem:
+                if not done:
+                    raise
+                names = ", ".join(built.name for built in builds[: len(done)])
+                left = f"{problem.left} There already, and left there: {names}."
+                raise BuildFailed(problem.statement, problem.problem, left=left) from problem
+        return Applied(
+            already=all(each.already for each in done),
+            took_s=sum(each.took_s for each in done),
+            size_bytes=sum(each.size_bytes for each in done),
+        )
 
     def _build(self, connection: psycopg.Connection[Any], wanted: NamedIndex, *, say: Say, wait: bool) -> Applied:
         partitioned = self._refuse_other_kinds(connection, wanted)
@@ -234,7 +254,7 @@ class RepositoryHands:
     def _drop(self, connection: psycopg.Connection[Any], gone: NamedIndex, drop: Statement, *, say: Say) -> None:
         try:
             if self._kind(connection, gone) == "p":
-                drop_on_partitions(connection, gone, drop, say=say, patience_s=self.lock_timeout_s)
+                drop_on_partitions(connection, gone, say=say, patience_s=self.lock_timeout_s)
             else:
                 connection.execute(drop.sql.encode())
         except psycopg.errors.InsufficientPrivilege:

@@ -110,21 +110,22 @@ def left_on_partitions(connection: Connection, wanted: NamedIndex) -> str:
     )
 
 
-def drop_on_partitions(
-    connection: Connection, wanted: NamedIndex, drop: Statement, *, say: Say, patience_s: float
-) -> None:
+def drop_on_partitions(connection: Connection, wanted: NamedIndex, *, say: Say, patience_s: float) -> None:
     """
     Drop the parent's index with those that joined it, and ours that had not joined yet.
     """
     tree = _tree(connection, wanted)
-    briefly(connection, drop, say=say, patience_s=patience_s)
+    briefly(connection, _drop(wanted.schema, wanted.name), say=say, patience_s=patience_s)
     for _, _, schema, _, kind, name in tree[1:]:
         state = state_of(connection, schema, name)
         if state is not None and not state.attached and kind != "p":
             connection.execute(sql.SQL("drop index concurrently if exists {}").format(sql.Identifier(schema, name)))
         elif state is not None and not state.attached:
-            alone = sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(schema, name))
-            briefly(connection, Statement(alone.as_string(connection)), say=say, patience_s=patience_s)
+            briefly(connection, _drop(schema, name), say=say, patience_s=patience_s)
+
+
+def _drop(schema: str, name: str) -> Statement:
+    return Statement(f"DROP INDEX IF EXISTS {identifier(schema)}.{identifier(name)}")
 
 
 def briefly(connection: Connection, statement: Statement, *, say: Say, patience_s: float) -> None:

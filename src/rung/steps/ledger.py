@@ -68,7 +68,7 @@ def taken(entries: list[Entry], finding: Finding, quote: Quote, *, now: str) -> 
         if entry.quote.name == quote.name and entry.state != UNDONE:
             if entry.before == finding.recording:
                 # The project may keep migrations in another way than it did, which gives the index another name.
-                return replace(entry, quote=replace(entry.quote, plan=quote.plan))
+                return replace(entry, quote=replace(entry.quote, plan=quote.plan, beside=quote.beside))
             if entry.state == OPEN:
                 return replace(entry, quote=quote, before=finding.recording)
     suspect = finding.bottleneck

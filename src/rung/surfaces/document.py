@@ -212,7 +212,7 @@ def confirm_content(verdict: Verdict) -> dict[str, Any]:
         "blocks": verdict.blocks,
         "side_effects": list(verdict.side_effects),
         "needed_s": verdict.needed_s,
-        "index": msgspec.to_builtins(verdict.used) if verdict.used is not None else None,
+        "indexes": msgspec.to_builtins(verdict.used),
     }
 
 

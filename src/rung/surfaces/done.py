@@ -60,7 +60,7 @@ def _applied_words(change: Change, applied: Applied) -> tuple[str, ...]:
     if change.run.startswith("python manage.py migrate"):
         # AddIndexConcurrently knows no IF NOT EXISTS.
         faked = (f"Here the migration is to be told so: {change.run} --fake",)
-    if change.work.builds is None:
+    if not change.work.builds:
         gone = change.work.rebuilds is not None
         if applied.already:
             return ("It was gone already; nothing was done.", *faked)
@@ -119,8 +119,8 @@ def verdict_text(verdict: Verdict, *, move: str | None = None) -> str:
     else:
         how = f"two windows, {verdict.blocks} pairs of blocks at the same rate"
     lines.append(labelled("Compared", f"{how}: {verdict.before.recording} and {verdict.after.recording}"))
-    if verdict.used is not None:
-        lines.append(labelled("Index", use_words(verdict.used)))
+    if verdict.used:
+        lines.append(labelled("Index", *map(use_words, verdict.used)))
     if verdict.side_effects:
         lines.append(labelled("Beside it", *verdict.side_effects))
     following = {
@@ -128,7 +128,7 @@ def verdict_text(verdict: Verdict, *, move: str | None = None) -> str:
         WORSE: f"{undo}      (it made things worse)",
         TOO_LITTLE: _longer(verdict),
     }.get(verdict.verdict, f"{undo}      (it costs, and brings nothing)")
-    if verdict.used is not None and verdict.used.there and not verdict.used.serves and not verdict.worse:
+    if any(used.there and not used.serves for used in verdict.used) and not verdict.worse:
         following = f"{undo}      (the index costs every write, and no plan uses it)"
     lines += ["", labelled("Next", following)]
     return "\n".join(lines)

@@ -216,7 +216,7 @@ class RatioShape(TypedDict):
 
 
 class IndexUsedShape(TypedDict):
-    """What the server counted of the index that was taken, since it was built."""
+    """What the server counted of an index that was taken, since it was built."""
 
     name: str
     scans: int
@@ -228,8 +228,8 @@ class ConfirmDocument(Document):
     """
     `rung confirm --json`; `verdict` is "moved", "not_moved", "worse" or "too_little_data". `paired`: both sides were
     asked for the same things at the same moments; `interleaved`: in turns, with --pairs, and then `recording` of a side
-    is an instance's address. `needed_s` of traffic for each side would be enough, where there was too little. `index`
-    is null where none was built, or the database was not asked.
+    is an instance's address. `needed_s` of traffic for each side would be enough, where there was too little. `indexes`
+    are those that were taken; empty where there are none, or the database was not asked.
     """
 
     route: str
@@ -244,7 +244,7 @@ class ConfirmDocument(Document):
     blocks: int
     side_effects: list[str]
     needed_s: float | None
-    index: IndexUsedShape | None
+    indexes: list[IndexUsedShape]
 
 
 class TurnShape(TypedDict):

@@ -68,7 +68,7 @@ class Verdict:
         words: The verdict as a sentence.
         side_effects: Other routes that got slower, and errors, a sentence each.
         needed_s: Seconds of traffic (for each side) that would be enough, where there was too little.
-        used: What the server counted of the index that was taken; None where there is none, or it was not asked.
+        used: What the server counted of the indexes that were taken; nothing where there are none, or none was asked.
     """
 
     verdict: str
@@ -85,7 +85,7 @@ class Verdict:
     words: str
     side_effects: tuple[str, ...]
     needed_s: float | None = None
-    used: IndexUsed | None = None
+    used: tuple[IndexUsed, ...] = ()
 
     @property
     def worse(self) -> bool:
@@ -95,12 +95,12 @@ class Verdict:
         return self.verdict == WORSE
 
 
-def confirm(compared: Compared, goal: Goal, quote: Quote | None, *, used: IndexUsed | None = None) -> Verdict:
+def confirm(compared: Compared, goal: Goal, quote: Quote | None, *, used: tuple[IndexUsed, ...] = ()) -> Verdict:
     """
     Return whether the number of the quote's route (else the goal's) moved.
 
     Args:
-        used: What the server counted of the quote's index, to stand beside the verdict.
+        used: What the server counted of the quote's indexes, to stand beside the verdict.
     """
     percent = quote.percentile if quote is not None else goal.percentile
     route = quote.route if quote is not None else _goals_route(compared, percent)

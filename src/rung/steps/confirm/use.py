@@ -2,7 +2,7 @@
 Ask whether the planner uses the index that was taken.
 
 In        the quote that was taken
-Out       what the server counted of its index; None where no index was built, or the server cannot be asked
+Out       what the server counted of its indexes; nothing where none was built, or the server cannot be asked
 Not here  whether the number moved (confirm), dropping it again (take's undo)
 
 An index counts its scans from when it was built, so what it was used for is what came after the change.
@@ -17,14 +17,16 @@ from rung.units import show_count
 __all__ = ["IndexUsed", "use_of", "use_words"]
 
 
-def use_of(quote: Quote) -> Step[IndexUsed | None]:
+def use_of(quote: Quote) -> Step[tuple[IndexUsed, ...]]:
     """
-    Return what the server counted of the index that *quote* built.
+    Return what the server counted of each index that *quote* built.
     """
-    if quote.plan is None:
-        return None
-    answer = yield IndexUse(quote.plan.index.schema, quote.plan.name)
-    return answer if isinstance(answer, IndexUsed) else None
+    found = []
+    for plan in (quote.plan, *quote.beside) if quote.plan is not None else ():
+        answer = yield IndexUse(plan.index.schema, plan.name)
+        if isinstance(answer, IndexUsed):
+            found.append(answer)
+    return tuple(found)
 
 
 def use_words(used: IndexUsed) -> str:

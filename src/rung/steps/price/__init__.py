@@ -172,6 +172,7 @@ def _refused(finding: Finding, offer: Offer, reason: str) -> Quote:
         reason=offer.not_yet or reason,
         assumptions=offer.assumptions,
         plan=offer.plan,
+        beside=offer.beside,
         drop=offer.drop,
         script=offer.script,
         setting=offer.setting,

@@ -73,7 +73,8 @@ class Offer:
         model: What it makes of the recorded traffic.
         bounds: The same at the good and at the bad end of what is not known of it; empty where nothing is open.
         plan: The index that would be built; None where none is.
-        drop: The index that would be dropped, likewise.
+        beside: Further indexes that would be built with it.
+        drop: The index that would be dropped; None where none is.
         script: Other statements that would be run, likewise.
         setting: What would be set, None where it is no setting or its value is not known.
         taken_as: How it is taken: "migration", "setting", or "hand" where rung has no hands for it yet.
@@ -88,6 +89,7 @@ class Offer:
     model: Model
     bounds: tuple[Model, ...] = ()
     plan: BuildIndex | None = None
+    beside: tuple[BuildIndex, ...] = ()
     drop: DropIndex | None = None
     script: Script | None = None
     setting: Setting | None = None
@@ -119,7 +121,8 @@ class Quote:
         now: The recorded number.
         predicted: None where no number can be given; `verdict` and `reason` then say why.
         plan: The index that would be built; None where none is.
-        drop: The index that would be dropped, likewise.
+        beside: Further indexes that would be built with it.
+        drop: The index that would be dropped; None where none is.
         script: Other statements that would be run, likewise.
         setting: What would be set, None where it is no setting or its value is not known.
         taken_as: "migration", "setting", or "hand" where rung has no hands for it yet; "" for doing nothing.
@@ -141,6 +144,7 @@ class Quote:
     reason: str
     assumptions: tuple[str, ...]
     plan: BuildIndex | None = None
+    beside: tuple[BuildIndex, ...] = ()
     drop: DropIndex | None = None
     script: Script | None = None
     setting: Setting | None = None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from rung.config import ALEMBIC, AUTO, DJANGO, SQL, Settings
 from rung.ports import NamedIndex, Project, Statement, TextFile, Work
-from rung.steps.price.quote import Quote
+from rung.steps.price.quote import BuildIndex, Quote
 from rung.steps.take import alembic, django, sql
 from rung.steps.take.draft import Draft, Written, file_stem
 from rung.steps.take.sql import create_index, drop_index, identifier, index_name, literal
@@ -83,13 +83,11 @@ def work_of(quote: Quote) -> Work:
     """
     Return what carrying out *quote* runs.
     """
-    if (plan := quote.plan) is not None:
-        index = plan.index
-        create = create_index(index, plan.name)
-        drop = drop_index(index, plan.name, partitioned=plan.partitioned)
-        built = NamedIndex(index.schema, index.table, plan.name, create, index, plan.partitioned)
-        first = (sql.create_on_only(index, plan.name),) if plan.partitioned else ()
-        return Work((*first, create), (drop,), builds=built)
+    if quote.plan is not None:
+        plans = (quote.plan, *quote.beside)
+        builds = tuple(_named_index(plan) for plan in plans)
+        drops = tuple(drop_index(plan.index, plan.name, partitioned=plan.partitioned) for plan in plans)
+        return Work(tuple(each for plan in plans for each in _creates(plan)), drops, builds)
     if (gone := quote.drop) is not None:
         # What PostgreSQL writes of a partitioned table's index would leave its partitions without.
         whole = Statement(gone.definition.replace(" ON ONLY ", " ON ", 1))
@@ -102,13 +100,27 @@ def work_of(quote: Quote) -> Work:
     return Work(tuple(map(Statement, quote.script.statements)), tuple(map(Statement, quote.script.undo)))
 
 
+def _creates(plan: BuildIndex) -> tuple[Statement, ...]:
+    first = (sql.create_on_only(plan.index, plan.name),) if plan.partitioned else ()
+    return (*first, create_index(plan.index, plan.name))
+
+
+def _named_index(plan: BuildIndex) -> NamedIndex:
+    index = plan.index
+    return NamedIndex(
+        index.schema, index.table, plan.name, create_index(index, plan.name), index, partitioned=plan.partitioned
+    )
+
+
 def named(quote: Quote, work: Work | None) -> Quote:
     """
-    Return *quote* with the name that its index was given when it was taken, so that the undo finds it.
+    Return *quote* with the names that its indexes were given when it was taken, so that the undo finds them.
     """
-    if quote.plan is None or work is None or work.builds is None:
+    if quote.plan is None or work is None:
         return quote
-    return replace(quote, plan=replace(quote.plan, name=work.builds.name))
+    plans = (quote.plan, *quote.beside)
+    first, *others = (replace(plan, name=built.name) for plan, built in zip(plans, work.builds, strict=True))
+    return replace(quote, plan=first, beside=tuple(others))
 
 
 def _formats(project: Project, migrations: str) -> tuple[str, ...]:
@@ -119,15 +131,17 @@ def _formats(project: Project, migrations: str) -> tuple[str, ...]:
 
 def _plain(draft: Draft) -> Written:
     stem, work = f"{draft.folder}/{file_stem(draft.move)}", draft.work
-    if work.builds is not None:
-        texts = sql.migration_text(work.builds, work.undo[0], draft.what, timeout_s=draft.timeout_s)
+    if work.builds:
+        pairs = zip(work.builds, work.undo, strict=True)
+        written = [sql.migration_text(built, drop, draft.what, timeout_s=draft.timeout_s) for built, drop in pairs]
+        texts = ("\n".join(text for text, _ in written), "\n".join(undo for _, undo in reversed(written)))
     else:
         undo = f"Undo of: {draft.what}"
         texts = (
             sql.script_text(work.statements, draft.what, timeout_s=draft.timeout_s),
             sql.script_text(work.undo, undo, timeout_s=draft.timeout_s),
         )
-    notes = ()
+    notes: tuple[str, ...] = ()
     if work.rebuilds is not None and work.rebuilds.partitioned:
         notes = ("Writers wait while the undo's file builds the index again; rung take --undo builds it without.",)
     return Written((TextFile(f"{stem}.sql", texts[0]), TextFile(f"{stem}.undo.sql", texts[1])), work, notes)

@@ -55,7 +55,7 @@ def write(draft: Draft, project: Project) -> Written | str:
     """
     if project.alembic is None:
         return "there is neither an alembic.ini nor a [tool.alembic] in pyproject.toml"
-    if draft.index is not None and draft.index.partitioned:
+    if any(index.partitioned for index in draft.indexes):
         return "a partitioned table takes statements for each partition, which a revision would have to find first"
     name = hashlib.blake2b(draft.move.encode(), digest_size=6).hexdigest()
     ours = next((revision for revision in project.alembic.revisions if revision.name == name), None)
@@ -63,7 +63,7 @@ def write(draft: Draft, project: Project) -> Written | str:
         found = _head(project.alembic)
         if isinstance(found, str):
             return found
-        slug = re.sub(r"\W+", "_", draft.index.name if draft.index is not None else draft.move)[:SLUG_MAX].strip("_")
+        slug = re.sub(r"\W+", "_", draft.indexes[0].name if draft.indexes else draft.move)[:SLUG_MAX].strip("_")
         ours = Revision(f"{project.alembic.folder}/{name}_{slug}.py", name, (found.name,))
     # One that merges branches is not ours; written by hand, ours may be on several.
     down = python_text(ours.down[0]) if len(ours.down) == 1 else repr(ours.down or None)
@@ -94,15 +94,15 @@ def _head(project: AlembicProject) -> Revision | str:
 
 def _forwards(draft: Draft) -> list[str]:
     work = draft.work
-    if work.builds is not None:
-        return _created(work.builds)
+    if work.builds:
+        return [line for built in work.builds for line in _created(built)]
     return _dropped(work.rebuilds) if work.rebuilds is not None else [_executed(each) for each in work.statements]
 
 
 def _backwards(draft: Draft) -> list[str]:
     work = draft.work
-    if work.builds is not None:
-        return _dropped(work.builds)
+    if work.builds:
+        return [line for built in reversed(work.builds) for line in _dropped(built)]
     checked = _checked(work.rebuilds) if work.rebuilds is not None else []
     return [*(_executed(each) for each in work.undo), *checked]
 
@@ -172,14 +172,17 @@ def _options(index: Index) -> list[str]:
 
 
 def _notes(draft: Draft) -> tuple[str, ...]:
-    built = draft.work.builds
-    if built is None:
+    if not draft.work.builds:
         gone = draft.work.rebuilds
         return () if gone is None else (f"Take {gone.name} out of the table's model too, if it declares it.",)
+    return tuple(_note(built) for built in draft.work.builds)
+
+
+def _note(built: NamedIndex) -> str:
     assert built.index is not None
     line = ", ".join([python_text(built.name), *_keys(built.index), *_options(built.index)])
     beginning = f"Add it to __table_args__ of the model of {built.table}"
-    return (f"{beginning}, or the next `alembic revision --autogenerate` drops it: sa.Index({line})",)
+    return f"{beginning}, or the next `alembic revision --autogenerate` drops it: sa.Index({line})"
 
 
 def _call(name: str, arguments: list[str]) -> str:

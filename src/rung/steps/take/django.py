@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass, replace
 
 from rung.ports import DjangoMigration, DjangoModel, Index, NamedIndex, Project, Statement, TextFile, Work
-from rung.steps.take.django_index import Spelling, spelled
+from rung.steps.take.django_index import spelled
 from rung.steps.take.draft import Draft, Written, file_stem, python_text
 from rung.steps.take.model_diff import declares, model_diff
 from rung.steps.take.sql import NO_PATIENCE, PATIENCE, create_index, drop_index, index_name
@@ -69,13 +69,15 @@ def write(draft: Draft, project: Project) -> Written | str:
     """
     if not project.django:
         return "there is no manage.py"
-    if draft.index is None:
+    if not draft.indexes:
         return "which app such statements belong to cannot be told"
-    table = draft.index.table
-    if draft.index.partitioned:
+    table = draft.indexes[0].table
+    if any(index.table != table for index in draft.indexes):
+        return "the indexes are on several tables, and a migration is for one model"
+    if any(index.partitioned for index in draft.indexes):
         return "a partitioned table takes statements for each partition, which a migration would have to find first"
-    if draft.index.schema != "public":
-        return f"a model does not say that its table is in the schema {draft.index.schema}"
+    if draft.indexes[0].schema != "public":
+        return f"a model does not say that its table is in the schema {draft.indexes[0].schema}"
     if len(project.models) != 1:
         found = " and ".join(f"{model.app}.{model.name}" for model in project.models)
         return f"the models {found} share the table {table}" if found else f"no model has the table {table}"
@@ -89,54 +91,70 @@ def write(draft: Draft, project: Project) -> Written | str:
 class _Operation:
     """
     What stands in the migration, and what comes with it.
+
+    Attributes:
+        call: What declares the index in its model, "" where nothing does.
     """
 
     text: str
     work: Work
     imports: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    files: tuple[TextFile, ...] = ()
+    call: str = ""
 
 
 def _migration(draft: Draft, model: DjangoModel) -> Written | str:
-    built, gone = draft.work.builds, draft.work.rebuilds
-    if built is not None:
-        operation = _added(draft, model, built)
+    gone = draft.work.rebuilds
+    if gone is not None:
+        operations = [_removed(draft.work, model, gone.name)]
+        work = draft.work
     else:
-        assert gone is not None
-        operation = _removed(draft.work, model, gone.name)
-    index = operation.work.builds or operation.work.rebuilds
-    assert index is not None
-    place = _placed(model, index.name if built is not None else f"drop_{index.name}")
+        pairs = zip(draft.work.builds, draft.work.undo, strict=True)
+        operations = [_added(Work((built.create,), (drop,), (built,)), model) for built, drop in pairs]
+        work = Work(
+            tuple(each for operation in operations for each in operation.work.statements),
+            tuple(each for operation in operations for each in operation.work.undo),
+            tuple(each for operation in operations for each in operation.work.builds),
+        )
+    place = _placed(model, f"drop_{gone.name}" if gone is not None else work.builds[0].name)
     if isinstance(place, str):
         return place
-    names = "migrations, models" if "models." in operation.text else "migrations"
-    text = MIGRATION.format(
+    text = "\n".join(operation.text for operation in operations)
+    imports = {line for operation in operations for line in operation.imports}
+    names = "migrations, models" if "models." in text else "migrations"
+    migration = MIGRATION.format(
         what=draft.what,
-        imports="\n".join(sorted([*operation.imports, f"from django.db import {names}"])),
+        imports="\n".join(sorted([*imports, f"from django.db import {names}"])),
         app=python_text(model.app),
         below=python_text(place.builds_on[0]),
         patience=_statements([each.format(timeout_s=draft.timeout_s) for each in PATIENCE]),
         no_patience=_statements(NO_PATIENCE),
-        operation=operation.text,
+        operation=text,
     )
-    files = (TextFile(place.path, text), *operation.files)
-    return Written(files, operation.work, operation.notes, run=f"python manage.py migrate {model.app} {place.name}")
+    files, notes = _declared(draft, model, operations)
+    told = [note for operation in operations for note in operation.notes]
+    return Written(
+        (TextFile(place.path, migration), *files),
+        work,
+        (*told, *notes),
+        run=f"python manage.py migrate {model.app} {place.name}",
+    )
 
 
-def _added(draft: Draft, model: DjangoModel, built: NamedIndex) -> _Operation:
+def _added(work: Work, model: DjangoModel) -> _Operation:
+    (built,) = work.builds
     assert built.index is not None
     columns = {column: name for name, column in model.fields}
     found = spelled(built.index, columns) if model.managed else f"{model.name} is no table that Django manages"
     if isinstance(found, str):
         note = f"Django's state does not know the index, so makemigrations leaves it alone: {found}."
-        return _Operation(_run(draft.work, found), draft.work, notes=(note,))
+        return _Operation(_run(work, found), work, notes=(note,))
     work = _named_anew(built.index, built)
-    assert work.builds is not None
-    call = found.call(work.builds.name)
-    files, notes = _declared(draft, model, work.builds.name, call, found)
+    name = work.builds[0].name
+    call = found.call(name)
     imports = ("from django.contrib.postgres.operations import AddIndexConcurrently", *found.imports)
-    return _Operation(ADD.format(model=python_text(model.name.lower()), index=call), work, imports, notes, files)
+    text = ADD.format(model=python_text(model.name.lower()), index=call)
+    return _Operation(text, work, imports, call="" if declares(model.source, model.name, name) else call)
 
 
 def _removed(work: Work, model: DjangoModel, name: str) -> _Operation:
@@ -157,21 +175,23 @@ def _named_anew(index: Index, built: NamedIndex) -> Work:
     # Django refuses a name that begins with what only quotes allow.
     name = re.sub(r"^[_0-9]", "i", name)
     create = create_index(index, name)
-    return Work((create,), (drop_index(index, name),), builds=replace(built, name=name, create=create))
+    return Work((create,), (drop_index(index, name),), (replace(built, name=name, create=create),))
 
 
 def _declared(
-    draft: Draft, model: DjangoModel, name: str, call: str, found: Spelling
+    draft: Draft, model: DjangoModel, operations: list[_Operation]
 ) -> tuple[tuple[TextFile, ...], tuple[str, ...]]:
     """
-    Return the diff that declares the index in its model, and what to do with it.
+    Return the diff that declares the indexes in their model, and what to do with it.
     """
-    if declares(model.source, model.name, name):
+    calls = [operation.call for operation in operations if operation.call]
+    if not calls:
         return (), ()
     beginning = f"Declare it in Meta.indexes of {model.name} in {model.path}, or makemigrations removes it:"
-    text = model_diff(model, call, found.imports)
+    functions = {line for operation in operations for line in operation.imports if "functions" in line}
+    text = model_diff(model, calls, sorted(functions))
     if text is None:
-        return (), (f"{beginning} {call}",)
+        return (), (f"{beginning} {', '.join(calls)}",)
     file = TextFile(f"{draft.folder}/{file_stem(draft.move)}.model.diff", text)
     return (file,), (f"{beginning} git apply {file.path}",)
 

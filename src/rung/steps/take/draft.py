@@ -35,11 +35,11 @@ class Draft:
     timeout_s: int
 
     @property
-    def index(self) -> NamedIndex | None:
+    def indexes(self) -> tuple[NamedIndex, ...]:
         """
-        Return the index that is built, or that the undo builds again.
+        Return the indexes that are built, or the one that the undo builds again.
         """
-        return self.work.builds or self.work.rebuilds
+        return self.work.builds or ((self.work.rebuilds,) if self.work.rebuilds is not None else ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """
 Declare an index in the source of a Django model, as a diff for `git apply`.
 
-In        a model's source, the call that declares the index
+In        a model's source, the calls that declare indexes
 Out       a unified diff; None where the source is not of a shape that rung edits
 Not here  applying it: models are the user's to change
 """
@@ -25,25 +25,27 @@ def declares(source: str, model: str, name: str) -> bool:
     return found is not None and any(isinstance(node, ast.Constant) and node.value == name for node in ast.walk(found))
 
 
-def model_diff(model: DjangoModel, call: str, imports: Sequence[str]) -> str | None:
+def model_diff(model: DjangoModel, calls: Sequence[str], imports: Sequence[str]) -> str | None:
     """
-    Return the diff that adds *call* to the indexes of *model*.
+    Return the diff that adds *calls* to the indexes of *model*.
     """
     lines = model.source.splitlines(keepends=True)
     # What ends without a line break, or imports models in a way of its own, is left to people.
     if not model.source.endswith("\n") or f"{MODELS}\n" not in lines:
         return None
-    edited = _declared(lines, model, call)
-    if edited is None:
-        return None
+    edited: list[str] | None = lines
+    for call in calls:
+        edited = _declared(edited, model.name, call)
+        if edited is None:
+            return None
     for line in imports:
         if f"{line}\n" not in edited:
             edited.insert(edited.index(f"{MODELS}\n") + 1, f"{line}\n")
     return "".join(difflib.unified_diff(lines, edited, f"a/{model.path}", f"b/{model.path}"))
 
 
-def _declared(lines: list[str], model: DjangoModel, call: str) -> list[str] | None:
-    found = _class(model.source, model.name)
+def _declared(lines: list[str], model: str, call: str) -> list[str] | None:
+    found = _class("".join(lines), model)
     if found is None:
         return None
     body = " " * found.body[0].col_offset
