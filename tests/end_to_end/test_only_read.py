@@ -205,7 +205,7 @@ def test_a_server_that_goes_away_in_the_middle(tmp_path: Path) -> None:
     """
     What was answered stays; what comes after says why there is nothing, also when the twin is up already.
     """
-    with start(tmp_path / "own") as server:
+    with passing(tmp_path / "own") as server:
         execute(server.dsn(), TABLES.format(rows=ROWS, **WHOLE))
         planner = DatabasePlanner(server.dsn())
         try:
@@ -252,7 +252,7 @@ def test_a_restart_in_the_middle_of_a_build(tmp_path: Path) -> None:
             with pytest.raises((BuildFailed, DatabaseRefused)) as failed:
                 hands.apply(work, say=say, wait=True)
     assert "An invalid index by_customer_rung may be left" in failed.value.why
-    with start(folder) as again:
+    with passing(folder) as again:
         (left,) = rows(
             again.dsn(), "select indisvalid from pg_index join pg_class on oid = indexrelid where relname ~ 'rung'"
         )
@@ -384,10 +384,10 @@ def standby(folder: Path, statements: str) -> Iterator[str]:
     """
     Yield the address of a server that replays what one that is gone has written, as a standby whose primary is away.
     """
-    with start(folder, settings={"wal_level": "replica"}) as primary:
-        execute(primary.dsn(), statements)
-        execute(primary.dsn(), "checkpoint")
-        dsn, binaries, data, port = primary.dsn(), primary.binaries, primary.data.resolve(), primary.port
+    primary = start(folder, settings={"wal_level": "replica"})
+    execute(primary.dsn(), statements)
+    dsn, binaries, data, port = primary.dsn(), primary.binaries, primary.data.resolve(), primary.port
+    primary.stop()
     owner = (data / "PG_VERSION").stat()
     (data / "standby.signal").touch()
     os.chown(data / "standby.signal", owner.st_uid, owner.st_gid)
@@ -402,6 +402,19 @@ def standby(folder: Path, statements: str) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(PATIENCE_S_MAX)
+        primary.remove()
+
+
+@contextmanager
+def passing(folder: Path) -> Iterator[Cluster]:
+    """
+    Yield the server of *folder*, of which nothing is left.
+    """
+    server = start(folder)
+    try:
+        yield server
+    finally:
+        server.remove()
 
 
 def answers(dsn: str) -> bool:
