@@ -73,17 +73,19 @@ def test_rich_indexes_have_names_of_their_own() -> None:
     assert all(name.startswith("orders_") and name.endswith("_rung") and len(name) <= 63 for name in names)
 
 
-@pytest.mark.parametrize("index", RICH)
 @pytest.mark.parametrize("other", [0, 3, 5, 8, 9, 11])
-def test_somebodys_rich_index_of_that_name_is_left_alone(orders: str, tmp_path: Path, index: Index, other: int) -> None:
-    if _same(index, RICH[other]):
-        pytest.skip("it is the same")
+def test_somebodys_rich_index_of_that_name_is_left_alone(orders: str, tmp_path: Path, other: int) -> None:
+    """
+    Whatever differs in anything is another index.
+    """
     name = "by_something_rung"
     hands = _hands(orders, tmp_path)
     hands.apply(_work(RICH[other], name), say=_nothing, wait=False)
     before = _rows(orders, f"select '{name}'::regclass::oid, pg_get_indexdef('{name}'::regclass)")
-    with pytest.raises(BuildFailed, match="another index has the name"):
-        hands.apply(_work(index, name), say=_nothing, wait=False)
+    for index in RICH:
+        if not _same(index, RICH[other]):
+            with pytest.raises(BuildFailed, match="another index has the name"):
+                hands.apply(_work(index, name), say=_nothing, wait=False)
 
     assert before == _rows(orders, f"select '{name}'::regclass::oid, pg_get_indexdef('{name}'::regclass)")
 

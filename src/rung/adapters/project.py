@@ -112,7 +112,7 @@ def _script_location(path: Path, notes: list[str]) -> str | None:
     Return the folder that a configuration of Alembic names, relative to it; None where it is none of Alembic's.
     """
     text = _bytes(path).decode(errors="replace")
-    location = None
+    location: Any = None
     try:
         if path.suffix == ".toml":
             location = tomllib.loads(text).get("tool", {}).get("alembic", {}).get("script_location")

@@ -56,7 +56,7 @@ def change_text(change: Change, applied: Applied | None) -> str:
 
 def _applied_words(change: Change, applied: Applied) -> tuple[str, ...]:
     assert change.work is not None
-    faked = ()
+    faked: tuple[str, ...] = ()
     if change.run.startswith("python manage.py migrate"):
         # AddIndexConcurrently knows no IF NOT EXISTS.
         faked = (f"Here the migration is to be told so: {change.run} --fake",)

@@ -224,6 +224,6 @@ def _placed(model: DjangoModel, suffix: str) -> DjangoMigration | str:
         names = ", ".join(sorted(migration.name for migration in newest))
         found = f"the app {model.app} has {len(newest)} newest migrations ({names})"
         return f"{found}; after `makemigrations --merge` take it again"
-    numbers = [int(found[0]) for migration in model.migrations if (found := re.match(r"[0-9]{4}", migration.name))]
+    numbers = [int(number[0]) for migration in model.migrations if (number := re.match(r"[0-9]{4}", migration.name))]
     name = f"{max(numbers, default=0) + 1:04}_{suffix}"
     return DjangoMigration(f"{model.folder}/{name}.py", name, (newest[0].name,))

@@ -33,11 +33,12 @@ def model_diff(model: DjangoModel, calls: Sequence[str], imports: Sequence[str])
     # What ends without a line break, or imports models in a way of its own, is left to people.
     if not model.source.endswith("\n") or f"{MODELS}\n" not in lines:
         return None
-    edited: list[str] | None = lines
+    edited = lines
     for call in calls:
-        edited = _declared(edited, model.name, call)
-        if edited is None:
+        declared = _declared(edited, model.name, call)
+        if declared is None:
             return None
+        edited = declared
     for line in imports:
         if f"{line}\n" not in edited:
             edited.insert(edited.index(f"{MODELS}\n") + 1, f"{line}\n")
