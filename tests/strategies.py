@@ -27,6 +27,8 @@ from rung.ports import (
     Explain,
     Index,
     IndexColumn,
+    IndexUse,
+    IndexUsed,
     Plan,
     PlanNode,
     Promise,
@@ -54,8 +56,10 @@ from rung.steps.price.quote import (
     REACHES,
     SETTING,
     BuildIndex,
+    DropIndex,
     Quote,
     RoutePrice,
+    Script,
 )
 from rung.steps.record import FORMAT, TABLES
 from rung.steps.record import columns as columns_of
@@ -326,6 +330,9 @@ class Shelf:
     def costs(self, question: Costs) -> Any:
         return self._say(costed(question, cost_of))
 
+    def index_use(self, question: IndexUse) -> Any:
+        return self._say(IndexUsed(question.name, scans=600, there=True, valid=True))
+
     def what_if(self, question: WhatIf) -> Any:
         return self._say(Promise(SCAN, BY_INDEX, used=question.index == CUSTOMER_INDEX, size_bytes=30_000_000))
 
@@ -384,8 +391,20 @@ indexes = st.builds(
     include=st.lists(words, max_size=2).map(tuple),
     where=texts,
 )
+rich_columns = st.builds(
+    IndexColumn, words, st.booleans(), st.none() | st.booleans(), st.just(False), st.just("") | words
+)
+rich_indexes = st.builds(
+    Index,
+    words,
+    words,
+    st.lists(rich_columns, min_size=1, max_size=4).map(tuple),
+    st.lists(words, max_size=2).map(tuple),
+)
 intervals = st.builds(Interval, figures, figures, figures)
-plans = st.builds(BuildIndex, indexes, words, counts)
+plans = st.builds(BuildIndex, indexes, words, counts, st.booleans())
+drops = st.builds(DropIndex, words, words, words, texts, counts, st.booleans())
+scripts = st.builds(Script, st.lists(texts, max_size=2).map(tuple), st.lists(texts, max_size=2).map(tuple))
 sides = st.builds(
     Side, recording=texts, at_percentile_s=figures, requests=counts, overall_s=figures, errors_share=shares
 )
@@ -404,6 +423,9 @@ quotes = st.builds(
     reason=texts,
     assumptions=st.lists(texts, max_size=3).map(tuple),
     plan=st.none() | plans,
+    beside=st.lists(plans, max_size=2).map(tuple),
+    drop=st.none() | drops,
+    script=st.none() | scripts,
     setting=st.none() | st.builds(Setting, texts, texts),
     taken_as=st.sampled_from(["", MIGRATION, SETTING, HAND]),
     gains=st.booleans(),
@@ -426,6 +448,7 @@ verdicts = st.builds(
     words=texts,
     side_effects=st.lists(texts, max_size=3).map(tuple),
     needed_s=st.none() | figures,
+    used=st.lists(st.builds(IndexUsed, words, counts, st.booleans(), st.booleans()), max_size=2).map(tuple),
 )
 entries = st.builds(
     Entry,

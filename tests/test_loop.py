@@ -12,13 +12,14 @@ import pytest
 
 from rung.adapters.answers import AnswerFile
 from rung.adapters.ledger import LedgerFolder
+from rung.adapters.project import ProjectFiles
 from rung.adapters.recordings import ParquetRecording
 from rung.adapters.shelf import folder_of
 from rung.config import Settings
 from rung.errors import SettingByHand
-from rung.loop import Look, Loop, Ports
+from rung.loop import Look, Loop
 from rung.moves.index import IndexMove
-from rung.ports import Applied, Index, Say, Statement, TextFile
+from rung.ports import Applied, Ports, Say, TextFile, Work
 from rung.steps.confirm import MOVED, WORSE
 from rung.steps.ledger import to_tree
 from rung.steps.price import best
@@ -52,12 +53,12 @@ class Noted:
         self.files += [file.path for file in files]
         return tuple(file.path for file in files)
 
-    def build_index(self, index: Index, name: str, statement: Statement, *, say: Say, wait: bool) -> Applied:
-        self.built.append(statement.sql)
+    def apply(self, work: Work, *, say: Say, wait: bool) -> Applied:
+        self.built += [statement.sql for statement in work.statements]
         return Applied(already=False, took_s=1.0, size_bytes=1)
 
-    def drop_index(self, schema: str, name: str, statement: Statement) -> None:
-        self.dropped.append(statement.sql)
+    def undo(self, work: Work, *, say: Say) -> None:
+        self.dropped += [statement.sql for statement in work.undo]
 
 
 class Again:
@@ -79,6 +80,7 @@ def loop_over(folder: Path, planner: object, hands: object = None) -> Loop:
         answers=lambda name: AnswerFile(folder, name, fresh=False),
         planner=planner,  # type: ignore[arg-type]
         hands=hands or Noted(),  # type: ignore[arg-type]
+        repository=ProjectFiles(folder),
         ledger=LedgerFolder(folder / "ledger"),
     )
     return Loop(ports=ports, moves=(IndexMove(),), settings=SETTINGS)
@@ -175,5 +177,5 @@ def test_a_setting_is_written_down_and_neither_run_nor_undone_by_hands(folder: P
         loop.apply(change, say=lambda _: None, wait=True)
     assert (["rung/migrations/pool-8.txt"], [], []) == (hands.files, hands.built, hands.dropped)
     assert change == loop.taken("pool")
-    loop.undo(change)
+    loop.undo(change, say=lambda _: None)
     assert ([], ["undone"]) == (hands.dropped, [entry.state for entry in loop.entries()])

@@ -20,6 +20,8 @@ from rung.errors import BadFile, BadValue, UnknownName
 from rung.units import UnitError, seconds, share, size_bytes
 
 FILE_NAME = "rung.toml"
+# How `rung take` writes migrations.
+AUTO, SQL, ALEMBIC, DJANGO = "auto", "sql", "alembic", "django"
 
 
 def _text(text: str) -> str:
@@ -46,6 +48,12 @@ def _number(text: str, kind: Callable[[str], float], least: float, most: float) 
     if not least <= value <= most:
         raise UnitError(f"{text!r} is not within {least:g} and {most:g}")
     return value
+
+
+def _format(text: str) -> str:
+    if text not in {AUTO, SQL, ALEMBIC, DJANGO}:
+        raise UnitError(f"{text!r} is no format of migrations")
+    return text
 
 
 def _yes_or_no(text: str) -> bool:
@@ -163,7 +171,14 @@ class Settings:
         "rung/migrations",
         _text,
         expected="a folder",
-        help="Where `rung take` writes migrations and their undo.",
+        help="Where `rung take` writes plain SQL and its undo, and what to set.",
+    )
+    migrations_format: str = _setting(
+        "migrations.format",
+        AUTO,
+        _format,
+        expected="'auto', 'sql', 'alembic' or 'django'",
+        help="How `rung take` writes an index: as the project does, or as SQL, Alembic revision, Django migration.",
     )
     index_lock_timeout_s: float = _setting(
         "index.lock_timeout",

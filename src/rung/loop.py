@@ -19,10 +19,11 @@ from typing import TypeVar
 from rung.clock import now_s, stamp
 from rung.config import Settings
 from rung.errors import SettingByHand
-from rung.ports import Answers, Applied, Hands, LedgerFiles, Pairs, Planner, Recordings, Say, Step, Traffic, Unavailable
+from rung.ports import Applied, Pairs, Ports, Say, Step, Traffic, Unavailable
 from rung.steps import ledger
 from rung.steps.confirm import Verdict, confirm
 from rung.steps.confirm.compared import Compared, of_pairs, of_recordings
+from rung.steps.confirm.use import IndexUsed, use_of
 from rung.steps.find import find
 from rung.steps.find.finding import Finding, goal_of
 from rung.steps.ledger import Entry
@@ -30,27 +31,10 @@ from rung.steps.measure import Profile, measure
 from rung.steps.price import price
 from rung.steps.price.quote import Move, Quote
 from rung.steps.score import record_of
-from rung.steps.take import Change, take
+from rung.steps.take import Change, named, take
 from rung.steps.twin.twin import Twin
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """
-    The outside, as the Loop sees it.
-
-    Attributes:
-        recording: Opens the recording of that name.
-        answers: Opens what was answered about the recording of that name.
-    """
-
-    recording: Callable[[str], Recordings]
-    answers: Callable[[str], Answers]
-    planner: Planner
-    hands: Hands
-    ledger: LedgerFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +85,7 @@ class Loop:
         after = traffic.again(before)
         verdict = self.confirm(before, after)
         if verdict.worse:
-            self.undo(change)
+            self.undo(change, say=say)
         return Turn(look, change, applied, verdict, after)
 
     def measure(self, recording: str) -> Profile:
@@ -120,7 +104,7 @@ class Loop:
         """Write the change's files and its entry in the ledger; the database is not touched."""
         change, entries = self._change(quote), self.entries()
         self.ports.hands.write(change.files)
-        self._write(ledger.taken(entries, finding, quote, now=stamp(now_s())))
+        self._write(ledger.taken(entries, finding, named(quote, change.work), now=stamp(now_s())))
         return change
 
     def apply(self, change: Change, *, say: Say, wait: bool) -> Applied:
@@ -130,10 +114,9 @@ class Loop:
         Raises:
             SettingByHand: there is nothing to run.
         """
-        build = change.build
-        if build is None:
+        if change.work is None:
             raise SettingByHand(change.move)
-        applied = self.ports.hands.build_index(build.plan.index, build.plan.name, build.statement, say=say, wait=wait)
+        applied = self.ports.hands.apply(change.work, say=say, wait=wait)
         if not applied.already:
             self._write(replace(ledger.newest(self.entries(), change.move), taken=stamp(now_s())))
         return applied
@@ -142,12 +125,12 @@ class Loop:
         """Return the change of the newest entry of the ledger (whose move begins with *move*)."""
         return self._change(ledger.newest(self.entries(), move).quote)
 
-    def undo(self, change: Change) -> None:
+    def undo(self, change: Change, *, say: Say) -> None:
         """
         Take the change back; of a setting only the ledger's entry, for people set it.
         """
-        if (build := change.build) is not None:
-            self.ports.hands.drop_index(build.plan.index.schema, build.plan.name, build.undo)
+        if change.work is not None:
+            self.ports.hands.undo(change.work, say=say)
         self._write(ledger.undone(ledger.newest(self.entries(), change.move)))
 
     def confirm(self, before: str, after: str, *, move: str | None = None) -> Verdict:
@@ -157,7 +140,8 @@ class Loop:
         Recordings that no entry speaks of are compared as they are.
         """
         entry = ledger.speaking_of(self.entries(), before, move)
-        return self._confirmed(entry, of_recordings(self.measure(before), self.measure(after)))
+        used = self.ask(use_of(entry.quote), after) if entry is not None else ()
+        return self._confirmed(entry, of_recordings(self.measure(before), self.measure(after)), used)
 
     def confirm_pairs(self, sent: Pairs, *, move: str | None = None) -> Verdict:
         """Return whether the number differs between two instances, and write it into the entry that waits for it."""
@@ -186,14 +170,14 @@ class Loop:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    def _confirmed(self, entry: Entry | None, compared: Compared) -> Verdict:
-        verdict = confirm(compared, self.goal, entry.quote if entry is not None else None)
+    def _confirmed(self, entry: Entry | None, compared: Compared, used: tuple[IndexUsed, ...] = ()) -> Verdict:
+        verdict = confirm(compared, self.goal, entry.quote if entry is not None else None, used=used)
         if entry is not None:
             self._write(ledger.confirmed(entry, verdict))
         return verdict
 
     def _change(self, quote: Quote) -> Change:
-        return take(quote, folder=self.settings.migrations_folder, lock_timeout_s=self.settings.index_lock_timeout_s)
+        return take(quote, self.settings, self.ports.repository.project(quote.table))
 
     def _write(self, entry: Entry) -> None:
         self.ports.ledger.write(entry.file_name, ledger.to_tree(entry))

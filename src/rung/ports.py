@@ -160,6 +160,18 @@ class Costs(Question):
 
 
 @dataclass(frozen=True, slots=True)
+class IndexUse(Question):
+    """
+    How often an index has been used since it was built.  Answer: IndexUsed or Unavailable.
+    """
+
+    verb: ClassVar[str] = "index_use"
+
+    schema: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """
     Indexes that there would be, as a difference to those that there are.
@@ -326,6 +338,7 @@ class Table:
         refers_to: Foreign keys of this table; *schema* and *table* are those referred to.
         referred_by: Foreign keys to this table; *schema* and *table* are those that refer.
         partition_of: Schema and name of the partitioned table at the top, None where it is no partition.
+        partitioned: Whether its rows are in partitions, each with indexes of its own.
     """
 
     schema: str
@@ -339,6 +352,7 @@ class Table:
     referred_by: tuple[ForeignKey, ...] = ()
     writes: TableWrites = NO_WRITES
     partition_of: tuple[str, str] | None = None
+    partitioned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +367,30 @@ class Condition:
 
     kind: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexUsed:
+    """
+    What the server counted of an index.
+
+    Attributes:
+        scans: Since it was built, of it and of its partitions' indexes.
+        there: Whether there is such an index.
+        valid: Whether plans may use it.
+    """
+
+    name: str
+    scans: int
+    there: bool
+    valid: bool
+
+    @property
+    def serves(self) -> bool:
+        """
+        Whether any plan has used it.
+        """
+        return self.scans > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -490,6 +528,41 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedIndex:
+    """
+    An index that is to be there.
+
+    Attributes:
+        create: What builds it without blocking writers; of a partitioned table, what builds a partition's.
+        index: What it is on; None where *create* is a definition that PostgreSQL wrote.
+        partitioned: Whether its table is, so that each partition is given one and the parent's joins them.
+    """
+
+    schema: str
+    table: str
+    name: str
+    create: Statement
+    index: Index | None = None
+    partitioned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """
+    What is run against the database, each statement by itself and outside a transaction, and what takes it back.
+
+    Attributes:
+        builds: The indexes that the statements build, in order; the undo drops them, in the same order.
+        rebuilds: The index that the undo builds, None where it builds none.
+    """
+
+    statements: tuple[Statement, ...]
+    undo: tuple[Statement, ...]
+    builds: tuple[NamedIndex, ...] = ()
+    rebuilds: NamedIndex | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TextFile:
     """
     A text file for the user's repository; *path* is relative to it.
@@ -513,6 +586,91 @@ class Applied:
     already: bool
     took_s: float
     size_bytes: int
+
+
+# The user's repository
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """
+    One revision of an Alembic project: its file, its id, and those that it builds on.
+    """
+
+    path: str
+    name: str
+    down: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlembicProject:
+    """
+    The migrations of an Alembic project.
+
+    Attributes:
+        folder: Where new revisions go, relative to the repository.
+        unreadable: Files among them that are not Python, or name no revision that can be read without running them.
+    """
+
+    folder: str
+    revisions: tuple[Revision, ...]
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DjangoMigration:
+    """
+    One migration of a Django app: its file, its name, those of the app that it builds on, those that it replaces.
+    """
+
+    path: str
+    name: str
+    builds_on: tuple[str, ...]
+    replaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DjangoModel:
+    """
+    A model with a table of its own, as its source tells.
+
+    Attributes:
+        app: The label of its app.
+        path: Its file, relative to the repository.
+        source: The text of that file.
+        fields: Names of fields with their columns, those of base classes in the project included.
+        folder: Where the app's migrations are, "" where it has none.
+        migrations: What is there.
+        managed: Whether Django makes the table; what it does not make it does not index either.
+    """
+
+    app: str
+    name: str
+    table: str
+    path: str
+    source: str
+    fields: tuple[tuple[str, str], ...]
+    folder: str
+    migrations: tuple[DjangoMigration, ...]
+    managed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """
+    How the user's repository keeps its migrations, as far as its files tell without being run.
+
+    Attributes:
+        alembic: None where it is no Alembic project.
+        models: The Django models with the asked table; empty where it is no Django project.
+        django: Whether it is a Django project.
+        notes: What was found and could not be read, a sentence each.
+    """
+
+    alembic: AlembicProject | None = None
+    django: bool = False
+    models: tuple[DjangoModel, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 # What was sent
@@ -555,8 +713,8 @@ class Pairs:
     lasted_s: float
 
 
-QUESTIONS: tuple[type[Question], ...] = (Server, Explain, Describe, WhatIf, Costs)
-ANSWERS = (ServerFacts, Plan, Table, Promise, Costed)
+QUESTIONS: tuple[type[Question], ...] = (Server, Explain, Describe, WhatIf, Costs, IndexUse)
+ANSWERS = (ServerFacts, Plan, Table, Promise, Costed, IndexUsed)
 
 Say = Callable[[str], None]
 
@@ -607,6 +765,11 @@ class Planner(Protocol):
         Return what statements would cost under each of some configurations.
         """
 
+    def index_use(self, question: IndexUse) -> IndexUsed | Unavailable:
+        """
+        Return how often an index has been used since it was built.
+        """
+
 
 class Hands(Protocol):
     """
@@ -618,14 +781,25 @@ class Hands(Protocol):
         Write *files*, leaving equal ones alone; return the paths that were new.
         """
 
-    def build_index(self, index: Index, name: str, statement: Statement, *, say: Say, wait: bool) -> Applied:
+    def apply(self, work: Work, *, say: Say, wait: bool) -> Applied:
         """
-        Build an index without blocking writers, and check that it is valid.
+        Run *work* without blocking writers, and check that an index that it builds is valid.
         """
 
-    def drop_index(self, schema: str, name: str, statement: Statement) -> None:
+    def undo(self, work: Work, *, say: Say) -> None:
         """
-        Drop an index that rung built.
+        Take *work* back.
+        """
+
+
+class Repository(Protocol):
+    """
+    Reads the user's repository, and runs nothing of it.
+    """
+
+    def project(self, table: str) -> Project:
+        """
+        Return how migrations are kept there, with the models of *table*.
         """
 
 
@@ -670,3 +844,21 @@ class LedgerFiles(Protocol):
         """
         Write one entry, a tree of TOML's types, whole or not at all.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """
+    The outside, as the Loop sees it.
+
+    Attributes:
+        recording: Opens the recording of that name.
+        answers: Opens what was answered about the recording of that name.
+    """
+
+    recording: Callable[[str], Recordings]
+    answers: Callable[[str], Answers]
+    planner: Planner
+    hands: Hands
+    repository: Repository
+    ledger: LedgerFiles

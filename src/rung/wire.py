@@ -148,10 +148,12 @@ class Workplace:
         from rung.adapters.hands import RepositoryHands
         from rung.adapters.ledger import LedgerFolder
         from rung.adapters.planner import DatabasePlanner
+        from rung.adapters.project import ProjectFiles
         from rung.adapters.recordings import ParquetRecording
         from rung.adapters.shelf import folder_of
-        from rung.loop import Loop, Ports
+        from rung.loop import Loop
         from rung.moves.ladder import LADDER
+        from rung.ports import Ports
 
         asked_anew: set[str] = set()
 
@@ -172,6 +174,7 @@ class Workplace:
                 lock_timeout_s=self.settings.index_lock_timeout_s,
                 old_transaction_s=self.settings.index_old_transaction_s,
             ),
+            repository=ProjectFiles(self.folder),
             ledger=LedgerFolder(self.folder / self.settings.ledger_folder),
         )
         try:

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rung.moves.index import NAME_BYTES_MAX, IndexMove, index_name, slower
+from rung.moves.index import IndexMove, slower
 from rung.moves.rate import executing
 from rung.ports import Costs, Explain, Index, IndexColumn, Plan, Promise, Question, WhatIf
 from rung.steps.find.finding import Finding
 from rung.steps.measure import Part
+from rung.steps.take.sql import NAME_BYTES_MAX, index_name
 from rung.steps.twin.edit import spent_on
 from rung.steps.twin.topology import Topology
 from rung.steps.twin.twin import Twin

@@ -9,11 +9,15 @@ from dataclasses import replace
 from hypothesis import given
 from psycopg import sql
 
+from rung.config import Settings
 from rung.ports import Index, IndexColumn
 from rung.steps.price.quote import BuildIndex
 from rung.steps.take import create_index, drop_index, file_stem, identifier, literal, take
 from rung.steps.twin.variant import Setting
 from tests.strategies import indexes, quote_of, words
+
+SETTINGS = Settings()
+HERE = Settings(migrations_folder="m", index_lock_timeout_s=5.0)
 
 MIGRATION = """\
 -- index orders (customer_id, created_at DESC)
@@ -41,15 +45,15 @@ def test_the_migration_and_its_undo_are_these_texts() -> None:
     """
     The files are written as they are reviewed, to the letter.
     """
-    change = take(quote_of(), folder="rung/migrations", lock_timeout_s=300.0)
+    change = take(quote_of(), SETTINGS)
     written = {file.path: file.text for file in change.files}
 
     assert {
         "rung/migrations/index-orders-customer_id-created_at.sql": MIGRATION,
         "rung/migrations/index-orders-customer_id-created_at.undo.sql": UNDO,
     } == written
-    assert change.build is not None and change.setting is None
-    assert change.build.statement.sql in MIGRATION and change.build.undo.sql in UNDO
+    assert change.work is not None and change.setting is None
+    assert change.work.statements[0].sql in MIGRATION and change.work.undo[0].sql in UNDO
 
 
 SET_POOL = """\
@@ -74,30 +78,30 @@ def test_a_setting_is_one_text_with_its_undo() -> None:
         setting=Setting("ConnectionPool(…, max_size=20)", "ConnectionPool(…, max_size=10)"),
         assumptions=("the database accepts so many",),
     )  # fmt: skip
-    change = take(quote, folder="rung/migrations", lock_timeout_s=300.0)
+    change = take(quote, SETTINGS)
 
     assert {"rung/migrations/pool-20.txt": SET_POOL} == {file.path: file.text for file in change.files}
-    assert (None, quote.setting) == (change.build, change.setting)
+    assert (None, quote.setting) == (change.work, change.setting)
 
 
 def test_a_setting_without_a_price_promises_nothing() -> None:
     quote = quote_of(name="pool:20", plan=None, setting=Setting("20", "10"), predicted=None)
 
-    assert "Predicted" not in take(quote, folder="m", lock_timeout_s=5).files[0].text
+    assert "Predicted" not in take(quote, HERE).files[0].text
 
 
 def test_the_same_quote_gives_the_same_change() -> None:
     """
     A change is made of its quote alone.
     """
-    assert take(quote_of(), folder="m", lock_timeout_s=5) == take(quote_of(), folder="m", lock_timeout_s=5)
+    assert take(quote_of(), HERE) == take(quote_of(), HERE)
 
 
 def test_a_short_lock_timeout_never_becomes_none_at_all() -> None:
     """
     A lock_timeout of 0 means for ever, so less than a second is written as one.
     """
-    assert "lock_timeout = '1s'" in take(quote_of(), folder="m", lock_timeout_s=0.2).files[0].text
+    assert "lock_timeout = '1s'" in take(quote_of(), Settings(index_lock_timeout_s=0.2)).files[0].text
 
 
 def test_a_name_with_a_line_break_stays_inside_its_comment() -> None:
@@ -106,7 +110,7 @@ def test_a_name_with_a_line_break_stays_inside_its_comment() -> None:
     """
     index = Index("public", "orders\nDROP TABLE customers; --", (IndexColumn("id"),))
     quote = replace(quote_of(), what=f"index {index.table} (id)", plan=BuildIndex(index, "by_id", 1))
-    change = take(quote, folder="m", lock_timeout_s=5)
+    change = take(quote, HERE)
 
     for file in change.files:
         assert "DROP TABLE customers" in file.text.splitlines()[0]

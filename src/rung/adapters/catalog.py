@@ -128,6 +128,7 @@ def describe(connection: Connection, schema: str, name: str) -> Table | None:
         referred_by=tuple(key for ours, key in keys if not ours or (key.schema, key.table) == (schema, name)),
         writes=TableWrites(written[0], written[1], written[2], written[3], max(written[4] or 0.0, 0.0)),
         partition_of=(root[0], root[1]) if root else None,
+        partitioned=partitioned,
     )
 
 

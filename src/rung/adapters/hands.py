@@ -1,9 +1,9 @@
 """
-Carry a change out: write its files, build its index, undo it.  The only adapter that alters anything.
+Carry a change out: write its files, run its statements, undo it.  The only adapter that alters anything.
 
 In        files and statements as values
 Out       what was done; the database as it was, whenever the change could not be completed
-Not here  what to build (steps/take.py)
+Not here  what to run (steps/take), partitions one by one (partitions.py), the statement under way (building.py)
 
 Facts that shape this (PostgreSQL documentation, CREATE INDEX, "Building Indexes Concurrently"):
 a concurrent build that fails or is cancelled leaves an INVALID index behind, which costs every write
@@ -13,28 +13,26 @@ so these are named before it; success is `indisvalid`, not the absence of an err
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from rung.adapters.building import Interrupts, Running, one_interrupt, progress
+from rung.adapters.index_state import State, state_of
 from rung.adapters.ledger import write_whole
-from rung.adapters.postgres import PLAIN_INDEXES, address, connected, first_line, mapped_errors
+from rung.adapters.partitions import build_on_partitions, drop_on_partitions, left_on_partitions
+from rung.adapters.postgres import address, connected, first_line, mapped_errors
 from rung.clock import monotonic_s, sleep
 from rung.errors import BuildBlocked, BuildFailed, DatabaseNotGiven, DatabaseRefused, RungError
-from rung.ports import Applied, Index, Say, Statement, TextFile
-from rung.units import show_bytes, show_count, show_seconds, show_share
+from rung.ports import Applied, NamedIndex, Say, Statement, TextFile, Work
+from rung.units import show_seconds
 
 PROGRESS_EVERY_S = 0.5
 WAIT_EVERY_S = 1.0
-CANCEL_EVERY_S = 1.0
-CANCEL_TIMEOUT_S = 10.0
 CLEAN_UP_S_MAX = 30  # an open transaction that held the build up holds the drop of its leftover up as well
 BUILD_SETTINGS = "-c statement_timeout=0 -c lock_timeout={lock_timeout_s:.3f}s -c application_name=rung"
 
@@ -58,30 +56,6 @@ KIND = """
 select c.relkind::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %s and c.relname = %s
 """
-# Of builds by other roles one sees that they are there, not of what; their lock on the table tells.
-STATE = f"""
-select i.indisvalid, pg_get_indexdef(i.indexrelid), pg_relation_size(i.indexrelid)::bigint,
-       exists (
-           select 1 from pg_stat_progress_create_index b
-           where b.pid <> pg_backend_pid() and b.datname = current_database() and (
-               b.index_relid = i.indexrelid
-               or b.index_relid is null
-               and exists (select 1 from pg_locks l where l.pid = b.pid and l.relation = i.indrelid)
-           )
-       ),
-       t.relname, p.columns, p.descending, p.keys_only
-from pg_index i
-join pg_class c on c.oid = i.indexrelid
-join pg_class t on t.oid = i.indrelid
-join pg_namespace n on n.oid = c.relnamespace
-left join ({PLAIN_INDEXES}) p using (indexrelid)
-where n.nspname = %s and c.relname = %s
-"""  # noqa: S608  # a constant of postgres.py
-PROGRESS = """
-select phase, blocks_done, blocks_total, tuples_done, tuples_total, lockers_done, lockers_total, current_locker_pid
-from pg_stat_progress_create_index where pid = %s
-"""
-
 
 UNTOUCHED = "Nothing was changed."
 
@@ -107,9 +81,9 @@ class RepositoryHands:
                 new.append(file.path)
         return tuple(new)
 
-    def build_index(self, index: Index, name: str, statement: Statement, *, say: Say, wait: bool) -> Applied:
+    def apply(self, work: Work, *, say: Say, wait: bool) -> Applied:
         """
-        Build *index* as *name* without blocking writers, telling the progress; harmless when it is there.
+        Run *work* without blocking writers, telling the progress; an index that is there is left as it is.
 
         Args:
             wait: Wait for old transactions instead of refusing to begin.
@@ -117,61 +91,177 @@ class RepositoryHands:
         Raises:
             BuildBlocked: old transactions are open, and *wait* is false.
             BuildFailed: the database did not complete it; nothing of it is left, or the message says what.
-            DatabaseDenied: the role may not build it.
-            KeyboardInterrupt: after the build was cancelled and its leftover dropped.
+            DatabaseDenied: the role may not do it.
+            KeyboardInterrupt: after a build was cancelled and its leftover dropped.
         """
         with self._connected() as connection:
-            _refuse_other_kinds(connection, index, statement)
-            state = _state(connection, index.schema, name)
-            if state is not None:
-                _refuse_building(state, statement)
-                _refuse_other(state, index, name, statement)
-                if state.valid:
-                    return Applied(already=True, took_s=0.0, size_bytes=state.size_bytes)
-            self._meet_old_transactions(connection, say=say, wait=wait)
+            if work.builds:
+                return self._build_all(connection, work.builds, say=say, wait=wait)
+            self._refuse_unwritable(connection, work.statements[0])
+            if work.rebuilds is not None:
+                return self._drop_found(connection, work.rebuilds, work.statements[0], say=say, wait=wait)
             began_s = monotonic_s()
-            build = _Build(connection, statement)
-            with _one_interrupt() as interrupts:
-                try:
-                    if state is not None:
-                        say(f"dropping an invalid leftover of an earlier build: {name}")
-                        _drop(connection, index.schema, name)
-                    with interrupts.held():
-                        build.start()
-                    self._watch(build, say=say)
-                    state = _state(connection, index.schema, name)
-                    if state is None or not state.valid:
-                        raise BuildFailed(statement.sql, "it ended without a valid index", left="")
-                except BaseException as problem:
-                    with interrupts.held():
-                        build.stop()
-                        left = self._left_after(connection, index, name, problem, say=say)
-                    if isinstance(problem, psycopg.errors.InsufficientPrivilege):
-                        raise
-                    if isinstance(problem, psycopg.Error):
-                        raise BuildFailed(statement.sql, first_line(problem), left=left) from problem
-                    if isinstance(problem, BuildFailed):
-                        raise BuildFailed(statement.sql, problem.problem, left=left) from None
-                    say(left)
-                    raise
-            return Applied(already=False, took_s=monotonic_s() - began_s, size_bytes=state.size_bytes)
+            for statement in work.statements:
+                say(statement.sql)
+                self._run(connection, statement, say=say)
+            return Applied(already=False, took_s=monotonic_s() - began_s, size_bytes=0)
 
-    def drop_index(self, schema: str, name: str, statement: Statement) -> None:
+    def undo(self, work: Work, *, say: Say) -> None:
         """
-        Run the undo of an index.
+        Take *work* back: drop what it built, build what it dropped.
 
         Raises:
-            BuildFailed: the database did not complete it; the index is there, though it may be invalid.
-            DatabaseDenied: the role may not drop it.
+            BuildFailed: the database did not complete it; what is there now is said.
+            DatabaseDenied: the role may not do it.
         """
         with self._connected() as connection:
+            for statement in work.undo[:1]:
+                self._refuse_unwritable(connection, statement)
+            if work.rebuilds is not None:
+                self._build(connection, work.rebuilds, say=say, wait=True)
+            elif work.builds:
+                for built, drop in reversed(list(zip(work.builds, work.undo, strict=True))):
+                    self._drop(connection, built, drop, say=say)
+            else:
+                for statement in work.undo:
+                    self._run(connection, statement, say=say)
+
+    def _build_all(
+        self, connection: psycopg.Connection[Any], builds: Sequence[NamedIndex], *, say: Say, wait: bool
+    ) -> Applied:
+        done: list[Applied] = []
+        for wanted in builds:
             try:
-                connection.execute(statement.sql.encode())
-            except psycopg.errors.InsufficientPrivilege:
+                done.append(self._build(connection, wanted, say=say, wait=wait))
+            except BuildFailed as problem:
+                if not done:
+                    raise
+                names = ", ".join(built.name for built in builds[: len(done)])
+                left = f"{problem.left} There already, and left there: {names}."
+                raise BuildFailed(problem.statement, problem.problem, left=left) from problem
+        return Applied(
+            already=all(each.already for each in done),
+            took_s=sum(each.took_s for each in done),
+            size_bytes=sum(each.size_bytes for each in done),
+        )
+
+    def _build(self, connection: psycopg.Connection[Any], wanted: NamedIndex, *, say: Say, wait: bool) -> Applied:
+        partitioned = self._refuse_other_kinds(connection, wanted)
+        state = state_of(connection, wanted.schema, wanted.name)
+        if state is not None:
+            _refuse_building(state, wanted.create)
+            _refuse_other(state, wanted)
+            if state.valid:
+                return Applied(already=True, took_s=0.0, size_bytes=state.size_bytes)
+        self._meet_old_transactions(connection, say=say, wait=wait)
+        began_s = monotonic_s()
+        if partitioned:
+            self._build_on_partitions(connection, wanted, say=say)
+        else:
+            self._build_one(connection, wanted, say=say)
+        state = state_of(connection, wanted.schema, wanted.name)
+        if state is None or not state.valid:
+            left = left_on_partitions(connection, wanted) if partitioned else ""
+            raise BuildFailed(wanted.create.sql, "it ended without a valid index", left=left)
+        return Applied(already=False, took_s=monotonic_s() - began_s, size_bytes=state.size_bytes)
+
+    def _build_on_partitions(self, connection: psycopg.Connection[Any], wanted: NamedIndex, *, say: Say) -> None:
+        def build(part: NamedIndex) -> None:
+            state = state_of(connection, part.schema, part.name)
+            if state is not None:
+                _refuse_building(state, part.create)
+                _refuse_other(state, part)
+            if state is None or not state.valid:
+                self._build_one(connection, part, say=say)
+
+        try:
+            build_on_partitions(connection, wanted, build=build, say=say, patience_s=self.lock_timeout_s)
+        except (psycopg.errors.InsufficientPrivilege, KeyboardInterrupt):
+            raise
+        except (psycopg.Error, BuildFailed) as problem:
+            told = problem.problem if isinstance(problem, BuildFailed) else first_line(problem)
+            raise BuildFailed(wanted.create.sql, told, left=self._left_on_partitions(wanted)) from problem
+
+    def _left_on_partitions(self, wanted: NamedIndex) -> str:
+        try:
+            with self._connected() as another:
+                return left_on_partitions(another, wanted)
+        except (psycopg.Error, RungError) as trouble:
+            return f"Which partitions have it now cannot be told ({first_line(trouble)})."
+
+    def _build_one(self, connection: psycopg.Connection[Any], wanted: NamedIndex, *, say: Say) -> None:
+        """
+        Build one index that is not there, or only as an invalid leftover of ours.
+        """
+        build = Running(connection, wanted.create)
+        with one_interrupt() as interrupts:
+            try:
+                if state_of(connection, wanted.schema, wanted.name) is not None:
+                    say(f"dropping an invalid leftover of an earlier build: {wanted.name}")
+                    _drop(connection, wanted.schema, wanted.name)
+                self._run_held(build, interrupts, say=say)
+                state = state_of(connection, wanted.schema, wanted.name)
+                if state is None or not state.valid:
+                    raise BuildFailed(wanted.create.sql, "it ended without a valid index", left="")
+            except BaseException as problem:
+                with interrupts.held():
+                    build.stop()
+                    left = self._left_after(connection, wanted, problem, say=say)
+                if isinstance(problem, psycopg.errors.InsufficientPrivilege):
+                    raise
+                if isinstance(problem, psycopg.Error):
+                    raise BuildFailed(wanted.create.sql, first_line(problem), left=left) from problem
+                if isinstance(problem, BuildFailed):
+                    raise BuildFailed(wanted.create.sql, problem.problem, left=left) from None
+                say(left)
                 raise
-            except psycopg.Error as problem:
-                left = f"The index {name} is still there, for reads or only for writes; run the undo again."
-                raise BuildFailed(statement.sql, first_line(problem), left=left) from problem
+
+    def _run(self, connection: psycopg.Connection[Any], statement: Statement, *, say: Say) -> None:
+        """
+        Run a statement that leaves nothing half done.
+        """
+        run = Running(connection, statement)
+        with one_interrupt() as interrupts:
+            try:
+                self._run_held(run, interrupts, say=say)
+            except BaseException as problem:
+                with interrupts.held():
+                    run.stop()
+                if isinstance(problem, psycopg.Error) and not isinstance(problem, psycopg.errors.InsufficientPrivilege):
+                    raise BuildFailed(
+                        statement.sql, first_line(problem), left="What came before it stays."
+                    ) from problem
+                raise
+
+    def _run_held(self, run: Running, interrupts: Interrupts, *, say: Say) -> None:
+        with interrupts.held():
+            run.start()
+        self._watch(run, say=say)
+
+    def _drop_found(
+        self, connection: psycopg.Connection[Any], gone: NamedIndex, drop: Statement, *, say: Say, wait: bool
+    ) -> Applied:
+        state = state_of(connection, gone.schema, gone.name)
+        if state is None:
+            return Applied(already=True, took_s=0.0, size_bytes=0)
+        # The undo would build another than the one that went.
+        _refuse_other(state, gone)
+        self._meet_old_transactions(connection, say=say, wait=wait)
+        began_s = monotonic_s()
+        self._drop(connection, gone, drop, say=say)
+        return Applied(already=False, took_s=monotonic_s() - began_s, size_bytes=state.size_bytes)
+
+    def _drop(self, connection: psycopg.Connection[Any], gone: NamedIndex, drop: Statement, *, say: Say) -> None:
+        try:
+            if self._kind(connection, gone) == "p":
+                drop_on_partitions(connection, gone, say=say, patience_s=self.lock_timeout_s)
+            else:
+                connection.execute(drop.sql.encode())
+        except psycopg.errors.InsufficientPrivilege:
+            raise
+        except psycopg.Error as problem:
+            left = f"The index {gone.name} is still there, for reads or only for writes; run the same again."
+            raise BuildFailed(drop.sql, first_line(problem), left=left) from problem
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
@@ -195,137 +285,74 @@ class RepositoryHands:
                 say(f"waiting for open transactions: {'; '.join(found)}")
             sleep(WAIT_EVERY_S)
 
-    def _watch(self, build: _Build, *, say: Say) -> None:
+    def _watch(self, run: Running, *, say: Say) -> None:
         """
-        Tell the progress until *build* ends. It goes on when nobody can watch it.
+        Tell the progress until *run* ends. It goes on when nobody can watch it.
         """
         told = ""
         try:
             with self._connected() as watcher:
-                while not build.ended(PROGRESS_EVERY_S):
-                    line = _progress(watcher, build.pid)
+                while not run.ended(PROGRESS_EVERY_S):
+                    line = progress(watcher, run.pid)
                     if line and line != told:
                         say(line)
                         told = line
         except (psycopg.Error, RungError) as problem:
-            if not build.ended(0.0):
+            if not run.ended(0.0):
                 say(f"building; its progress cannot be told ({first_line(problem)})")
-        while not build.ended(PROGRESS_EVERY_S):
+        while not run.ended(PROGRESS_EVERY_S):
             pass
-        if build.problem is not None:
-            raise build.problem
+        if run.problem is not None:
+            raise run.problem
 
     def _left_after(
-        self, connection: psycopg.Connection[Any], index: Index, name: str, problem: BaseException, *, say: Say
+        self, connection: psycopg.Connection[Any], wanted: NamedIndex, problem: BaseException, *, say: Say
     ) -> str:
         """
         Drop what a failed build left, and say in a sentence what is there now.
         """
         if isinstance(problem, psycopg.errors.DuplicateTable | psycopg.errors.UniqueViolation):
-            return f"Somebody else made something of the name {name} meanwhile; it was left alone."
+            return f"Somebody else made something of the name {wanted.name} meanwhile; it was left alone."
         try:
             if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-                return _cleaned(connection, index, name, say=say)
+                return _cleaned(connection, wanted, say=say)
             with self._connected() as another:
-                return _cleaned(another, index, name, say=say)
+                return _cleaned(another, wanted, say=say)
         except Exception as trouble:  # the first error is the one to tell; this says what it left
             assert self.dsn is not None
-            again = sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(index.schema, name)).as_string()
+            again = sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(wanted.schema, wanted.name))
             reason = (
                 "an open transaction keeps it there"
                 if isinstance(trouble, psycopg.errors.LockNotAvailable | DatabaseRefused)
                 and "lock timeout" in str(trouble)
                 else first_line(trouble)
             )
-            return f"An invalid index {name} may be left on {address(self.dsn)} ({reason}); drop it: {again}"
+            where = address(self.dsn)
+            return f"An invalid index {wanted.name} may be left on {where} ({reason}); drop it: {again.as_string()}"
 
-
-class _Build:
-    """
-    The statement, run in a thread of its own, so that a Ctrl-C reaches us and not the middle of libpq.
-    """
-
-    def __init__(self, connection: psycopg.Connection[Any], statement: Statement) -> None:
-        self.pid = connection.info.backend_pid
-        self.problem: BaseException | None = None
-        self._connection, self._statement = connection, statement
-        # Not Thread.is_alive: a Ctrl-C during a join has Python 3.11 take a running thread for an ended one.
-        self._idle = threading.Event()
-        self._idle.set()
-
-    def start(self) -> None:
-        self._idle.clear()
-        threading.Thread(target=self._execute, daemon=True).start()
-
-    def _execute(self) -> None:
-        try:
-            self._connection.execute(self._statement.sql.encode())
-        except BaseException as problem:  # handed over to the caller's thread by _watch
-            self.problem = problem
-        finally:
-            self._idle.set()
-
-    def ended(self, within_s: float) -> bool:
-        return self._idle.wait(within_s)
-
-    def stop(self) -> None:
+    def _refuse_other_kinds(self, connection: psycopg.Connection[Any], wanted: NamedIndex) -> bool:
         """
-        Have the server end the build, and wait until it has.
+        Return whether the table is partitioned; refuse what has no index, before anything is tried.
         """
-        while not self._idle.is_set():
-            # Again and again: a cancellation that comes before the statement does nothing.
-            try:
-                self._connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)
-            except psycopg.Error:
-                # The server cannot be reached: it ends the build, or completes it, without us.
-                self._connection.close()
-                return
-            self._idle.wait(CANCEL_EVERY_S)
+        self._refuse_unwritable(connection, wanted.create)
+        kind = self._kind(connection, wanted)
+        if kind is None:
+            raise BuildFailed(wanted.create.sql, f"there is no table {wanted.schema}.{wanted.table}", left=UNTOUCHED)
+        if kind not in ("r", "m", "p"):
+            raise BuildFailed(
+                wanted.create.sql, f"{wanted.schema}.{wanted.table} is no table of this database", left=UNTOUCHED
+            )
+        return kind == "p"
 
+    def _refuse_unwritable(self, connection: psycopg.Connection[Any], statement: Statement) -> None:
+        row = connection.execute("select pg_is_in_recovery()").fetchone()
+        if row is not None and row[0]:
+            left = f"{UNTOUCHED} Name its primary with --database; what is built there reaches the standby by itself."
+            raise BuildFailed(statement.sql, "this server is a standby, which can only be read", left=left)
 
-class _Interrupts:
-    """
-    Lets the first Ctrl-C through, and none while what is half done would otherwise stay half done.
-    """
-
-    def __init__(self) -> None:
-        self._before = signal.getsignal(signal.SIGINT)
-        self._came: list[tuple[int, FrameType | None]] = []
-        self._let_through = False
-        self._held = False
-
-    def on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._came.append((number, frame))
-        if not self._held:
-            self.let_through()
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        self._held = True
-        try:
-            yield
-        finally:
-            self._held = False
-            self.let_through()
-
-    def let_through(self) -> None:
-        if self._came and not self._let_through and callable(self._before):
-            self._let_through = True
-            self._before(*self._came[0])
-
-
-@contextmanager
-def _one_interrupt() -> Iterator[_Interrupts]:
-    interrupts = _Interrupts()
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield interrupts  # signals reach the main thread only; who ignores them is not to be interrupted
-        return
-    signal.signal(signal.SIGINT, interrupts.on_signal)
-    try:
-        yield interrupts
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def _kind(self, connection: psycopg.Connection[Any], wanted: NamedIndex) -> str | None:
+        row = connection.execute(KIND, (wanted.schema, wanted.table)).fetchone()
+        return row[0] if row is not None else None
 
 
 def _holds(path: Path, content: bytes) -> bool:
@@ -339,87 +366,32 @@ def _drop(connection: psycopg.Connection[Any], schema: str, name: str) -> None:
     connection.execute(sql.SQL("drop index concurrently if exists {}").format(sql.Identifier(schema, name)))
 
 
-def _cleaned(connection: psycopg.Connection[Any], index: Index, name: str, *, say: Say) -> str:
+def _cleaned(connection: psycopg.Connection[Any], wanted: NamedIndex, *, say: Say) -> str:
     connection.execute(sql.SQL("set lock_timeout = {}").format(f"{CLEAN_UP_S_MAX}s"))
-    state = _state(connection, index.schema, name)
+    state = state_of(connection, wanted.schema, wanted.name)
     if state is None:
         return "Nothing was left behind."
     if state.building:
-        return f"Somebody else is building {name}; it was left alone."
-    if state.valid or not state.serves(index):
+        return f"Somebody else is building {wanted.name}; it was left alone."
+    if state.valid or not state.serves(wanted):
         return f"There is {state.definition}; it was left alone."
-    say(f"dropping what is left of the build: {name} (for at most {show_seconds(CLEAN_UP_S_MAX)})")
-    _drop(connection, index.schema, name)
+    say(f"dropping what is left of the build: {wanted.name} (for at most {show_seconds(CLEAN_UP_S_MAX)})")
+    _drop(connection, wanted.schema, wanted.name)
     return "Its invalid leftover was dropped."
 
 
-class _State:
-    """
-    An index of our name, as it is now.
-    """
-
-    def __init__(self, row: tuple[Any, ...]) -> None:
-        self.valid, self.definition, self.size_bytes, self.building, self.table = row[:5]
-        self._columns, self._descending, self._keys_only = row[5:]
-
-    def serves(self, index: Index) -> bool:
-        """
-        Return whether this is *index*, and not somebody's index on something else.
-        """
-        wanted = [(column.name, column.descending) for column in index.columns]
-        found = list(zip(self._columns or (), self._descending or (), strict=True))
-        return bool(self.table == index.table and found == wanted and self._keys_only)
-
-
-def _state(connection: psycopg.Connection[Any], schema: str, name: str) -> _State | None:
-    row = connection.execute(STATE, (schema, name)).fetchone()
-    return _State(row) if row is not None else None
-
-
-def _refuse_other_kinds(connection: psycopg.Connection[Any], index: Index, statement: Statement) -> None:
-    """
-    Refuse what PostgreSQL cannot index concurrently, before anything is tried.
-    """
-    found = connection.execute(KIND, (index.schema, index.table)).fetchone()
-    if found is None:
-        raise BuildFailed(statement.sql, f"there is no table {index.schema}.{index.table}", left=UNTOUCHED)
-    if found[0] == "p":
-        raise BuildFailed(
-            statement.sql,
-            f"{index.schema}.{index.table} is partitioned; PostgreSQL cannot index a partitioned table concurrently",
-            left=f"{UNTOUCHED} Build it on each partition, then on the parent with ON ONLY, and attach them.",
-        )
-
-
-def _refuse_building(state: _State, statement: Statement) -> None:
+def _refuse_building(state: State, statement: Statement) -> None:
     if state.building:
         raise BuildFailed(statement.sql, "somebody is building it right now", left="Their build was left alone.")
 
 
-def _refuse_other(state: _State, index: Index, name: str, statement: Statement) -> None:
+def _refuse_other(state: State, wanted: NamedIndex) -> None:
     """
     Refuse to take, or to drop, an index of our name that is on something else.
     """
-    if not state.serves(index):
+    if not state.serves(wanted):
         raise BuildFailed(
-            statement.sql,
-            f"another index has the name {name}: {state.definition}",
+            wanted.create.sql,
+            f"another index has the name {wanted.name}: {state.definition}",
             left="It was left alone; rename or drop it.",
         )
-
-
-def _progress(connection: psycopg.Connection[Any], pid: int) -> str:
-    """
-    Return where the build is, in the words of pg_stat_progress_create_index, "" when it is not there.
-    """
-    row = connection.execute(PROGRESS, (pid,)).fetchone()
-    if row is None:
-        return ""
-    phase, blocks_done, blocks_total, tuples_done, tuples_total, lockers_done, lockers_total, locker = row
-    if locker:
-        return f"{phase}: {lockers_done} of {lockers_total}, now pid {locker}"
-    if blocks_total:
-        return f"{phase}: {show_share(blocks_done / blocks_total)} of {show_bytes(blocks_total * 8192)}"
-    if tuples_total:
-        return f"{phase}: {show_count(tuples_done)} of {show_count(tuples_total)} rows"
-    return str(phase)

@@ -22,7 +22,7 @@ import psycopg
 from psycopg import conninfo, pq
 
 from rung.errors import DatabaseDenied, DatabaseRefused, RungError
-from rung.ports import Condition, Plan, PlanNode, ServerFacts
+from rung.ports import Condition, IndexUsed, Plan, PlanNode, ServerFacts
 
 CONNECT_TIMEOUT_S = 5
 LOOK_SETTINGS = (
@@ -391,6 +391,26 @@ having bool_and(
     and (select o.opcdefault from pg_opclass o where o.oid = i.indclass[k.place - 1])
 )
 """
+
+
+INDEX_USE = """
+select i.indisvalid, coalesce(
+    (select sum(s.idx_scan) from pg_stat_all_indexes s
+     where s.indexrelid = i.indexrelid or s.indexrelid in (select p.relid from pg_partition_tree(i.indexrelid) p)), 0
+)::bigint
+from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = %s and c.relname = %s
+"""
+
+
+def index_use(connection: psycopg.Connection[tuple[Any, ...]], schema: str, name: str) -> IndexUsed:
+    """
+    Return how often an index has been used since it was built.
+    """
+    row = connection.execute(INDEX_USE, (schema, name)).fetchone()
+    if row is None:
+        return IndexUsed(name, scans=0, there=False, valid=False)
+    return IndexUsed(name, scans=row[1], there=True, valid=row[0])
 
 
 def reason_of(problem: Exception) -> str:

@@ -4,12 +4,11 @@ Move: an index for the statement that holds the app back, and indexes for all th
 In        a Finding whose bottleneck is a statement
 Out       offers: the index, or several, what the planner would do with them, what an execution would then take, and
           by how much writing is slowed
-Not here  which indexes there could be and which are best (steps/advise), building them (take.py, adapters/hands.py)
+Not here  which indexes there could be and which are best (steps/advise), building them (steps/take, adapters/hands.py)
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,19 +17,17 @@ import numpy as np
 from rung.moves.rate import Rate, faster, rate_of
 from rung.moves.weighing import weighed
 from rung.ports import Index, IndexColumn, Plan, Promise, Step, WhatIf
-from rung.steps.advise import Advice, Advisor, Slowed, advisor
+from rung.steps.advise import Advice, Advised, Advisor, Slowed, advisor
 from rung.steps.find.finding import Finding
 from rung.steps.measure import Part, Profile
-from rung.steps.price.quote import MIGRATION, BuildIndex, Offer, Script
-from rung.steps.take import create_index, drop_index
+from rung.steps.price.quote import MIGRATION, BuildIndex, Offer
+from rung.steps.take import index_name
 from rung.steps.twin import edit
 from rung.steps.twin.topology import Topology
 from rung.steps.twin.twin import Model, Twin
 from rung.steps.twin.workload import Op, Workload
 from rung.units import show_bytes, show_count, show_seconds
 
-NAME_BYTES_MAX = 63  # PostgreSQL cuts a longer identifier (NAMEDATALEN - 1)
-NAME_SUFFIX = "_rung"  # by which a leftover of ours is told from somebody's index
 # A plan must get this much cheaper to be worth an index: below it the planner's own error is larger.
 COST_SHARE_MAX = 0.7
 SERVED_MAX = 8  # statements that several indexes together are priced for, the weightiest
@@ -175,12 +172,8 @@ def _offer(part: Part, plan: Plan, several: _Several, rate: Rate) -> Offer:
             f"the server at {show_count(plan.cost)}",
         )
     indexes = [each.index for each in advice.indexes]
-    builds = [BuildIndex(each.index, index_name(each.index), each.size_bytes) for each in advice.indexes]
+    builds = [_build(each, rate) for each in advice.indexes]
     single = len(builds) == 1
-    script = Script(
-        tuple(create_index(build.index, build.name).sql for build in builds),
-        tuple(drop_index(build.index, build.name).sql for build in builds),
-    )
     return Offer(
         name=("index:" if single else "indexes:") + "+".join(map(short, indexes)),
         rung=IndexMove.rung,
@@ -189,10 +182,17 @@ def _offer(part: Part, plan: Plan, several: _Several, rate: Rate) -> Offer:
         assumptions=tuple(assumptions),
         model=middle,
         bounds=(low, high),
-        plan=builds[0] if single else None,
-        script=None if single else script,
+        plan=builds[0],
+        beside=tuple(builds[1:]),
         taken_as=MIGRATION,
     )
+
+
+def _build(advised: Advised, rate: Rate) -> BuildIndex:
+    index = advised.index
+    table = rate.tables.get((index.schema, index.table))
+    partitioned = table is not None and table.partitioned
+    return BuildIndex(index, index_name(index), advised.size_bytes, partitioned)
 
 
 def short(index: Index) -> str:
@@ -224,25 +224,3 @@ def _key(column: IndexColumn) -> str:
     name = f"({column.name})" if column.expression else column.name
     opclass = f" {column.opclass}" if column.opclass else ""
     return name + opclass + (" DESC" if column.descending else "") + nulls
-
-
-def index_name(index: Index) -> str:
-    """
-    Return a name that says what is indexed, ends in `_rung`, and fits PostgreSQL's 63 bytes.
-
-    >>> index_name(Index("public", "orders", (IndexColumn("customer_id"), IndexColumn("created_at", True))))
-    'orders_customer_id_created_at_desc_rung'
-    """
-    words = [index.table]
-    for column in index.columns:
-        words += [column.name, "desc"] if column.descending else [column.name]
-    # Whatever else tells it from another index on the same columns.
-    odd = any(column.nulls_first is not None or column.opclass or column.expression for column in index.columns)
-    if odd or index.include or index.where:
-        words.append(hashlib.blake2b(repr(index).encode(), digest_size=3).hexdigest())
-    stem = "_".join(words)
-    if len((stem + NAME_SUFFIX).encode()) > NAME_BYTES_MAX:
-        digest = hashlib.blake2b(stem.encode(), digest_size=4).hexdigest()
-        room = NAME_BYTES_MAX - len(NAME_SUFFIX) - len(digest) - 1
-        stem = stem.encode()[:room].decode(errors="ignore") + "_" + digest
-    return stem + NAME_SUFFIX

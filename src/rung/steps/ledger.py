@@ -67,7 +67,8 @@ def taken(entries: list[Entry], finding: Finding, quote: Quote, *, now: str) -> 
     for entry in entries:
         if entry.quote.name == quote.name and entry.state != UNDONE:
             if entry.before == finding.recording:
-                return entry
+                # The project may keep migrations in another way than it did, which gives the index another name.
+                return replace(entry, quote=replace(entry.quote, plan=quote.plan, beside=quote.beside))
             if entry.state == OPEN:
                 return replace(entry, quote=quote, before=finding.recording)
     suspect = finding.bottleneck

@@ -155,7 +155,11 @@ def _load_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", metavar="N", help="requests per second (the file's, or 20)")
     parser.add_argument("--duration", metavar="TIME", help="for how long (30s; a replay: to its end)")
     parser.add_argument("--seed", metavar="N", help="the seed of arrivals and values (1)")
-    parser.add_argument("--database", metavar="DSN", help="where values with a query come from; default: as for find")
+    parser.add_argument(
+        "--database", metavar="DSN",
+        help="where values with a query come from (and, in confirm, what is asked whether an index is used); default: "
+        "as for find",
+    )  # fmt: skip
 
 
 def _find(commands: Commands) -> None:

@@ -160,17 +160,19 @@ def run_record(arguments: argparse.Namespace) -> int:
         terminal=terminal,
         retention=retention_of(settings),
         raw_bytes_max=settings.record_raw_bytes_max if arguments.raw else None,
-        database=_sampled(settings, arguments.database),
+        database=_database_if_any(settings, arguments.database, "the database is not sampled"),
     )
     launcher.end_as(status)
 
 
-def _sampled(settings: Settings, flag: str | None) -> str | None:
+def _database_if_any(settings: Settings, flag: str | None, without: str) -> str | None:
+    """
+    Return the database that is named, where the command does without as well; *without* says what is missing then.
+    """
     try:
         return wire.database_of(settings, flag)
     except RungError as problem:
-        # An app is to start whatever of its database cannot be seen.
-        print(f"rung: the database is not sampled: {problem.message}", file=sys.stderr)
+        print(f"rung: {without}: {problem.message}", file=sys.stderr)
         return None
 
 
@@ -256,7 +258,7 @@ def run_take(arguments: argparse.Namespace) -> int:
         quote = chosen(look, arguments.move)
         if arguments.apply:
             # Refused before anything is written, or the repository would tell of a change that was not made.
-            if quote.plan is None:
+            if not quote.runnable:
                 raise SettingByHand(quote.name)
             work.reach_database("rung take --apply")
         change = loop.take(look.finding, quote)
@@ -273,9 +275,9 @@ def _undo(work: wire.Workplace, loop: Loop, arguments: argparse.Namespace) -> in
     from rung.surfaces import document, done
 
     change = loop.taken(arguments.move)
-    if change.build is not None:
+    if change.work is not None:
         work.reach_database("rung take --undo")
-    loop.undo(change)
+    loop.undo(change, say=print if not arguments.json else (lambda line: print(line, file=sys.stderr)))
     if arguments.json:
         print_json(document.document("take", **document.take_content(change, None)))
     else:
@@ -338,6 +340,7 @@ def run_confirm(arguments: argparse.Namespace) -> int:
     from rung.surfaces import document, done
 
     work = wire.workplace(_goal_flags(arguments), database=None, asks=False)
+    work.database = _database_if_any(work.settings, arguments.database, "whether the index is used cannot be asked")
     with work.loop() as loop:
         if arguments.before:
             before, after = work.recording(arguments.before), work.recording(arguments.after)

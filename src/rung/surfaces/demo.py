@@ -168,7 +168,7 @@ def _turn(folder: Path, shop: SampleShop, story: Story) -> tuple[Turn, Look]:
             story.chapter("Price: what each move would bring      rung price")
             story.say(ladder.ladder_text(look, head=False))
             quote = best(look.quotes)
-            if quote is None or quote.plan is None:
+            if quote is None or not quote.runnable:
                 # A setting or a change of code is for people, and the sample shop is left as it is.
                 story.say("\nThe turn ends here: nothing that rung could run by itself brings the number down.")
                 return None

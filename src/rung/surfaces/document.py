@@ -180,13 +180,16 @@ def take_content(change: Change, applied: Applied | None) -> dict[str, Any]:
     """
     Return a change, and what applying it did.
     """
-    build, setting = change.build, change.setting
+    work, setting = change.work, change.setting
+    undo = [statement.sql for statement in work.undo] if work is not None else []
     return {
         "move": change.move,
         "files": [file.path for file in change.files],
-        "statement": build.statement.sql if build is not None else None,
+        "statement": ";\n".join(each.sql for each in work.statements) if work is not None else None,
         "setting": setting.then if setting is not None else None,
-        "undo": build.undo.sql if build is not None else setting.now if setting is not None else "",
+        "undo": setting.now if setting is not None else ";\n".join(undo),
+        "notes": list(change.notes),
+        "run": change.run,
         "applied": msgspec.to_builtins(applied) if applied is not None else None,
     }
 
@@ -209,6 +212,7 @@ def confirm_content(verdict: Verdict) -> dict[str, Any]:
         "blocks": verdict.blocks,
         "side_effects": list(verdict.side_effects),
         "needed_s": verdict.needed_s,
+        "indexes": msgspec.to_builtins(verdict.used),
     }
 
 

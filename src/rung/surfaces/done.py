@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from rung.ports import Applied
 from rung.steps.confirm import MOVED, TOO_LITTLE, WORSE, Verdict
+from rung.steps.confirm.use import use_words
 from rung.steps.ledger import Entry
 from rung.steps.price.quote import Record
 from rung.steps.take import Change
@@ -25,7 +26,7 @@ def change_text(change: Change, applied: Applied | None) -> str:
     Return what taking a move wrote, and how to go on.
     """
     files = labelled("Files", *(file.path for file in change.files))
-    if change.build is None:
+    if change.work is None:
         assert change.setting is not None
         return "\n".join([
             labelled("Taken", f"{change.move}      (a setting: you change it, rung has nothing to run)"),
@@ -38,22 +39,36 @@ def change_text(change: Change, applied: Applied | None) -> str:
     lines = [
         labelled("Taken", change.move),
         files,
-        labelled("Statement", change.build.statement.sql),
-        labelled("Undo", change.build.undo.sql),
+        labelled("Statement", *(statement.sql for statement in change.work.statements)),
+        *([labelled("Undo", *(statement.sql for statement in change.work.undo))] if change.work.undo else []),
+        *([labelled("Note", *change.notes)] if change.notes else []),
         "",
     ]
     if applied is not None:
-        done = (
-            f"It was there already ({show_bytes(applied.size_bytes)}); nothing was done."
-            if applied.already
-            else f"Built in {show_seconds(applied.took_s)}, {show_bytes(applied.size_bytes)}, valid."
-        )
-        lines.insert(1, labelled("Applied", done))
+        lines.insert(1, labelled("Applied", *_applied_words(change, applied)))
         lines.append(labelled("Next", "record the same load again, then: rung confirm"))
     else:
         short = change.move.split(":")[0]
-        lines.append(labelled("Next", f"rung take {short} --apply      (or run the migration your own way)"))
+        way = change.run or "run the migration your own way"
+        lines.append(labelled("Next", f"rung take {short} --apply      (or {way})"))
     return "\n".join(lines)
+
+
+def _applied_words(change: Change, applied: Applied) -> tuple[str, ...]:
+    assert change.work is not None
+    faked: tuple[str, ...] = ()
+    if change.run.startswith("python manage.py migrate"):
+        # AddIndexConcurrently knows no IF NOT EXISTS.
+        faked = (f"Here the migration is to be told so: {change.run} --fake",)
+    if not change.work.builds:
+        gone = change.work.rebuilds is not None
+        if applied.already:
+            return ("It was gone already; nothing was done.", *faked)
+        freed = f", {show_bytes(applied.size_bytes)} freed" if gone else ""
+        return (f"{'Dropped' if gone else 'Run'} in {show_seconds(applied.took_s)}{freed}.", *faked)
+    if applied.already:
+        return (f"It was there already ({show_bytes(applied.size_bytes)}); nothing was done.", *faked)
+    return (f"Built in {show_seconds(applied.took_s)}, {show_bytes(applied.size_bytes)}, valid.", *faked)
 
 
 def undone_text(change: Change) -> str:
@@ -61,8 +76,8 @@ def undone_text(change: Change) -> str:
     Return what an undo did, and of a setting what is left to do.
     """
     told = [labelled("Undone", change.move)]
-    if change.build is not None:
-        told.append(labelled("Ran", change.build.undo.sql))
+    if change.work is not None:
+        told.append(labelled("Ran", *(statement.sql for statement in change.work.undo)))
     if change.setting is not None:
         told = [
             labelled("Undone", f"{change.move}      (in the ledger; you set it back, rung has nothing to run)"),
@@ -104,17 +119,18 @@ def verdict_text(verdict: Verdict, *, move: str | None = None) -> str:
     else:
         how = f"two windows, {verdict.blocks} pairs of blocks at the same rate"
     lines.append(labelled("Compared", f"{how}: {verdict.before.recording} and {verdict.after.recording}"))
+    if verdict.used:
+        lines.append(labelled("Index", *map(use_words, verdict.used)))
     if verdict.side_effects:
         lines.append(labelled("Beside it", *verdict.side_effects))
     following = {
         MOVED: "rung find      (on the new recording: the next bottleneck)",
         WORSE: f"{undo}      (it made things worse)",
         TOO_LITTLE: _longer(verdict),
-    }
-    lines += [
-        "",
-        labelled("Next", following.get(verdict.verdict, f"{undo}      (it costs, and brings nothing)")),
-    ]
+    }.get(verdict.verdict, f"{undo}      (it costs, and brings nothing)")
+    if any(used.there and not used.serves for used in verdict.used) and not verdict.worse:
+        following = f"{undo}      (the index costs every write, and no plan uses it)"
+    lines += ["", labelled("Next", following)]
     return "\n".join(lines)
 
 

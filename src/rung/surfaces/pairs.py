@@ -20,7 +20,7 @@ from rung.surfaces.terminal import EXIT_ANSWERED, EXIT_CHECK_FAILED, print_json
 if TYPE_CHECKING:
     from rung.adapters.traffic.pairs import Turn
 
-LOAD_FLAGS = ("replay", "speed", "disposable", "routes", "rate", "duration", "seed", "database")
+LOAD_FLAGS = ("replay", "speed", "disposable", "routes", "rate", "duration", "seed")
 
 
 def confirm_pairs(arguments: argparse.Namespace) -> int:

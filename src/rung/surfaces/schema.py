@@ -182,8 +182,9 @@ class AppliedShape(TypedDict):
 
 class TakeDocument(Document):
     """
-    `rung take --json`: either a `statement` that --apply runs or a `setting` for you to set; `applied` is null without
-    --apply.
+    `rung take --json`: either a `statement` that --apply runs (several are separated by `;` and a line break) or a
+    `setting` for you to set; `applied` is null without --apply. `notes` say what is left to do by hand; `run` is what
+    carries it out in the project's own way, "" where psql does.
     """
 
     move: str
@@ -191,6 +192,8 @@ class TakeDocument(Document):
     statement: str | None
     setting: str | None
     undo: str
+    notes: list[str]
+    run: str
     applied: AppliedShape | None
 
 
@@ -212,11 +215,21 @@ class RatioShape(TypedDict):
     high: float
 
 
+class IndexUsedShape(TypedDict):
+    """What the server counted of an index that was taken, since it was built."""
+
+    name: str
+    scans: int
+    there: bool
+    valid: bool
+
+
 class ConfirmDocument(Document):
     """
     `rung confirm --json`; `verdict` is "moved", "not_moved", "worse" or "too_little_data". `paired`: both sides were
     asked for the same things at the same moments; `interleaved`: in turns, with --pairs, and then `recording` of a side
-    is an instance's address. `needed_s` of traffic for each side would be enough, where there was too little.
+    is an instance's address. `needed_s` of traffic for each side would be enough, where there was too little. `indexes`
+    are those that were taken; empty where there are none, or the database was not asked.
     """
 
     route: str
@@ -231,6 +244,7 @@ class ConfirmDocument(Document):
     blocks: int
     side_effects: list[str]
     needed_s: float | None
+    indexes: list[IndexUsedShape]
 
 
 class TurnShape(TypedDict):
@@ -340,6 +354,6 @@ SHAPES: tuple[type, ...] = (
     PercentilesShape, MissShape,
     Document, GoalShape, SimulatedShape, SuspectShape, RunnerUpShape, PredictedShape, MoveShape, EvidenceShape,
     RoutePriceShape, QuoteShape, SideShape,
-    RatioShape, AppliedShape, RecordShape, ScoreShape, TallyShape, TurnShape, ErrorShape, StepShape,
+    RatioShape, AppliedShape, IndexUsedShape, RecordShape, ScoreShape, TallyShape, TurnShape, ErrorShape, StepShape,
     *recorded.SHAPES, *shapes.SHAPES,
 )  # fmt: skip

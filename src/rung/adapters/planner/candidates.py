@@ -3,7 +3,7 @@ Say an index that could exist as the SQL that makes it, in the twin only.
 
 In        an Index
 Out       CREATE INDEX as one statement
-Not here  the migration for the user's server (steps/take.py), running it (stage.py)
+Not here  the migration for the user's server (steps/take), running it (stage.py)
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from rung.adapters.postgres import (
     connected,
     exclusively_locked,
     explain,
+    index_use,
     looking,
     reason_of,
     server_facts,
@@ -38,6 +39,8 @@ from rung.ports import (
     Costs,
     Describe,
     Explain,
+    IndexUse,
+    IndexUsed,
     Plan,
     Promise,
     Server,
@@ -114,6 +117,12 @@ class DatabasePlanner:
         """
         found = self._look(lambda connection: describe(connection, question.schema, question.name))
         return Unavailable(f"there is no table {question.schema}.{question.name}") if found is None else found
+
+    def index_use(self, question: IndexUse) -> IndexUsed | Unavailable:
+        """
+        Return how often an index has been used since it was built.
+        """
+        return self._look(lambda connection: index_use(connection, question.schema, question.name))
 
     def what_if(self, question: WhatIf) -> Promise | Unavailable:
         """

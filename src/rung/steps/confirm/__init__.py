@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rung.ports import IndexUsed
 from rung.steps.confirm.compared import PAIRS_MIN, Compared, Half
 from rung.steps.confirm.ratio import normal, ratio
 from rung.steps.find import ROUTE_REQUESTS_MIN, ROUTE_SHARE_MIN
@@ -67,6 +68,7 @@ class Verdict:
         words: The verdict as a sentence.
         side_effects: Other routes that got slower, and errors, a sentence each.
         needed_s: Seconds of traffic (for each side) that would be enough, where there was too little.
+        used: What the server counted of the indexes that were taken; nothing where there are none, or none was asked.
     """
 
     verdict: str
@@ -83,6 +85,7 @@ class Verdict:
     words: str
     side_effects: tuple[str, ...]
     needed_s: float | None = None
+    used: tuple[IndexUsed, ...] = ()
 
     @property
     def worse(self) -> bool:
@@ -92,9 +95,12 @@ class Verdict:
         return self.verdict == WORSE
 
 
-def confirm(compared: Compared, goal: Goal, quote: Quote | None) -> Verdict:
+def confirm(compared: Compared, goal: Goal, quote: Quote | None, *, used: tuple[IndexUsed, ...] = ()) -> Verdict:
     """
     Return whether the number of the quote's route (else the goal's) moved.
+
+    Args:
+        used: What the server counted of the quote's indexes, to stand beside the verdict.
     """
     percent = quote.percentile if quote is not None else goal.percentile
     route = quote.route if quote is not None else _goals_route(compared, percent)
@@ -131,6 +137,7 @@ def confirm(compared: Compared, goal: Goal, quote: Quote | None) -> Verdict:
         words=words,
         side_effects=(*(each.words for each in beside), *(errors if _fails_more(sides, goal) else ())),
         needed_s=needed_s,
+        used=used,
     )
 
 

@@ -3,7 +3,7 @@ Price the ladder: each move in the goal's own unit, with an interval, or "not ye
 
 In        a Profile, its Twin, its Finding, the moves, how good earlier prices were
 Out       Quotes in the order of the ladder; the first is doing nothing
-Not here  what a move is (moves/), working a number out (predict.py), taking one (take.py)
+Not here  what a move is (moves/), working a number out (predict.py), taking one (take/)
 """
 
 from __future__ import annotations
@@ -172,6 +172,7 @@ def _refused(finding: Finding, offer: Offer, reason: str) -> Quote:
         reason=offer.not_yet or reason,
         assumptions=offer.assumptions,
         plan=offer.plan,
+        beside=offer.beside,
         drop=offer.drop,
         script=offer.script,
         setting=offer.setting,

@@ -26,11 +26,15 @@ MIGRATION, SETTING, HAND = "migration", "setting", "hand"
 class BuildIndex:
     """
     The plan of an index move: what would be built, under which name, and how large it would be.
+
+    Attributes:
+        partitioned: Whether the table is, so that each partition is given one of its own.
     """
 
     index: Index
     name: str
     size_bytes: int
+    partitioned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ class Offer:
         model: What it makes of the recorded traffic.
         bounds: The same at the good and at the bad end of what is not known of it; empty where nothing is open.
         plan: The index that would be built; None where none is.
-        drop: The index that would be dropped, likewise.
+        beside: Further indexes that would be built with it.
+        drop: The index that would be dropped; None where none is.
         script: Other statements that would be run, likewise.
         setting: What would be set, None where it is no setting or its value is not known.
         taken_as: How it is taken: "migration", "setting", or "hand" where rung has no hands for it yet.
@@ -84,6 +89,7 @@ class Offer:
     model: Model
     bounds: tuple[Model, ...] = ()
     plan: BuildIndex | None = None
+    beside: tuple[BuildIndex, ...] = ()
     drop: DropIndex | None = None
     script: Script | None = None
     setting: Setting | None = None
@@ -115,7 +121,8 @@ class Quote:
         now: The recorded number.
         predicted: None where no number can be given; `verdict` and `reason` then say why.
         plan: The index that would be built; None where none is.
-        drop: The index that would be dropped, likewise.
+        beside: Further indexes that would be built with it.
+        drop: The index that would be dropped; None where none is.
         script: Other statements that would be run, likewise.
         setting: What would be set, None where it is no setting or its value is not known.
         taken_as: "migration", "setting", or "hand" where rung has no hands for it yet; "" for doing nothing.
@@ -137,6 +144,7 @@ class Quote:
     reason: str
     assumptions: tuple[str, ...]
     plan: BuildIndex | None = None
+    beside: tuple[BuildIndex, ...] = ()
     drop: DropIndex | None = None
     script: Script | None = None
     setting: Setting | None = None
@@ -158,7 +166,23 @@ class Quote:
         """
         Whether rung can write it down as a change.
         """
-        return self.plan is not None or self.setting is not None
+        return self.runnable or self.setting is not None
+
+    @property
+    def runnable(self) -> bool:
+        """
+        Whether rung can carry it out itself.
+        """
+        return self.plan is not None or self.drop is not None or self.script is not None
+
+    @property
+    def table(self) -> str:
+        """
+        The table whose index is built or dropped, "" where there is none.
+        """
+        if self.plan is not None:
+            return self.plan.index.table
+        return self.drop.table if self.drop is not None else ""
 
     @property
     def ratio(self) -> Interval | None:
