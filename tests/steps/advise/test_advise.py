@@ -45,7 +45,7 @@ workloads = st.lists(lookups, min_size=1, max_size=6, unique_by=lambda lookup: l
 budgets = st.integers(0, 400_000_000)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(workload=workloads, budget_bytes=budgets)
 def test_a_budget_is_kept(workload: list[Lookup], budget_bytes: int) -> None:
     """
@@ -59,7 +59,7 @@ def test_a_budget_is_kept(workload: list[Lookup], budget_bytes: int) -> None:
         assert after == pytest.approx(min(options))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(workload=workloads, budgets_bytes=st.tuples(budgets, budgets).map(sorted))
 def test_more_room_is_never_worse(workload: list[Lookup], budgets_bytes: list[int]) -> None:
     """
@@ -70,7 +70,7 @@ def test_more_room_is_never_worse(workload: list[Lookup], budgets_bytes: list[in
     assert more.then_s <= less.then_s * (1 + 1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(workload=workloads, budget_bytes=st.none() | budgets)
 def test_the_same_answers_give_the_same_advice(workload: list[Lookup], budget_bytes: int | None) -> None:
     """
@@ -81,7 +81,7 @@ def test_the_same_answers_give_the_same_advice(workload: list[Lookup], budget_by
     assert once == again
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(workload=workloads)
 def test_advice_never_costs_more_than_nothing(workload: list[Lookup]) -> None:
     """

@@ -21,6 +21,7 @@ KEYS_MAX = 5
 SHAPES_MAX = 32
 ORDERS_MAX = 4
 RANGES_MAX = 3
+PARTIAL_FIRST_MAX = 2
 INCLUDE_MAX = 8
 INCLUDE_BYTES_MAX = 256  # a wider index is read like the table itself
 KEY_BYTES_MAX = 1000  # PostgreSQL refuses an entry of more than a third of a page
@@ -82,6 +83,17 @@ def shapes(access: Access, table: Table, lookups: Lookups) -> tuple[Index, ...]:
         if index is not None and not _served(index, table):
             kept[index] = None
     return tuple(kept)[:SHAPES_MAX]
+
+
+def first_asked(access: Access, table: Table, lookups: Lookups) -> tuple[Index, ...]:
+    """
+    Return the indexes to begin with: those of keys alone, and the likeliest of them over fewer rows.
+
+    What a statement fixes without a value may leave out so much that it is worth an index only together.
+    """
+    plain = shapes(access, table, lookups)
+    partial = [_partial(index, access, table) for index in plain[:PARTIAL_FIRST_MAX]]
+    return tuple(dict.fromkeys([*plain, *(index for index in partial if index is not None)]))
 
 
 def extended(index: Index, access: Access, table: Table) -> tuple[Index, ...]:

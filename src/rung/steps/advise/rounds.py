@@ -17,7 +17,7 @@ from itertools import combinations, zip_longest
 
 from rung.ports import Configuration, Costed, Index, IndexColumn, Step, Unavailable
 from rung.ports import Costs as CostsAsked
-from rung.steps.advise.candidates import Lookups, extended, merged, relevant, shapes
+from rung.steps.advise.candidates import Lookups, extended, first_asked, merged, relevant
 from rung.steps.advise.gather import Gathered
 from rung.steps.advise.select import Chosen, Costs, bits
 from rung.steps.advise.writes import Name
@@ -28,8 +28,8 @@ HELPS = 0.98  # of the cost; what makes a statement less cheap than this does no
 FOREIGN_MAX = 10  # of indexes that helped others
 MERGED_MAX = 24
 WEIGHT_SHARE_MIN = 0.0005  # of the whole; a statement that weighs less gets no index for its own sake
-# What a unit of the planner's cost takes where no time was measured: about what a sequential scan of pages in memory
-# takes; it only weighs reads against writes then.
+# What a unit of the planner's cost takes where no time was measured: 3.7 to 4.8 µs for scans of pages in memory, on the
+# bench on which writes were measured (writes.py); it only weighs reads against writes.
 SECOND_PER_COST = 5e-6
 
 
@@ -236,7 +236,7 @@ def _own(known: Known) -> dict[int, list[int]]:
     Return the indexes, keys alone, that each statement could use.
     """
     gathered = known.gathered
-    lookups = {}
+    lookups: dict[Name, Lookups] = {}
     for name, table in gathered.tables.items():
         found = [
             (access, known.costs.weights[statement])
@@ -253,7 +253,7 @@ def _own(known: Known) -> dict[int, list[int]]:
         lists = []
         for access in mine:
             name = (access.schema, access.table)
-            lists.append(shapes(access, gathered.tables[name], lookups[name]))
+            lists.append(first_asked(access, gathered.tables[name], lookups[name]))
         turns = (index for turn in zip_longest(*lists) for index in turn if index is not None)
         places = list(dict.fromkeys(known.place(index) for index in turns))[:OWN_MAX]
         if places:

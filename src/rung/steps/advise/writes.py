@@ -28,6 +28,8 @@ from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from rung.ports import Index, Table
 from rung.steps.advise.entries import entry_cost, tree_of
 
+# Of keys that only grow, which go to the right end of the tree.
+GROWS_CORRELATION_MIN = 0.99
 # Of updates that could be HOT, how many find room on their page, where the server has not counted any.
 HOT_SHARE_USUAL = 0.5
 READ_CHARACTERS_MAX = 20_000  # of a longer statement every column is taken to be written
@@ -125,7 +127,9 @@ def entry_s(index: Index, table: Table) -> float:
     """
     Return what one entry of *index* takes the database, seconds.
     """
-    return entry_cost(tree_of(index, table)).seconds
+    first = next((column for column in table.columns if column.name == index.columns[0].name), None)
+    grows = first is not None and first.correlation >= GROWS_CORRELATION_MIN
+    return entry_cost(tree_of(index, table, ascending=grows)).seconds
 
 
 def columns_of(index: Index, table: Table) -> frozenset[str]:
