@@ -31,8 +31,8 @@ def _script(*, as_json: bool) -> int:
     from rung.adapters.planner.dumped import script
 
     if as_json:
-        nothing = {"server": None, "version": None, "role": None, "checks": []}
-        print_json(document("permissions", {**nothing, "script": script()}))
+        content = {"server": None, "version": None, "role": None, "checks": [], "script": script()}
+        print_json(document("permissions", content))
     else:
         print(script(), end="")
     return EXIT_ANSWERED
