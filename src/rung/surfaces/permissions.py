@@ -31,8 +31,9 @@ def _script(*, as_json: bool) -> int:
     from rung.adapters.planner.dumped import script
 
     if as_json:
-        content = {"server": None, "version": None, "role": None, "checks": [], "script": script()}
-        print_json(document("permissions", content))
+        print_json(
+            document("permissions", {"server": None, "version": None, "role": None, "checks": [], "script": script()})
+        )
     else:
         print(script(), end="")
     return EXIT_ANSWERED

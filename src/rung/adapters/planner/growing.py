@@ -150,8 +150,8 @@ def _computed_width(connection: Connection, index: int, place: int) -> int:
         return WIDTH_BYTES_UNKNOWN
     if row is None or row[0] is None:
         return WIDTH_BYTES_UNKNOWN
-    width = row[0] - HEADER_BYTES_SAVED if row[0] - HEADER_BYTES_SAVED <= SHORT_BYTES_MAX else row[0]
-    return max(round(width), 1)
+    width = float(row[0])
+    return max(round(width - HEADER_BYTES_SAVED if width <= SHORT_BYTES_MAX + HEADER_BYTES_SAVED else width), 1)
 
 
 def tell(connection: Connection, schema: str, index: str, *, pages: int, rows: float) -> None:
