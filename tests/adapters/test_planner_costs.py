@@ -155,7 +155,7 @@ def test_values_are_drawn_where_a_parameters_column_is_found(
     assert cost.generic is not None
     if vectors:
         assert 1 == pytest.approx(sum(cost.shares))
-        assert min(cost.drawn) <= cost.expected <= max(cost.drawn)
+        assert min(cost.drawn) - 0.01 <= cost.expected <= max(cost.drawn) + 0.01
     else:
         assert cost.generic == cost.expected
 
@@ -178,7 +178,7 @@ def test_what_cannot_be_planned_says_why_and_leaves_the_rest_standing(tickets: s
         "select * from tickets where id in (" + ", ".join(f"${n}" for n in range(1, 150_000)) + ")": "characters",
         "select " + "x" * 1_000_000: "1000007 characters",
         "vacuum tickets": "syntax error",
-        "select $1": "could not determine data type",
+        "select $1 + $2": "operator is not unique",
         "": "syntax error",
         "select '\ud800'": "",
     }

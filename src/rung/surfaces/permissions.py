@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from rung import wire
 from rung.errors import DatabaseNotGiven
@@ -32,8 +31,9 @@ def _script(*, as_json: bool) -> int:
     from rung.adapters.planner.dumped import script
 
     if as_json:
-        nothing: dict[str, Any] = {"server": None, "version": None, "role": None, "checks": []}
-        print_json(document("permissions", {**nothing, "script": script()}))
+        print_json(
+            document("permissions", {"server": None, "version": None, "role": None, "checks": [], "script": script()})
+        )
     else:
         print(script(), end="")
     return EXIT_ANSWERED

@@ -25,6 +25,8 @@ TUPLE_HEADER_BYTES = 8
 POINTER_BYTES = 4
 ROW_ADDRESS_BYTES = 6
 POSTING_BYTES_MAX = 812  # a build lets equal keys share at most a tenth of a page
+# More columns than this hardly make keys alike that differ in these.
+KEYS_APART_MAX = 4
 META_MAGIC = 0x053162
 META_AT = 24
 
@@ -38,6 +40,8 @@ class Key:
         distinct: Different values as pg_stats has them: a count, or negative a share of the rows; 0 if unknown.
         shares: Whether equal keys can share a tuple (not so for numeric or float, whose equals may differ).
         included: Whether it is carried along in the leaves and orders nothing.
+        common: The share of rows that each of its most common values has.
+        nulls: The share of rows without a value, which are all alike.
     """
 
     width_bytes: int
@@ -45,11 +49,16 @@ class Key:
     distinct: float
     shares: bool
     included: bool = False
+    common: Sequence[float] = ()
+    nulls: float = 0.0
 
 
-def pages_of(keys: Sequence[Key], *, rows: float) -> tuple[int, int]:
+def pages_of(keys: Sequence[Key], *, rows: float, of_rows: float | None = None) -> tuple[int, int]:
     """
     Return pages, the meta page among them, and height (0: the root is a leaf) after a build over *rows* rows.
+
+    Args:
+        of_rows: The rows of the whole table, where the index is to be on a part of it.
 
     >>> pages_of([Key(8, 8, -1.0, True)], rows=1_000_000)
     (2747, 2)
@@ -57,8 +66,8 @@ def pages_of(keys: Sequence[Key], *, rows: float) -> tuple[int, int]:
     ordering = [key for key in keys if not key.included]
     inner_bytes = _tuple_bytes(ordering) + POINTER_BYTES
     leaf_bytes = ROOM_BYTES - LEAF_FREE_BYTES - inner_bytes  # the last key stands on each page once more
-    leaves = max(math.ceil(_entries_bytes(ordering, rows, _tuple_bytes(keys)) / leaf_bytes), 1)
-    return _with_inner(leaves, inner_bytes)
+    entries_bytes = _entries_bytes(ordering, rows, max(of_rows or rows, rows), _tuple_bytes(keys))
+    return _with_inner(max(math.ceil(entries_bytes / leaf_bytes), 1), inner_bytes)
 
 
 def height_of(keys: Sequence[Key], *, pages: int) -> int:
@@ -90,39 +99,66 @@ def _aligned(size_bytes: int, to_bytes: int) -> int:
     return -(-size_bytes // to_bytes) * to_bytes
 
 
-def _entries_bytes(keys: Sequence[Key], rows: float, tuple_bytes: int) -> float:
+def _entries_bytes(keys: Sequence[Key], rows: float, of_rows: float, tuple_bytes: int) -> float:
     """
     Return what all leaf entries take, equal keys sharing one as a build makes them.
     """
     entry_bytes = tuple_bytes + POINTER_BYTES
-    distinct = _distinct(keys, rows)
-    if rows <= distinct or not all(key.shares for key in keys):
+    if rows < 1 or any(key.distinct == 0 or not key.shares for key in keys):
         return rows * entry_bytes
-    each = rows / distinct
-    # How often a value occurs is taken as Poisson's among those that occur; its rate from their mean.
-    rate = each
-    for _ in range(50):
-        rate = each * -math.expm1(-rate)
-    lone = distinct * rate * math.exp(-rate) / -math.expm1(-rate) if rate > 0 else distinct
+    # That each value of a column occurs is known where the index has all its rows, and no other column.
+    all_occur = len(keys) == 1 and rows >= of_rows
+    groups = [(1.0, 1.0)]
+    for place, key in enumerate(keys):
+        of_key = _groups(key, of_rows, apart=place < KEYS_APART_MAX)
+        groups = [(values * count, share * part) for values, share in groups for count, part in of_key]
+    return sum(
+        _group_bytes(values, rows * share, tuple_bytes, all_occur=all_occur) for values, share in groups if share > 0
+    )
+
+
+def _groups(key: Key, rows: float, *, apart: bool) -> list[tuple[float, float]]:
+    """
+    Return how many values of a column are about as common as each other, and which share of the rows they have.
+
+    The columns of an index are taken as independent, but not their values as equally common: a column of which nearly
+    all rows have one value hardly adds to the different keys.
+    """
+    count = max(key.distinct if key.distinct > 0 else -key.distinct * rows, 1.0)
+    if not apart:
+        return [(count, 1.0)]
+    bins: dict[int, tuple[float, float]] = {}
+    for share in (*key.common, key.nulls):
+        if share > 0:
+            size = math.floor(math.log(share, 4))
+            values, whole = bins.get(size, (0.0, 0.0))
+            bins[size] = (values + 1, whole + share)
+    rest = 1 - sum(share for _, share in bins.values())
+    rare = count - len(key.common)
+    return [*bins.values(), (max(rare, 1.0), max(rest, 0.0))] if rare >= 1 or not bins else list(bins.values())
+
+
+def _group_bytes(values: float, rows: float, tuple_bytes: int, *, all_occur: bool) -> float:
+    """
+    Return what the entries of so many equally common values take, how often each occurs taken as Poisson's.
+    """
+    entry_bytes = tuple_bytes + POINTER_BYTES
+    rate = rows / values
+    if all_occur:
+        if rate <= 1:
+            return rows * entry_bytes
+        # Among those that occur the mean is higher than the rate.
+        each = rate
+        for _ in range(50):
+            rate = each * -math.expm1(-rate)
+        values /= -math.expm1(-rate)
+    lone = values * rate * math.exp(-rate)
+    occurring = values * -math.expm1(-rate)
     shared_rows = max(rows - lone, 0.0)
     a_posting = max((POSTING_BYTES_MAX - tuple_bytes) // ROW_ADDRESS_BYTES, 2)
-    postings = max(distinct - lone, 0.0) + shared_rows / a_posting * (each > a_posting)
+    postings = max(occurring - lone, 0.0) + shared_rows / a_posting * (rows > a_posting * occurring)
     # Half of what aligns an entry to 8 bytes.
     return lone * entry_bytes + postings * (entry_bytes + 3) + shared_rows * ROW_ADDRESS_BYTES
-
-
-def _distinct(keys: Sequence[Key], rows: float) -> float:
-    """
-    Return how many different keys there are, the columns taken as independent.
-    """
-    if rows < 1 or any(key.distinct == 0 for key in keys):
-        return rows
-    counts = [key.distinct if key.distinct > 0 else -key.distinct * rows for key in keys]
-    if len(counts) == 1:
-        return min(max(counts[0], 1.0), rows)
-    possible = math.prod(max(count, 1.0) for count in counts)
-    # Of so many, those that occur when each row draws one.
-    return min(max(possible * -math.expm1(-rows / possible), 1.0), rows)
 
 
 def raise_to_height(path: Path, height: int) -> None:

@@ -196,9 +196,10 @@ class DatabasePlanner:
         return (self._costing_of(self.dsn, names) if names else None), sights
 
     def _costing_of(self, dsn: str, names: frozenset[Named]) -> Costing:
-        found = next((costing for costing in self._costings if names <= costing.stage.names), None)
-        if found is not None:
-            return found
+        found = [costing for costing in self._costings if names <= costing.stage.names]
+        if found:
+            # Of several, that with most tables: so questions about fewer of them have its memory.
+            return max(found, key=lambda costing: len(costing.stage.names))
         facts = look_at(dsn, names)
         refused = _refused(dsn, facts)
         wanted = [(one.schema, one.name) for one in facts.relations if (one.schema, one.name) not in refused]

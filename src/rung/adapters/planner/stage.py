@@ -221,12 +221,16 @@ class Stage:
             try:
                 refuse_failed(connection.pgconn.exec_params(statement, None), pq.ExecStatus.COMMAND_OK)
             except psycopg.Error as problem:
-                self.refused[index] = self.missing.get((index.schema, index.table)) or first_line(problem)
+                self.refused[index] = self._away((index.schema, index.table)) or first_line(problem)
                 continue
             made[index] = self._parts(connection, f"{index.schema}.{name}")
             self.indexes.update((part.name, index) for part in made[index])
         _switch(connection, off=[part.oid for parts in made.values() for part in parts])
         return made
+
+    def _away(self, table: Named) -> str:
+        here = "" if table in self.names else f"no statement that can be planned reads {'.'.join(table)}"
+        return self.missing.get(table, here)
 
     def _parts(self, connection: Connection, qualified: str) -> tuple[Part, ...]:
         row = connection.execute(NAMED, (qualified,)).fetchone()
@@ -244,10 +248,9 @@ class Stage:
         if part.kind != "i":
             return 0
         # As the planner does it: rows a page at the last ANALYZE, times the pages of today.
-        rows = part.rows * (self._pages.get(part.table, part.pages) / part.pages if part.pages else 1.0)
-        if index.where:
-            rows = self._rows_where(part.table, index.where)
-        pages, height = pages_of(growing.keys_of(self.connection, part.oid), rows=rows)
+        of_rows = part.rows * (self._pages.get(part.table, part.pages) / part.pages if part.pages else 1.0)
+        rows = self._rows_where(part.table, index.where) if index.where else of_rows
+        pages, height = pages_of(growing.keys_of(self.connection, part.oid), rows=rows, of_rows=of_rows)
         growing.grow(part.path, pages)
         raise_to_height(part.path, height)
         growing.tell(self.connection, part.schema, part.name, pages=pages, rows=rows)
