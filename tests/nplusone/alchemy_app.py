@@ -1,0 +1,14 @@
+"""
+One process with all of SQLAlchemy's cases.
+"""
+
+from fastapi import FastAPI
+
+import alchemy_async
+import alchemy_loops
+import alchemy_sync
+
+app = FastAPI()
+app.include_router(alchemy_sync.router)
+app.include_router(alchemy_async.router)
+app.include_router(alchemy_loops.router)
