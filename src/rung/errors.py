@@ -571,19 +571,19 @@ class NothingToTake(MoveError):
 
 class SettingByHand(MoveError):
     """
-    A setting was to be applied: it stands in the user's code or command, which rung does not touch.
+    A setting or a patch was to be applied: it stands in the user's code or command, which rung does not touch.
     """
 
     code = "setting-by-hand"
 
-    def __init__(self, move: str) -> None:
+    def __init__(self, move: str, *, what: str = "setting") -> None:
         self.move = move
         super().__init__(
-            f"{move} is a setting: there is nothing that rung could run",
+            f"{move} is a {what}: there is nothing that rung could run",
             why="It stands in your app's code or configuration, or in the command that starts it. Nothing was changed.",
             steps=(
-                ("Write down what to set, and its undo", f"rung take {shlex.quote(move)}"),
-                ("Set it, record the same load again, then", "rung confirm"),
+                ("Write it down, with its undo", f"rung take {shlex.quote(move)}"),
+                ("Do it, record the same load again, then", "rung confirm"),
             ),
         )
 

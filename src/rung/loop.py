@@ -19,7 +19,7 @@ from typing import TypeVar
 from rung.clock import now_s, stamp
 from rung.config import Settings
 from rung.errors import SettingByHand
-from rung.ports import Answers, Applied, Hands, LedgerFiles, Pairs, Planner, Recordings, Say, Step, Traffic, Unavailable
+from rung.ports import Answers, Applied, Hands, LedgerFiles, Pairs, Planner, Recordings, Repository, Say, Step, Traffic, Unavailable
 from rung.steps import ledger
 from rung.steps.confirm import Verdict, confirm
 from rung.steps.confirm.compared import Compared, of_pairs, of_recordings
@@ -49,6 +49,7 @@ class Ports:
     recording: Callable[[str], Recordings]
     answers: Callable[[str], Answers]
     planner: Planner
+    repository: Repository
     hands: Hands
     ledger: LedgerFiles
 
@@ -132,7 +133,7 @@ class Loop:
         """
         build = change.build
         if build is None:
-            raise SettingByHand(change.move)
+            raise SettingByHand(change.move, what="setting" if change.patch is None else "patch")
         applied = self.ports.hands.build_index(build.plan.index, build.plan.name, build.statement, say=say, wait=wait)
         if not applied.already:
             self._write(replace(ledger.newest(self.entries(), change.move), taken=stamp(now_s())))
@@ -143,9 +144,7 @@ class Loop:
         return self._change(ledger.newest(self.entries(), move).quote)
 
     def undo(self, change: Change) -> None:
-        """
-        Take the change back; of a setting only the ledger's entry, for people set it.
-        """
+        """Take the change back; of a setting or a patch only the ledger's entry, for people see to those."""
         if (build := change.build) is not None:
             self.ports.hands.drop_index(build.plan.index.schema, build.plan.name, build.undo)
         self._write(ledger.undone(ledger.newest(self.entries(), change.move)))
@@ -176,11 +175,12 @@ class Loop:
         try:
             question = next(step)
             while True:
-                answer = None if question.of_recording else answers.kept(question)
+                answer = answers.kept(question)
                 if answer is None:
-                    answer = getattr(rows if question.of_recording else self.ports.planner, question.verb)(question)
+                    port = rows if question.port == "recording" else getattr(self.ports, question.port)
+                    answer = getattr(port, question.verb)(question)
                     # What could not be answered today may be tomorrow.
-                    if not question.of_recording and not isinstance(answer, Unavailable):
+                    if question.port == "planner" and not isinstance(answer, Unavailable):
                         answers.keep(question, answer)
                 question = step.send(answer)
         except StopIteration as end:

@@ -27,12 +27,12 @@ class Question:
 
     Attributes:
         verb: The method of the port that answers it.
-        of_recording: Asked of the recording itself; such answers need not be kept, they can be read again.
+        port: Which port that is.  Answers of the planner alone are kept: recording and repository can be read again.
     """
 
     __slots__ = ()
     verb: ClassVar[str]
-    of_recording: ClassVar[bool] = False
+    port: ClassVar[str] = "planner"
 
 
 Step = Generator[Question, Any, Result]
@@ -50,7 +50,7 @@ class Rows(Question):
     """
 
     verb: ClassVar[str] = "rows"
-    of_recording: ClassVar[bool] = True
+    port: ClassVar[str] = "recording"
     sql: str
 
 
@@ -61,7 +61,7 @@ class Manifest(Question):
     """
 
     verb: ClassVar[str] = "manifest"
-    of_recording: ClassVar[bool] = True
+    port: ClassVar[str] = "recording"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,20 @@ class RecordingFacts:
     shed: tuple[str, ...] = ()
     websockets: int = 0
     libraries: tuple[tuple[str, str], ...] = ()
+
+
+# The user's repository
+
+
+@dataclass(frozen=True, slots=True)
+class Source(Question):
+    """
+    The text of a file of the user's code, its path relative to the repository.  Answer: TextFile or Unavailable.
+    """
+
+    verb: ClassVar[str] = "source"
+    port: ClassVar[str] = "repository"
+    path: str
 
 
 # The database
@@ -454,6 +468,17 @@ class Recordings(Protocol):
     def manifest(self, question: Manifest) -> RecordingFacts:
         """
         Return what the recording says of itself.
+        """
+
+
+class Repository(Protocol):
+    """
+    Reads the user's code.
+    """
+
+    def source(self, question: Source) -> TextFile | Unavailable:
+        """
+        Return the text of a file.
         """
 
 

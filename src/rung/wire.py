@@ -149,6 +149,7 @@ class Workplace:
         from rung.adapters.ledger import LedgerFolder
         from rung.adapters.planner import DatabasePlanner
         from rung.adapters.recordings import ParquetRecording
+        from rung.adapters.repository import RepositoryFiles
         from rung.adapters.shelf import folder_of
         from rung.loop import Loop, Ports
         from rung.moves.ladder import LADDER
@@ -165,6 +166,7 @@ class Workplace:
             recording=lambda name: ParquetRecording(folder_of(self.data, name)),
             answers=answers,
             planner=planner,
+            repository=RepositoryFiles(self.folder),
             hands=RepositoryHands(
                 self.folder,
                 self.database,

@@ -1,7 +1,7 @@
 """
 Turn a quote into a change: the statements, the files for the user's repository, and how to undo it.
 
-In        a Quote with a plan, or with a setting
+In        a Quote with a plan, with a setting, or with a patch of the user's code
 Out       a Change, a value; the same quote gives the same change
 Not here  running or writing any of it (adapters/hands.py)
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from rung.ports import Index, Statement, TextFile
 from rung.steps.price.quote import BuildIndex, Quote
-from rung.steps.twin.variant import Setting
+from rung.steps.twin.variant import Patch, Setting
 from rung.units import show_seconds
 
 
@@ -32,12 +32,14 @@ class Change:
         files: What is written into the user's repository, to be reviewed: a migration and its undo, or what to set.
         build: What rung can carry out itself; None for a setting, which people change.
         setting: What they set; None where there is something to build.
+        patch: What is changed in their code; None where that is nothing.
     """
 
     move: str
     files: tuple[TextFile, ...]
     build: Build | None = None
     setting: Setting | None = None
+    patch: Patch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,9 @@ def take(quote: Quote, *, folder: str, lock_timeout_s: float) -> Change:
     stem = f"{folder}/{file_stem(quote.name)}"
     # A name may hold a line break, which would end the comment and begin a statement.
     what = " ".join(quote.what.split())
+    if quote.patch is not None:
+        text = _PATCH.format(name=quote.name, what=what, promise=_promise(quote), file=f"{stem}.patch")
+        return Change(quote.name, (TextFile(f"{stem}.patch", text + quote.patch.diff),), patch=quote.patch)
     if quote.setting is not None:
         return Change(
             quote.name, (TextFile(f"{stem}.txt", _setting_text(quote, quote.setting, what)),), None, quote.setting
@@ -86,6 +91,13 @@ def take(quote: Quote, *, folder: str, lock_timeout_s: float) -> Change:
     )
 
 
+_PATCH = """\
+{name}: {what}
+A change of your app's code, so it is made by you, or by: git apply {file}
+Undo: git apply -R {file}
+{promise}
+"""
+
 _SETTING = """\
 {name}: {what}
 A setting of your app's, so it is changed by you: in its code or configuration, or in the command that starts it.
@@ -98,20 +110,23 @@ Undo    {now}
 """
 
 
+def _promise(quote: Quote) -> str:
+    if quote.predicted is None:
+        return ""
+    low, high = show_seconds(quote.predicted.low), show_seconds(quote.predicted.high)
+    return (
+        f"Predicted for p{quote.percentile} of {quote.route}: {show_seconds(quote.now.value)} now, then "
+        f"{show_seconds(quote.predicted.value)} ({low} to {high}).\n"
+    )
+
+
 def _setting_text(quote: Quote, setting: Setting, what: str) -> str:
-    promise = ""
-    if quote.predicted is not None:
-        low, high = show_seconds(quote.predicted.low), show_seconds(quote.predicted.high)
-        promise = (
-            f"Predicted for p{quote.percentile} of {quote.route}: {show_seconds(quote.now.value)} now, then "
-            f"{show_seconds(quote.predicted.value)} ({low} to {high}).\n"
-        )
     return _SETTING.format(
         name=quote.name,
         what=what,
         then=setting.then,
         now=setting.now,
-        promise=promise,
+        promise=_promise(quote),
         assumptions="\n".join(f"- {assumption}" for assumption in quote.assumptions),
     )
 

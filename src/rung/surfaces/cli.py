@@ -253,7 +253,7 @@ def run_take(arguments: argparse.Namespace) -> int:
         if arguments.apply:
             # Refused before anything is written, or the repository would tell of a change that was not made.
             if quote.plan is None:
-                raise SettingByHand(quote.name)
+                raise SettingByHand(quote.name, what="setting" if quote.patch is None else "patch")
             work.reach_database("rung take --apply")
         change = loop.take(look.finding, quote)
         say = print if not arguments.json else (lambda line: print(line, file=sys.stderr))

@@ -181,12 +181,14 @@ def take_content(change: Change, applied: Applied | None) -> dict[str, Any]:
     Return a change, and what applying it did.
     """
     build, setting = change.build, change.setting
+    back = setting.now if setting is not None else f"git apply -R {change.files[0].path}" if change.patch else ""
     return {
         "move": change.move,
         "files": [file.path for file in change.files],
         "statement": build.statement.sql if build is not None else None,
         "setting": setting.then if setting is not None else None,
-        "undo": build.undo.sql if build is not None else setting.now if setting is not None else "",
+        "patch": change.patch.diff if change.patch is not None else None,
+        "undo": build.undo.sql if build is not None else back,
         "applied": msgspec.to_builtins(applied) if applied is not None else None,
     }
 

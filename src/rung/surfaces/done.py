@@ -25,6 +25,18 @@ def change_text(change: Change, applied: Applied | None) -> str:
     Return what taking a move wrote, and how to go on.
     """
     files = labelled("Files", *(file.path for file in change.files))
+    if change.patch is not None:
+        return "\n".join([
+            labelled("Taken", f"{change.move}      (a patch of {change.patch.path}: yours to apply)"),
+            files,
+            "",
+            change.patch.diff.rstrip("\n"),
+            "",
+            labelled("Apply", f"git apply {change.files[0].path}"),
+            labelled("Undo", f"git apply -R {change.files[0].path}"),
+            "",
+            labelled("Next", "apply it, restart the app, record the same load again, then: rung confirm"),
+        ])  # fmt: skip
     if change.build is None:
         assert change.setting is not None
         return "\n".join([
@@ -63,6 +75,11 @@ def undone_text(change: Change) -> str:
     told = [labelled("Undone", change.move)]
     if change.build is not None:
         told.append(labelled("Ran", change.build.undo.sql))
+    if change.patch is not None:
+        told = [
+            labelled("Undone", f"{change.move}      (in the ledger; you take it back, rung has nothing to run)"),
+            labelled("Take back", f"git apply -R {change.files[0].path}"),
+        ]
     if change.setting is not None:
         told = [
             labelled("Undone", f"{change.move}      (in the ledger; you set it back, rung has nothing to run)"),

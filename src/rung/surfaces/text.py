@@ -299,7 +299,7 @@ def _move(look: Look) -> str:
     )
 
 
-TAKEN_AS = {"migration": "a migration", "setting": "a setting", "hand": "by hand"}
+TAKEN_AS = {"migration": "a migration", "setting": "a setting", "patch": "a patch", "hand": "by hand"}
 
 
 def cost_of(quote: Quote) -> str:

@@ -173,6 +173,7 @@ def _refused(finding: Finding, offer: Offer, reason: str) -> Quote:
         assumptions=offer.assumptions,
         plan=offer.plan,
         setting=offer.setting,
+        patch=offer.patch,
         taken_as=offer.taken_as,
         gains=False,
     )
