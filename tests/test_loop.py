@@ -13,12 +13,13 @@ import pytest
 from rung.adapters.answers import AnswerFile
 from rung.adapters.ledger import LedgerFolder
 from rung.adapters.recordings import ParquetRecording
+from rung.adapters.repository import RepositoryFiles
 from rung.adapters.shelf import folder_of
 from rung.config import Settings
 from rung.errors import SettingByHand
-from rung.loop import Look, Loop, Ports
+from rung.loop import Look, Loop
 from rung.moves.index import IndexMove
-from rung.ports import Applied, Index, Say, Statement, TextFile
+from rung.ports import Applied, Index, Ports, Say, Statement, TextFile
 from rung.steps.confirm import MOVED, WORSE
 from rung.steps.ledger import to_tree
 from rung.steps.price import best
@@ -78,6 +79,7 @@ def loop_over(folder: Path, planner: object, hands: object = None) -> Loop:
         recording=lambda name: ParquetRecording(folder_of(folder, name)),
         answers=lambda name: AnswerFile(folder, name, fresh=False),
         planner=planner,  # type: ignore[arg-type]
+        repository=RepositoryFiles(folder),
         hands=hands or Noted(),  # type: ignore[arg-type]
         ledger=LedgerFolder(folder / "ledger"),
     )

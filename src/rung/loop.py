@@ -19,7 +19,7 @@ from typing import TypeVar
 from rung.clock import now_s, stamp
 from rung.config import Settings
 from rung.errors import SettingByHand
-from rung.ports import Answers, Applied, Hands, LedgerFiles, Pairs, Planner, Recordings, Repository, Say, Step, Traffic, Unavailable
+from rung.ports import Applied, Pairs, Ports, Say, Step, Traffic, Unavailable
 from rung.steps import ledger
 from rung.steps.confirm import Verdict, confirm
 from rung.steps.confirm.compared import Compared, of_pairs, of_recordings
@@ -34,24 +34,6 @@ from rung.steps.take import Change, take
 from rung.steps.twin.twin import Twin
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """
-    The outside, as the Loop sees it.
-
-    Attributes:
-        recording: Opens the recording of that name.
-        answers: Opens what was answered about the recording of that name.
-    """
-
-    recording: Callable[[str], Recordings]
-    answers: Callable[[str], Answers]
-    planner: Planner
-    repository: Repository
-    hands: Hands
-    ledger: LedgerFiles
 
 
 @dataclass(frozen=True, slots=True)

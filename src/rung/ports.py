@@ -575,3 +575,21 @@ class LedgerFiles(Protocol):
         """
         Write one entry, a tree of TOML's types, whole or not at all.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """
+    The outside, as the Loop sees it.
+
+    Attributes:
+        recording: Opens the recording of that name.
+        answers: Opens what was answered about the recording of that name.
+    """
+
+    recording: Callable[[str], Recordings]
+    answers: Callable[[str], Answers]
+    planner: Planner
+    repository: Repository
+    hands: Hands
+    ledger: LedgerFiles

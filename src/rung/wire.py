@@ -151,8 +151,9 @@ class Workplace:
         from rung.adapters.recordings import ParquetRecording
         from rung.adapters.repository import RepositoryFiles
         from rung.adapters.shelf import folder_of
-        from rung.loop import Loop, Ports
+        from rung.loop import Loop
         from rung.moves.ladder import LADDER
+        from rung.ports import Ports
 
         asked_anew: set[str] = set()
 

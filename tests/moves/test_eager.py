@@ -101,6 +101,10 @@ def applied(found: Remedy, text: str, folder: Path) -> str:
 LOOP = """\
 for purchase in session.scalars(select(Purchase).limit(8)):  # feeds
     print(purchase.customer.name)  # asks"""
+NAMED = """\
+asked = select(Purchase)
+found = session.scalars(asked)  # feeds
+return [purchase.customer for purchase in found]  # asks"""
 LOOP_OF_MANY = LOOP.replace("purchase.customer.name", "len(purchase.lines)")
 
 
@@ -114,11 +118,9 @@ LOOP_OF_MANY = LOOP.replace("purchase.customer.name", "len(purchase.lines)")
          "session.query(Purchase).options(joinedload(Purchase.customer)):"),
         (LOOP.replace("customer.name", "note"), "SELECT purchase.note FROM purchase WHERE purchase.id = $1",
          ".options(undefer(Purchase.note))"),
-        ("asked = select(Purchase)\nfound = session.scalars(asked)  # feeds\n"
-         "return [purchase.customer for purchase in found]  # asks", OF_ONE,
+        (NAMED, OF_ONE,
          "asked = select(Purchase).options(joinedload(Purchase.customer))"),
-        ("found = session.scalars(select(Purchase))  # feeds\nreturn [Out.model_validate(each) for each in found]  # asks",
-         OF_MANY, "select(Purchase).options(selectinload(Purchase.lines))"),
+        (NAMED.replace("purchase.customer", "Out.model_validate(purchase)"), OF_MANY, "select(Purchase).options(selectinload(Purchase.lines))"),
     ],
 )  # fmt: skip
 def test_sqlalchemy(tmp_path: Path, body: str, statement: str, line: str) -> None:
@@ -131,6 +133,12 @@ def test_sqlalchemy(tmp_path: Path, body: str, statement: str, line: str) -> Non
 
 
 DJANGO_HEAD = "from shop.models import Purchase\n"
+DJANGO_NAMED = """\
+found = Purchase.objects.filter(a=1).order_by("id")
+return [
+    purchase.customer.name  # asks
+    for purchase in found  # feeds
+]"""
 DJANGO_LOOP = 'for purchase in Purchase.objects.order_by("id")[:8]:  # feeds\n    print(purchase.customer)  # asks'
 
 
@@ -141,8 +149,7 @@ DJANGO_LOOP = 'for purchase in Purchase.objects.order_by("id")[:8]:  # feeds\n  
         (DJANGO_LOOP.replace("customer", "lines.all()"), OF_DJANGO, '.order_by("id").prefetch_related("lines")[:8]:'),
         (DJANGO_LOOP.replace("customer", "invoice.number"), 'SELECT "x" FROM "shop_invoice"',
          '.order_by("id").select_related("invoice")[:8]:'),
-        ('found = Purchase.objects.filter(a=1).order_by("id")\nreturn [\n'
-         "    purchase.customer.name  # asks\n    for purchase in found  # feeds\n]", OF_ONE,
+        (DJANGO_NAMED, OF_ONE,
          'found = Purchase.objects.filter(a=1).order_by("id").select_related("customer")\n'),
     ],
 )  # fmt: skip
@@ -159,8 +166,7 @@ def test_django(tmp_path: Path, body: str, statement: str, line: str) -> None:
     [
         (LOOP.replace("select(Purchase).limit(8)", "newest()"), "another function makes the query"),
         (LOOP.replace("session.scalars(select(Purchase).limit(8))", "session"), "a caller gives it"),
-        ("asked = select(Purchase)\nif session:\n    asked = asked.limit(8)\n" + LOOP.replace("select(Purchase).limit(8)", "asked"),
-         "it is built in several steps"),
+        (NAMED.replace("\nfound", "\nif session:\n    asked = asked.limit(8)\nfound"), "it is built in several steps"),
         (LOOP.replace("select(Purchase)", "union(select(Purchase), select(Purchase))"), "there are two"),
         (LOOP.replace("purchase.customer.name", "names[purchase.customer_id]"), "what asks is not there"),
         (LOOP.replace("purchase.customer.name", "purchase.customer, purchase.seller"), "two relations read that table"),
@@ -220,8 +226,15 @@ def test_the_users_formatting_stays(tmp_path: Path) -> None:
     """
     A chain with a call on each line gets one more line; an import is completed; line ends and the last line stay.
     """
-    head = "from sqlalchemy import select\nfrom sqlalchemy.orm import aliased, undefer\n\nfrom shop.models import Purchase\n"
-    body = "found = session.scalars(  # ünï\n    select(Purchase)\n    .where(x=1)\n)  # feeds\nreturn [each.lines for each in found]  # asks"
+    head = (
+        "from sqlalchemy import select\nfrom sqlalchemy.orm import aliased, undefer\nfrom shop.models import Purchase\n"
+    )
+    body = """\
+found = session.scalars(  # ünï
+    select(Purchase)
+    .where(x=1)
+)  # feeds
+return [each.lines for each in found]  # asks"""
     text = view(body, head=head).rstrip("\n").replace("\n", "\r\n")
     made = applied(remedied(text, OF_MANY), text, tmp_path)
 

@@ -2,11 +2,10 @@
 One process with all of SQLAlchemy's cases.
 """
 
-from fastapi import FastAPI
-
 import alchemy_async
 import alchemy_loops
 import alchemy_sync
+from fastapi import FastAPI
 
 app = FastAPI()
 app.include_router(alchemy_sync.router)

@@ -8,12 +8,11 @@ import asyncio
 import os
 from typing import Annotated
 
+from alchemy_models import Line, Product, Purchase
 from fastapi import APIRouter, Query
 from sqlalchemy import make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, selectinload
-
-from alchemy_models import Line, Product, Purchase
 
 engine = create_async_engine(make_url(os.environ["DATABASE_URL"]).set(drivername="postgresql+asyncpg"), pool_size=8)
 router = APIRouter(prefix="/async")

@@ -7,16 +7,15 @@ from __future__ import annotations
 import asyncio
 import os
 
+import alchemy_async
 import psycopg
+from alchemy_models import Customer, Invoice, Line, Product, Purchase, Review, Tag
+from alchemy_sync import engine
 from fastapi import APIRouter
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, selectinload
-
-import alchemy_async
-from alchemy_models import Customer, Invoice, Line, Product, Purchase, Review, Tag
-from alchemy_sync import engine
 
 router = APIRouter(prefix="/loop")
 

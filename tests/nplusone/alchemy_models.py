@@ -4,7 +4,7 @@ The tables as SQLAlchemy has them.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 
 from sqlalchemy import Column, ForeignKey, Table
 from sqlalchemy.ext.asyncio import AsyncAttrs
@@ -25,7 +25,10 @@ class Customer(Base):
 
 
 product_tags = Table(
-    "product_tags", Base.metadata, Column("product_id", ForeignKey("product.id")), Column("tag_id", ForeignKey("tag.id"))
+    "product_tags",
+    Base.metadata,
+    Column("product_id", ForeignKey("product.id")),
+    Column("tag_id", ForeignKey("tag.id")),
 )
 
 
@@ -53,7 +56,7 @@ class Review(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     product_id: Mapped[int] = mapped_column(ForeignKey("product.id"))
     stars: Mapped[int]
-    day: Mapped[datetime.date]
+    day: Mapped[dt.date]
 
 
 class Purchase(Base):

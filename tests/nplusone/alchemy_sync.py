@@ -8,12 +8,11 @@ import os
 from pathlib import Path
 
 import jinja2
+from alchemy_models import Customer, Line, Product, Purchase, Review
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import create_engine, exists, func, make_url, select, text, update
 from sqlalchemy.orm import Session, joinedload, selectinload, undefer
-
-from alchemy_models import Customer, Line, Product, Purchase, Review
 
 engine = create_engine(make_url(os.environ["DATABASE_URL"]).set(drivername="postgresql+psycopg"), pool_size=5)
 router = APIRouter()

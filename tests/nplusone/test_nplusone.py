@@ -1,12 +1,14 @@
 """
 Every N+1 is found with its line, none on the fixed twins, and none in loops that are for other reasons.
 
-One process a framework serves all of its cases on a real PostgreSQL and is recorded once; each case is judged from that.
+One process a framework serves all of its cases on a real PostgreSQL and is recorded once; each case is judged from
+that.  Then the patches that rung wrote are applied to a copy of the app, and that is recorded as well.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +24,8 @@ from psycopg import sql
 from rung.adapters import launcher
 from rung.adapters.cluster import Cluster
 from rung.adapters.recordings import ParquetRecording
+from rung.adapters.repository import RepositoryFiles
+from rung.moves.eager import Remedy, remedy
 from rung.steps.find.repeats import WRITES, Repeat, repeats
 from tests.probe.serving import PATIENCE_S, ask, free_port, wait_listening
 from tests.strategies import answered
@@ -47,6 +51,30 @@ DJANGO = (
 DJANGO_LOOPS = (
     "keyset", "pages", "retries", "polling", "batch-of-writes", "different", "tables", "chunks", "prefetch", "same",
 )  # fmt: skip
+
+
+# What rung writes into the code, by route; of all others it says in words what to do.
+ALCHEMY_PATCHES = {
+    "to-one": ".options(joinedload(Purchase.customer))",
+    "to-many": ".options(selectinload(Purchase.lines))",
+    "nested": ".options(selectinload(Purchase.lines))",
+    "template": ".options(joinedload(Purchase.customer))",
+    "serializer": ".options(selectinload(Purchase.lines))",
+    "property": ".options(selectinload(Purchase.lines))",
+    "many-to-many": ".options(selectinload(Product.tags))",
+    "deferred": ".options(undefer(Purchase.note))",
+    "reverse-one-to-one": ".options(joinedload(Purchase.invoice))",
+    "asked-before": ".options(joinedload(Purchase.customer))",
+    "async/awaitable": ".options(selectinload(Purchase.lines))",
+    "async/run-sync": ".options(joinedload(Line.product))",
+}
+DJANGO_PATCHES = {
+    "to-one": '.select_related("customer")',
+    "to-many": '.prefetch_related("lines")',
+    "many-to-many": '.prefetch_related("tags")',
+    "reverse-one-to-one": '.select_related("invoice")',
+    "one-parent": '.select_related("purchase")',
+}
 
 
 @dataclass(frozen=True)
@@ -110,9 +138,11 @@ def databases(cluster: Cluster) -> Iterator[list[str]]:
                 connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def recorded(app: str, paths: list[str], folder: Path, databases: list[str]) -> tuple[Repeat, ...]:
+def recorded(
+    app: str, paths: list[str], folder: Path, databases: list[str], *, place: Path = HERE
+) -> tuple[Repeat, ...]:
     """
-    Serve *app* recorded, ask it for each path, and return what repeats in the recording.
+    Serve *app*, which lies in *place*, recorded, ask it for each path, and return what repeats in the recording.
     """
     port = free_port()
     environment = {
@@ -123,7 +153,7 @@ def recorded(app: str, paths: list[str], folder: Path, databases: list[str]) -> 
     }
     command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--log-level", "warning"]
     started = launcher.start(
-        command, folder=folder, environment=environment, quiet=True, cwd=HERE, stderr=subprocess.DEVNULL
+        command, folder=folder, environment=environment, quiet=True, cwd=place, stderr=subprocess.DEVNULL
     )
     try:
         wait_listening(port, started.process)
@@ -162,7 +192,8 @@ def django(databases: list[str], tmp_path_factory: pytest.TempPathFactory) -> Ju
     """
     paths = _with_twins(DJANGO) + [f"loop/{name}" for name in DJANGO_LOOPS]
     found = recorded("pages_site.asgi:application", paths, tmp_path_factory.mktemp("recorded") / ".rung", databases)
-    return Judged(found, marks(*(f"pages_site/{file}" for file in ("models.py", "views.py", "templates/purchases.html"))))
+    files = ("models.py", "views.py", "templates/purchases.html")
+    return Judged(found, marks(*(f"pages_site/{file}" for file in files)))
 
 
 @pytest.mark.xdist_group("nplusone")
@@ -216,3 +247,50 @@ def test_a_write_for_each_row_is_told_and_is_no_n_plus_one(framework: str, reque
     assert [] == judged.lines("update")
     assert [(judged.line("update"), 8, WRITES)] == [(e.code, e.calls, e.why_not) for e in judged.of("update")]
     assert [] == judged.of("update/fixed")
+
+
+def patched(judged: Judged, place: Path) -> dict[str, Remedy]:
+    """
+    Apply the patches for what was found to a copy of the apps in *place*, and return each remedy by its route.
+    """
+    shutil.copytree(HERE, place, ignore=shutil.ignore_patterns("__pycache__"))
+    remedies = {}
+    for repeat in judged.found:
+        if not repeat.why_not:
+            found: Remedy = answered(remedy(repeat), RepositoryFiles(place).source)
+            route = repeat.route.removeprefix("GET /")
+            if found.patch is not None or route not in remedies:
+                remedies[route] = found
+            if found.patch is not None:
+                subprocess.run(["git", "apply", "-"], cwd=place, input=found.patch.diff.encode(), check=True)
+    return remedies
+
+
+@pytest.mark.xdist_group("nplusone")
+@pytest.mark.parametrize(
+    ("framework", "app", "expected"),
+    [
+        ("alchemy", "alchemy_app:app", ALCHEMY_PATCHES),
+        ("django", "pages_site.asgi:application", DJANGO_PATCHES),
+    ],
+)
+def test_the_patches_take_away_what_they_are_for(
+    framework: str,
+    app: str,
+    expected: dict[str, str],
+    databases: list[str],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    """
+    Where the source leaves no doubt there is a patch, and the patched app asks once; else there are words.
+    """
+    judged: Judged = request.getfixturevalue(framework)
+    remedies = patched(judged, tmp_path / "app")
+    told = {route: found.words.partition(" at ")[0] for route, found in remedies.items() if found.patch is not None}
+    after = recorded(app, list(expected), tmp_path / ".rung", databases, place=tmp_path / "app")
+
+    assert expected == told
+    assert all(found.words for found in remedies.values())
+    left = {each.code for each in after if not each.why_not}
+    assert left == ({judged.line("nested-inner")} if "nested" in expected else set())

@@ -34,7 +34,7 @@ from rung.ports import Source, Step, TextFile
 from rung.steps.find.repeats import Repeat
 from rung.steps.twin.variant import Patch
 
-_SUMMARY = re.compile(r"^\s*SELECT\s+(?:DISTINCT\s+)?(?:count|sum|avg|min|max|exists)\b|^\s*SELECT\s*\(?\s*EXISTS", re.I)
+_SUMMARY = re.compile(r"^\s*SELECT\s+(?:DISTINCT\s+)?\(?\s*(?:count|sum|avg|min|max|exists)\b", re.IGNORECASE)
 _ONE_ROW = re.compile(r"\bORDER BY\b.*\bLIMIT \$\d+(?:::\w+)?\s*$", re.IGNORECASE | re.DOTALL)
 # How SQLAlchemy asks for a collection that is accessed, and nobody else: the value stands on the left.
 _OF_COLLECTION = re.compile(r"WHERE \$\d+(?:::\w+)? = \w+\.\w+", re.IGNORECASE)
@@ -181,10 +181,8 @@ def unified(path: str, old: str, new: str) -> str:
     """
     Return the difference as `git apply` and `patch -p1` take it.
     """
-    made = []
-    for line in difflib.unified_diff(_lines(old), _lines(new), f"a/{path}", f"b/{path}"):
-        made.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
-    return "".join(made)
+    made = difflib.unified_diff(_lines(old), _lines(new), f"a/{path}", f"b/{path}")
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in made)
 
 
 def _lines(text: str) -> list[str]:

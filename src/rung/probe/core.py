@@ -128,8 +128,8 @@ class Request(Clock):
     # an app in between that takes longer than setting it.
     __slots__ = (
         "arrived_s", "cancelled", "clocks", "coroutine", "ended", "ending", "error", "first_byte", "follows", "kind",
-        "met", "method", "prefix", "prepared", "queue_s", "reads", "route", "row", "segments", "serial", "serials", "session",
-        "start", "status", "sums",
+        "met", "method", "prefix", "prepared", "queue_s", "reads", "route", "row", "segments", "serial", "serials",
+        "session", "start", "status", "sums",
     )  # fmt: skip
 
     thread: int | None = None

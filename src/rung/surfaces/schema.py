@@ -146,8 +146,8 @@ class RoutePriceShape(TypedDict):
 class QuoteShape(MoveShape):
     """
     A row of the ladder; `predicted` is null where no number can be given. At `bears_per_s` requests a second
-    `fullest` is full then. `taken_as` is "migration", "setting" or "patch", or "hand" where rung has no hands for it yet,
-    and "" for doing nothing.
+    `fullest` is full then. `taken_as` is "migration", "setting" or "patch", or "hand" where rung has no hands for it
+    yet, and "" for doing nothing.
     """
 
     rung: int
@@ -182,8 +182,8 @@ class AppliedShape(TypedDict):
 
 class TakeDocument(Document):
     """
-    `rung take --json`: a `statement` that --apply runs, a `setting` for you to set, or a `patch` of your code, a unified
-    difference; `applied` is null without --apply.
+    `rung take --json`: a `statement` that --apply runs, a `setting` for you to set, or a `patch` of your code (a
+    unified difference); `applied` is null without --apply.
     """
 
     move: str

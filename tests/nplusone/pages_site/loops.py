@@ -5,7 +5,6 @@ Loops that ask again and again and are no N+1.
 from django.core.paginator import Paginator
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Sum
-
 from pages_site.models import Customer, Event, Invoice, Job, Line, Product, Purchase, Review, Tag
 from pages_site.views import answer
 
@@ -52,14 +51,16 @@ def batch_of_writes(request):
 
 def different(request):
     paid = Purchase.objects.filter(state="paid")
-    return answer([
-        paid.count(),
-        paid.filter(customer__gt=3).count(),
-        paid.filter(note="").count(),
-        paid.exclude(note="").count(),
-        paid.filter(lines__amount__gt=2).count(),
-        Line.objects.aggregate(amount=Sum("amount"))["amount"],
-    ])
+    return answer(
+        [
+            paid.count(),
+            paid.filter(customer__gt=3).count(),
+            paid.filter(note="").count(),
+            paid.exclude(note="").count(),
+            paid.filter(lines__amount__gt=2).count(),
+            Line.objects.aggregate(amount=Sum("amount"))["amount"],
+        ]
+    )
 
 
 def tables(request):

@@ -6,7 +6,6 @@ from django.db import connection
 from django.db.models import Avg, Count, Exists, OuterRef, Subquery
 from django.http import JsonResponse
 from django.shortcuts import render
-
 from pages_site.models import Customer, Line, Product, Purchase, Review
 
 
