@@ -120,7 +120,8 @@ LOOP_OF_MANY = LOOP.replace("purchase.customer.name", "len(purchase.lines)")
          ".options(undefer(Purchase.note))"),
         (NAMED, OF_ONE,
          "asked = select(Purchase).options(joinedload(Purchase.customer))"),
-        (NAMED.replace("purchase.customer", "Out.model_validate(purchase)"), OF_MANY, "select(Purchase).options(selectinload(Purchase.lines))"),
+        (NAMED.replace("purchase.customer", "Out.model_validate(purchase)"), OF_MANY,
+         "select(Purchase).options(selectinload(Purchase.lines))"),
     ],
 )  # fmt: skip
 def test_sqlalchemy(tmp_path: Path, body: str, statement: str, line: str) -> None:
