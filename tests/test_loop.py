@@ -21,10 +21,10 @@ from rung.loop import Look, Loop
 from rung.moves.index import IndexMove
 from rung.ports import Applied, Index, Ports, Say, Statement, TextFile
 from rung.steps.confirm import MOVED, WORSE
-from rung.steps.ledger import to_tree
+from rung.steps.ledger import UNDONE, to_tree
 from rung.steps.price import best
-from rung.steps.price.quote import SETTING
-from rung.steps.twin.variant import Setting
+from rung.steps.price.quote import PATCH, SETTING
+from rung.steps.twin.variant import Patch, Setting
 from tests.strategies import ORDERS, Row, Shelf, keep_recording, quote_of, shop
 
 SETTINGS = Settings(goal_latency_s=0.05)
@@ -48,6 +48,7 @@ class Noted:
         self.files: list[str] = []
         self.built: list[str] = []
         self.dropped: list[str] = []
+        self.patched: list[tuple[str, str, bool]] = []
 
     def write(self, files: tuple[TextFile, ...]) -> tuple[str, ...]:
         self.files += [file.path for file in files]
@@ -56,6 +57,10 @@ class Noted:
     def build_index(self, index: Index, name: str, statement: Statement, *, say: Say, wait: bool) -> Applied:
         self.built.append(statement.sql)
         return Applied(already=False, took_s=1.0, size_bytes=1)
+
+    def patch(self, path: str, diff: str, *, back: bool = False) -> Applied:
+        self.patched.append((path, diff, back))
+        return Applied(already=False, took_s=1.0, size_bytes=0)
 
     def drop_index(self, schema: str, name: str, statement: Statement) -> None:
         self.dropped.append(statement.sql)
@@ -162,6 +167,22 @@ def test_choosing_nothing_changes_nothing(folder: Path) -> None:
 
     assert (None, None, None) == (turn.change, turn.applied, turn.verdict)  # type: ignore[attr-defined]
     assert ([], [], []) == (hands.files, hands.built, loop_over(folder, Gone()).entries())
+
+
+def test_a_patch_is_applied_and_taken_back_by_hands(folder: Path) -> None:
+    """
+    As an index is built: the ledger keeps the patch, and the undo comes from there.
+    """
+    hands = Noted()
+    loop = loop_over(folder, Shelf(), hands)
+    finding = loop.look("before").finding
+    change = loop.take(finding, quote_of(name="nplusone:1", plan=None, patch=Patch("a.py", "+b\n"), taken_as=PATCH))
+    loop.apply(change, say=lambda _: None, wait=True)
+    loop.undo(loop.taken("nplusone"))
+
+    assert ["rung/migrations/nplusone-1.patch"] == hands.files
+    assert [("a.py", "+b\n", False), ("a.py", "+b\n", True)] == hands.patched
+    assert UNDONE == loop.entries()[-1].state
 
 
 def test_a_setting_is_written_down_and_neither_run_nor_undone_by_hands(folder: Path) -> None:

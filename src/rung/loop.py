@@ -108,15 +108,18 @@ class Loop:
 
     def apply(self, change: Change, *, say: Say, wait: bool) -> Applied:
         """
-        Run the change against the database; a recording from now on is one after it.
+        Run the change against the database, or patch the code; a recording from now on is one after it.
 
         Raises:
             SettingByHand: there is nothing to run.
         """
-        build = change.build
-        if build is None:
-            raise SettingByHand(change.move, what="setting" if change.patch is None else "patch")
-        applied = self.ports.hands.build_index(build.plan.index, build.plan.name, build.statement, say=say, wait=wait)
+        build, patch, hands = change.build, change.patch, self.ports.hands
+        if build is not None:
+            applied = hands.build_index(build.plan.index, build.plan.name, build.statement, say=say, wait=wait)
+        elif patch is not None:
+            applied = hands.patch(patch.path, patch.diff)
+        else:
+            raise SettingByHand(change.move)
         if not applied.already:
             self._write(replace(ledger.newest(self.entries(), change.move), taken=stamp(now_s())))
         return applied
@@ -126,9 +129,11 @@ class Loop:
         return self._change(ledger.newest(self.entries(), move).quote)
 
     def undo(self, change: Change) -> None:
-        """Take the change back; of a setting or a patch only the ledger's entry, for people see to those."""
+        """Take the change back; of a setting only the ledger's entry, for people set it."""
         if (build := change.build) is not None:
             self.ports.hands.drop_index(build.plan.index.schema, build.plan.name, build.undo)
+        elif (patch := change.patch) is not None:
+            self.ports.hands.patch(patch.path, patch.diff, back=True)
         self._write(ledger.undone(ledger.newest(self.entries(), change.move)))
 
     def confirm(self, before: str, after: str, *, move: str | None = None) -> Verdict:

@@ -401,7 +401,7 @@ class Applied:
     Attributes:
         already: The change was there before, and nothing was done.
         took_s: Seconds from first to last statement.
-        size_bytes: Size of what was built.
+        size_bytes: Size of what was built in the database, 0 where nothing was.
     """
 
     already: bool
@@ -521,6 +521,11 @@ class Hands(Protocol):
     def write(self, files: Sequence[TextFile]) -> tuple[str, ...]:
         """
         Write *files*, leaving equal ones alone; return the paths that were new.
+        """
+
+    def patch(self, path: str, diff: str, *, back: bool = False) -> Applied:
+        """
+        Apply a difference to a file of the user's code, or take it back.
         """
 
     def build_index(self, index: Index, name: str, statement: Statement, *, say: Say, wait: bool) -> Applied:

@@ -93,7 +93,7 @@ def take(quote: Quote, *, folder: str, lock_timeout_s: float) -> Change:
 
 _PATCH = """\
 {name}: {what}
-A change of your app's code, so it is made by you, or by: git apply {file}
+A change of your app's code, to be reviewed: git apply {file}
 Undo: git apply -R {file}
 {promise}
 """

@@ -16,6 +16,7 @@ from rung.steps.confirm import MOVED, TOO_LITTLE, WORSE, Verdict
 from rung.steps.ledger import Entry
 from rung.steps.price.quote import Record
 from rung.steps.take import Change
+from rung.steps.twin.variant import Patch
 from rung.surfaces.text import labelled, range_text, table
 from rung.units import show_bytes, show_count, show_seconds, show_share
 
@@ -26,17 +27,7 @@ def change_text(change: Change, applied: Applied | None) -> str:
     """
     files = labelled("Files", *(file.path for file in change.files))
     if change.patch is not None:
-        return "\n".join([
-            labelled("Taken", f"{change.move}      (a patch of {change.patch.path}: yours to apply)"),
-            files,
-            "",
-            change.patch.diff.rstrip("\n"),
-            "",
-            labelled("Apply", f"git apply {change.files[0].path}"),
-            labelled("Undo", f"git apply -R {change.files[0].path}"),
-            "",
-            labelled("Next", "apply it, restart the app, record the same load again, then: rung confirm"),
-        ])  # fmt: skip
+        return _patch_text(change, change.patch, files, applied)
     if change.build is None:
         assert change.setting is not None
         return "\n".join([
@@ -68,6 +59,19 @@ def change_text(change: Change, applied: Applied | None) -> str:
     return "\n".join(lines)
 
 
+def _patch_text(change: Change, patch: Patch, files: str, applied: Applied | None) -> str:
+    lines = [labelled("Taken", change.move), files, "", patch.diff.rstrip("\n"), ""]
+    following = "restart the app, record the same load again, then: rung confirm"
+    if applied is None:
+        following = f"rung take {change.move.split(':')[0]} --apply      (or git apply THE_FILE); then restart the app"
+    else:
+        done = "was changed so already; nothing was done." if applied.already else "is changed."
+        lines.insert(1, labelled("Applied", f"{patch.path} {done}"))
+    return "\n".join(
+        [*lines, labelled("Undo", f"git apply -R {change.files[0].path}"), "", labelled("Next", following)]
+    )
+
+
 def undone_text(change: Change) -> str:
     """
     Return what an undo did, and of a setting what is left to do.
@@ -76,10 +80,7 @@ def undone_text(change: Change) -> str:
     if change.build is not None:
         told.append(labelled("Ran", change.build.undo.sql))
     if change.patch is not None:
-        told = [
-            labelled("Undone", f"{change.move}      (in the ledger; you take it back, rung has nothing to run)"),
-            labelled("Take back", f"git apply -R {change.files[0].path}"),
-        ]
+        told.append(labelled("Took back", f"the patch of {change.patch.path}; restart the app"))
     if change.setting is not None:
         told = [
             labelled("Undone", f"{change.move}      (in the ledger; you set it back, rung has nothing to run)"),

@@ -182,8 +182,8 @@ class AppliedShape(TypedDict):
 
 class TakeDocument(Document):
     """
-    `rung take --json`: a `statement` that --apply runs, a `setting` for you to set, or a `patch` of your code (a
-    unified difference); `applied` is null without --apply.
+    `rung take --json`: a `statement` that --apply runs, a `patch` of your code (a unified difference) that it applies,
+    or a `setting` for you to set; `applied` is null without --apply.
     """
 
     move: str
