@@ -47,6 +47,7 @@ from rung.steps.price.quote import (
     MISSED,
     NOT_ENOUGH,
     NOT_YET,
+    PATCH,
     REACHES,
     SETTING,
     BuildIndex,
@@ -56,7 +57,7 @@ from rung.steps.price.quote import (
 from rung.steps.record import FORMAT, TABLES
 from rung.steps.record import columns as columns_of
 from rung.steps.twin.twin import Twin
-from rung.steps.twin.variant import Setting
+from rung.steps.twin.variant import Patch, Setting
 from tests import tables
 
 SLOW, FAST = "5105105105105105", "fa57fa57fa57fa57"
@@ -358,7 +359,8 @@ quotes = st.builds(
     assumptions=st.lists(texts, max_size=3).map(tuple),
     plan=st.none() | plans,
     setting=st.none() | st.builds(Setting, texts, texts),
-    taken_as=st.sampled_from(["", MIGRATION, SETTING, HAND]),
+    patch=st.none() | st.builds(Patch, texts, texts),
+    taken_as=st.sampled_from(["", MIGRATION, SETTING, PATCH, HAND]),
     gains=st.booleans(),
     routes=st.lists(st.builds(RoutePrice, texts, three_figures, three_figures), max_size=2).map(tuple),
     bears_per_s=st.none() | figures,

@@ -221,7 +221,9 @@ class SampleShop:
             app = [sys.executable, "-m", "rung", "record", "--name", record_as, "--", *app]
         checked_port(self.port)
         with ExitStack() as stack:
-            post = stack.enter_context(Guarded(mail, folder=self.folder, environment=self._environment({}), log=self.log))
+            post = stack.enter_context(
+                Guarded(mail, folder=self.folder, environment=self._environment({}), log=self.log)
+            )
             smtp_port = post.output.readline().decode().strip()
             environment = self._environment(
                 {
