@@ -37,7 +37,7 @@ class Product(models.Model):
         return self.name
 
 
-class ReviewManager(models.Manager):
+class Reviews(models.Manager):
     def good(self):
         return self.filter(stars__gte=1)
 
@@ -47,7 +47,7 @@ class Review(models.Model):
     stars = models.IntegerField()
     day = models.DateField()
 
-    objects = ReviewManager()
+    objects = Reviews()
 
     class Meta:
         db_table = "review"

@@ -14,7 +14,7 @@ CASES = {
     "aggregate": (views.aggregate, views.aggregate_fixed),
     "first": (views.first, views.first_fixed),
     "many-to-many": (views.many_to_many, views.many_to_many_fixed),
-    "manager": (views.manager, views.manager_fixed),
+    "manager": (views.own_query, views.own_query_fixed),
     "raw": (views.raw, views.raw_fixed),
     "only": (views.only, views.only_fixed),
     "defer": (views.defer, views.defer_fixed),

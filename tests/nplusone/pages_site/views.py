@@ -157,12 +157,12 @@ def many_to_many_fixed(request):
     return answer([[tag.name for tag in product.tags.all()] for product in found])
 
 
-def manager(request):
+def own_query(request):
     found = Product.objects.order_by("-id")[:8]
     return answer([[review.stars for review in product.reviews.good()] for product in found])  # MARK manager
 
 
-def manager_fixed(request):
+def own_query_fixed(request):
     found = list(Product.objects.order_by("-id")[:8])
     stars = {product.pk: [] for product in found}
     for review in Review.objects.good().filter(product__in=found):
