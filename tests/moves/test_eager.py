@@ -188,12 +188,13 @@ def test_what_is_in_doubt_is_said_in_words(body: str, why: str) -> None:
         DJANGO_LOOP.replace("customer", "lines.count()"),
         DJANGO_LOOP.replace("customer", "lines.filter(amount=1)"),
         DJANGO_LOOP.replace("objects", "objects.paid()").replace("customer", "lines.all()"),
-        DJANGO_LOOP.replace('order_by("id")', 'only("id")').replace("lines", "customer"),
+        DJANGO_NAMED.replace("in found", "in found.values()"),
+        DJANGO_LOOP.replace('order_by("id")', 'only("id")'),
         DJANGO_LOOP.replace('order_by("id")', 'order_by("id").iterator()').replace("customer", "lines.all()"),
     ],
 )
 def test_what_django_would_ask_anew_or_refuse_is_left_to_people(body: str) -> None:
-    statement = OF_ONE if "only" in body else OF_DJANGO
+    statement = OF_DJANGO if "lines" in body else OF_ONE
     assert remedied(view(body, head=DJANGO_HEAD), statement, DJANGO_MODELS).patch is None
 
 

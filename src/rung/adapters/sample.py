@@ -154,7 +154,7 @@ class SampleShop:
 
     def lay(self, say: Say) -> None:
         """
-        Give the shop a fresh copy of its code and a fresh database, copied from a template that is made once per server.
+        Give the shop its code afresh and a fresh database, copied from a template that is made once per server.
 
         The template is named by its scripts' digest and renamed when it is whole, so that neither an
         interrupted nor an outdated one is ever copied.

@@ -106,13 +106,11 @@ def query_at(tree: ast.Module, line: int) -> Query | None:
     named: list[Query] = []
     for use in uses:
         bound, value = _value_of(use.id, function) if function is not None else (False, None)
-        if bound:
-            named += _queries(value, parents) if value is not None else []
-            continue
-        _, value = _value_of(use.id, tree)
-        end, chain = (use.end_lineno or 0, use.end_col_offset or 0), tuple(_called(use, parents))
-        queries = _queries(value, parents) if value is not None else []
-        named += [Query(each.orm, each.model, (*each.chain, *chain), *end) for each in queries]
+        if not bound:
+            _, value = _value_of(use.id, tree)
+        for query in _queries(value, parents) if value is not None else ():
+            place = (query.line, query.column) if bound else (use.end_lineno or 0, use.end_col_offset or 0)
+            named.append(Query(query.orm, query.model, (*query.chain, *_called(use, parents)), *place))
     return named[0] if len(named) == 1 else None
 
 
