@@ -55,7 +55,7 @@ class NPlusOneMove:
         """
         found = yield from repeats()
         remedies = {}
-        for repeat in one_by_one(found, route)[:REMEDIES_MAX]:
+        for repeat in _each_once(one_by_one(found, route))[:REMEDIES_MAX]:
             remedies[repeat.statement] = yield from remedy(repeat)
         return NPlusOneMove(found, remedies)
 
@@ -67,7 +67,7 @@ class NPlusOneMove:
         """
         of_route = edit.on_route(workload, goal_route)
         found = []
-        for repeat in {each.statement: each for each in one_by_one(self.repeats, goal_route)}.values():
+        for repeat in _each_once(one_by_one(self.repeats, goal_route)):
             part = Part("query", repeat.statement)
             calls = np.bincount(workload.request[edit.spent_on(workload, part, ops=(Op.EXECUTE,)) & of_route])
             if calls.any():
@@ -78,6 +78,16 @@ class NPlusOneMove:
             _variant(workload, part, repeat, calls, self.remedies.get(repeat.statement))
             for _, part, repeat, calls in found[:STATEMENTS_MAX]
         )
+
+
+def _each_once(found: tuple[Repeat, ...]) -> list[Repeat]:
+    """
+    Return of each statement the one with the most time in it: by its line, or its database, it may be there twice.
+    """
+    first: dict[str, Repeat] = {}
+    for repeat in found:
+        first.setdefault(repeat.statement, repeat)
+    return list(first.values())
 
 
 def joined(part: Part, route: str, *, row_share: float = ROW_SHARE) -> Model:

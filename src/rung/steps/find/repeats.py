@@ -42,12 +42,12 @@ SAME = "it asks the same again and again: it waits for something, or could keep 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeat:
     """
-    One statement that requests of a route execute again and again.
+    One statement that requests of a route execute again and again from one line.
 
     Attributes:
         statement: Its fingerprint.
         kind: read or write.
-        code: The line of the user's code that asks most often, "" where unknown.
+        code: The line of the user's code that asks, "" where unknown.
         calls: Executions in the middle one of the requests that repeat it.
         requests: How many repeat it.
         spent_s: What all of its executions took there.

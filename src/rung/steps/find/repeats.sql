@@ -1,6 +1,6 @@
--- Statements that requests execute again and again: one row a route, database and statement.  An execution without rows
--- is one that failed, where the driver tells rows of that statement at all, and is not counted: what is tried again has
--- been answered once.
+-- Statements that requests execute again and again from one line: one row a route, database, statement and line.  An
+-- execution without rows is one that failed, where the driver tells rows of that statement at all, and is not counted:
+-- what is tried again has been answered once.
 , executions as (
     select
         kept.number as request,
@@ -27,7 +27,7 @@ answered as (
 ),
 asked as (
     select
-        request, route, database, statement,
+        request, route, database, statement, code,
         cast(sum(calls) as bigint) as calls,
         min(start_s) as first_s,
         coalesce(sum(rows), 0) as rows,
@@ -41,8 +41,9 @@ often as (
 -- What was there before and gave a row for each: of several the one with the fewest rows that suffice.
 sources as (
     select
-        often.request, often.database, often.statement,
+        often.request, often.database, often.statement, often.code,
         arg_min(earlier.statement, (earlier.rows, -earlier.first_s, earlier.statement)) as source,
+        arg_min(earlier.code, (earlier.rows, -earlier.first_s, earlier.statement)) as source_code,
         min(earlier.rows) as source_rows
     from often
     join asked as earlier
@@ -50,11 +51,13 @@ sources as (
         and (earlier.statement <> often.statement or earlier.database <> often.database)
     group by all
 ),
+-- How many different things were asked for, of those whose reads are in the sample: all reads of a thing are, or none.
 keys as (
     select
         kept.number as request,
         coalesce(segments.database, '') as database,
         segments.name as statement,
+        coalesce(segments.code, '') as code,
         count(*) as digested,
         count(distinct reads.key) as keys
     from reads
@@ -63,44 +66,32 @@ keys as (
     where segments.seam = 'query'
     group by all
 ),
-places as (
-    select route, statement, arg_max(code, (calls, code)) as code
-    from (select route, statement, code, sum(calls) as calls from answered group by all) as by_code
-    group by all
-),
 known as (
     select statement, min(text) as text, min(kind) as kind from statements group by statement
 ),
 askers as (
-    select route, database, statement, count(*) as requests from asked group by all
+    select route, database, statement, count(distinct request) as requests from asked group by all
 ),
 totals as (
     select
-        often.route, often.database, often.statement,
+        often.route, often.database, often.statement, often.code,
         count(*) as requests,
         quantile_disc(often.calls, 0.5) as calls,
-        quantile_disc(often.rows, 0.5) as rows,
         sum(often.spent_s) as spent_s,
         coalesce(mode(sources.source), '') as source,
+        coalesce(mode(sources.source_code), '') as source_code,
         coalesce(quantile_disc(sources.source_rows, 0.5), 0) as source_rows,
         count(*) filter (where sources.source_rows = often.calls) as one_for_each,
         count(*) filter (where keys.digested >= {calls_min}) as digested,
-        count(*) filter (where keys.digested >= {calls_min} and keys.keys = 1) as same
+        -- Of one request no more than 500 reads are digested (probe/reads.py).
+        count(*) filter (where keys.keys = 1 and keys.digested >= 0.9 * least(often.calls, 500)) as same
     from often
-    left join sources using (request, database, statement)
-    left join keys using (request, database, statement)
+    left join sources using (request, database, statement, code)
+    left join keys using (request, database, statement, code)
     group by all
 )
-select
-    totals.*,
-    askers.requests as asking,
-    coalesce(places.code, '') as code,
-    coalesce(before.code, '') as source_code,
-    known.text,
-    known.kind
+select totals.*, askers.requests as asking, known.text, known.kind
 from totals
 join askers using (route, database, statement)
 join known using (statement)
-left join places on places.route = totals.route and places.statement = totals.statement
-left join places as before on before.route = totals.route and before.statement = totals.source
-order by totals.spent_s desc, totals.route, totals.statement, totals.database
+order by totals.spent_s desc, totals.route, totals.statement, totals.database, totals.code
