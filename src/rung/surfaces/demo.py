@@ -39,6 +39,7 @@ MODULES = (
     "asyncpg",
     "aiosmtpd",
 )
+GOAL = "100ms"
 TURNS_MAX = 2  # half a minute of traffic each
 
 
@@ -150,7 +151,8 @@ def _shop(
         shop.lay(story.say)
         story.say(
             "FastAPI, SQLAlchemy (async), asyncpg, one uvicorn process; "
-            "a mail server that takes its time; 1,000,000 orders"
+            "a mail server that takes its time; 1,000,000 orders; "
+            f"its team wants each page within {GOAL} for 95 of 100 visitors"
         )
         yield shop
 
@@ -162,7 +164,7 @@ def _turns(folder: Path, shop: SampleShop, story: Story) -> tuple[list[Turn], Lo
     from rung.steps.confirm import MOVED
     from rung.surfaces import text
 
-    work = wire.workplace({"folder": "."}, database=shop.dsn, folder=folder)
+    work = wire.workplace({"folder": ".", "goal.latency": GOAL}, database=shop.dsn, folder=folder)
     with work.loop() as loop:
         story.chapter(
             f"Record: {show_seconds(shop.plan.duration_s)} of traffic      rung record -- uvicorn shop.main:app"
