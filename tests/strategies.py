@@ -53,6 +53,7 @@ from rung.steps.price.quote import (
     MISSED,
     NOT_ENOUGH,
     NOT_YET,
+    PATCH,
     REACHES,
     SETTING,
     BuildIndex,
@@ -64,7 +65,7 @@ from rung.steps.price.quote import (
 from rung.steps.record import FORMAT, TABLES
 from rung.steps.record import columns as columns_of
 from rung.steps.twin.twin import Twin
-from rung.steps.twin.variant import Setting
+from rung.steps.twin.variant import Patch, Setting
 from tests import tables
 
 SLOW, FAST = "5105105105105105", "fa57fa57fa57fa57"
@@ -427,7 +428,8 @@ quotes = st.builds(
     drop=st.none() | drops,
     script=st.none() | scripts,
     setting=st.none() | st.builds(Setting, texts, texts),
-    taken_as=st.sampled_from(["", MIGRATION, SETTING, HAND]),
+    patch=st.none() | st.builds(Patch, texts, texts),
+    taken_as=st.sampled_from(["", MIGRATION, SETTING, PATCH, HAND]),
     gains=st.booleans(),
     routes=st.lists(st.builds(RoutePrice, texts, three_figures, three_figures), max_size=2).map(tuple),
     bears_per_s=st.none() | figures,

@@ -12,8 +12,8 @@ import pytest
 
 from rung.adapters.answers import AnswerFile
 from rung.adapters.ledger import LedgerFolder
-from rung.adapters.project import ProjectFiles
 from rung.adapters.recordings import ParquetRecording
+from rung.adapters.repository import RepositoryFiles
 from rung.adapters.shelf import folder_of
 from rung.config import Settings
 from rung.errors import SettingByHand
@@ -21,10 +21,10 @@ from rung.loop import Look, Loop
 from rung.moves.index import IndexMove
 from rung.ports import Applied, Ports, Say, TextFile, Work
 from rung.steps.confirm import MOVED, WORSE
-from rung.steps.ledger import to_tree
+from rung.steps.ledger import UNDONE, to_tree
 from rung.steps.price import best
-from rung.steps.price.quote import SETTING
-from rung.steps.twin.variant import Setting
+from rung.steps.price.quote import PATCH, SETTING
+from rung.steps.twin.variant import Patch, Setting
 from tests.strategies import ORDERS, Row, Shelf, keep_recording, quote_of, shop
 
 SETTINGS = Settings(goal_latency_s=0.05)
@@ -48,6 +48,7 @@ class Noted:
         self.files: list[str] = []
         self.built: list[str] = []
         self.dropped: list[str] = []
+        self.patched: list[tuple[str, str, bool]] = []
 
     def write(self, files: tuple[TextFile, ...]) -> tuple[str, ...]:
         self.files += [file.path for file in files]
@@ -59,6 +60,10 @@ class Noted:
 
     def undo(self, work: Work, *, say: Say) -> None:
         self.dropped += [statement.sql for statement in work.undo]
+
+    def patch(self, path: str, diff: str, *, back: bool = False) -> Applied:
+        self.patched.append((path, diff, back))
+        return Applied(already=False, took_s=1.0, size_bytes=0)
 
 
 class Again:
@@ -79,8 +84,8 @@ def loop_over(folder: Path, planner: object, hands: object = None) -> Loop:
         recording=lambda name: ParquetRecording(folder_of(folder, name)),
         answers=lambda name: AnswerFile(folder, name, fresh=False),
         planner=planner,  # type: ignore[arg-type]
+        repository=RepositoryFiles(folder),
         hands=hands or Noted(),  # type: ignore[arg-type]
-        repository=ProjectFiles(folder),
         ledger=LedgerFolder(folder / "ledger"),
     )
     return Loop(ports=ports, moves=(IndexMove(),), settings=SETTINGS)
@@ -162,6 +167,22 @@ def test_choosing_nothing_changes_nothing(folder: Path) -> None:
 
     assert (None, None, None) == (turn.change, turn.applied, turn.verdict)  # type: ignore[attr-defined]
     assert ([], [], []) == (hands.files, hands.built, loop_over(folder, Gone()).entries())
+
+
+def test_a_patch_is_applied_and_taken_back_by_hands(folder: Path) -> None:
+    """
+    As an index is built: the ledger keeps the patch, and the undo comes from there.
+    """
+    hands = Noted()
+    loop = loop_over(folder, Shelf(), hands)
+    finding = loop.look("before").finding
+    change = loop.take(finding, quote_of(name="nplusone:1", plan=None, patch=Patch("a.py", "+b\n"), taken_as=PATCH))
+    loop.apply(change, say=lambda _: None, wait=True)
+    loop.undo(loop.taken("nplusone"))
+
+    assert ["rung/migrations/nplusone-1.patch"] == hands.files
+    assert [("a.py", "+b\n", False), ("a.py", "+b\n", True)] == hands.patched
+    assert UNDONE == loop.entries()[-1].state
 
 
 def test_a_setting_is_written_down_and_neither_run_nor_undone_by_hands(folder: Path) -> None:

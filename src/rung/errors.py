@@ -34,6 +34,7 @@ Every error that rung tells a person, as one tree.
     ├── MoveError                   a move
     │   ├── NothingToTake           no move is on offer
     │   ├── SettingByHand           a setting is changed by people; there is nothing to run
+    │   ├── PatchUnfit              the lines that a patch changes are not there any more
     │   ├── BuildBlocked            old transactions would hold the index build up
     │   └── BuildFailed             the database did not take the change; nothing is left behind
     └── LedgerError                 the ledger cannot answer
@@ -584,6 +585,25 @@ class SettingByHand(MoveError):
             steps=(
                 ("Write down what to set, and its undo", f"rung take {shlex.quote(move)}"),
                 ("Set it, record the same load again, then", "rung confirm"),
+            ),
+        )
+
+
+class PatchUnfit(MoveError):
+    """
+    The lines that a patch of the user's code changes are not there, or not as they were.
+    """
+
+    code = "patch-unfit"
+
+    def __init__(self, path: str, *, back: bool) -> None:
+        self.path, self.back = path, back
+        super().__init__(
+            f"the patch {'cannot be taken back from' if back else 'does not fit'} {path}",
+            why="Its lines have changed since, or the file is not there. Nothing was written.",
+            steps=(
+                ("Record the app as it is now", "rung record -- uvicorn yourapp:app"),
+                ("Then have the patch made anew", "rung take nplusone"),
             ),
         )
 

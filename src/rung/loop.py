@@ -109,14 +109,18 @@ class Loop:
 
     def apply(self, change: Change, *, say: Say, wait: bool) -> Applied:
         """
-        Run the change against the database; a recording from now on is one after it.
+        Run the change against the database, or patch the code; a recording from now on is one after it.
 
         Raises:
             SettingByHand: there is nothing to run.
         """
-        if change.work is None:
+        patch, hands = change.patch, self.ports.hands
+        if change.work is not None:
+            applied = hands.apply(change.work, say=say, wait=wait)
+        elif patch is not None:
+            applied = hands.patch(patch.path, patch.diff)
+        else:
             raise SettingByHand(change.move)
-        applied = self.ports.hands.apply(change.work, say=say, wait=wait)
         if not applied.already:
             self._write(replace(ledger.newest(self.entries(), change.move), taken=stamp(now_s())))
         return applied
@@ -126,11 +130,11 @@ class Loop:
         return self._change(ledger.newest(self.entries(), move).quote)
 
     def undo(self, change: Change, *, say: Say) -> None:
-        """
-        Take the change back; of a setting only the ledger's entry, for people set it.
-        """
+        """Take the change back; of a setting only the ledger's entry, for people set it."""
         if change.work is not None:
             self.ports.hands.undo(change.work, say=say)
+        elif (patch := change.patch) is not None:
+            self.ports.hands.patch(patch.path, patch.diff, back=True)
         self._write(ledger.undone(ledger.newest(self.entries(), change.move)))
 
     def confirm(self, before: str, after: str, *, move: str | None = None) -> Verdict:
@@ -160,11 +164,12 @@ class Loop:
         try:
             question = next(step)
             while True:
-                answer = None if question.of_recording else answers.kept(question)
+                answer = answers.kept(question)
                 if answer is None:
-                    answer = getattr(rows if question.of_recording else self.ports.planner, question.verb)(question)
+                    port = rows if question.port == "recording" else getattr(self.ports, question.port)
+                    answer = getattr(port, question.verb)(question)
                     # What could not be answered today may be tomorrow.
-                    if not question.of_recording and not isinstance(answer, Unavailable):
+                    if question.port == "planner" and not isinstance(answer, Unavailable):
                         answers.keep(question, answer)
                 question = step.send(answer)
         except StopIteration as end:

@@ -27,12 +27,12 @@ class Question:
 
     Attributes:
         verb: The method of the port that answers it.
-        of_recording: Asked of the recording itself; such answers need not be kept, they can be read again.
+        port: Which port that is.  Answers of the planner alone are kept: recording and repository can be read again.
     """
 
     __slots__ = ()
     verb: ClassVar[str]
-    of_recording: ClassVar[bool] = False
+    port: ClassVar[str] = "planner"
 
 
 Step = Generator[Question, Any, Result]
@@ -50,7 +50,7 @@ class Rows(Question):
     """
 
     verb: ClassVar[str] = "rows"
-    of_recording: ClassVar[bool] = True
+    port: ClassVar[str] = "recording"
     sql: str
 
 
@@ -61,7 +61,7 @@ class Manifest(Question):
     """
 
     verb: ClassVar[str] = "manifest"
-    of_recording: ClassVar[bool] = True
+    port: ClassVar[str] = "recording"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,20 @@ class RecordingFacts:
     shed: tuple[str, ...] = ()
     websockets: int = 0
     libraries: tuple[tuple[str, str], ...] = ()
+
+
+# The user's repository
+
+
+@dataclass(frozen=True, slots=True)
+class Source(Question):
+    """
+    The text of a file of the user's code, its path relative to the repository.  Answer: TextFile or Unavailable.
+    """
+
+    verb: ClassVar[str] = "source"
+    port: ClassVar[str] = "repository"
+    path: str
 
 
 # The database
@@ -580,7 +594,7 @@ class Applied:
     Attributes:
         already: The change was there before, and nothing was done.
         took_s: Seconds from first to last statement.
-        size_bytes: Size of what was built.
+        size_bytes: Size of what was built in the database, 0 where nothing was.
     """
 
     already: bool
@@ -781,6 +795,11 @@ class Hands(Protocol):
         Write *files*, leaving equal ones alone; return the paths that were new.
         """
 
+    def patch(self, path: str, diff: str, *, back: bool = False) -> Applied:
+        """
+        Apply a difference to a file of the user's code, or take it back.
+        """
+
     def apply(self, work: Work, *, say: Say, wait: bool) -> Applied:
         """
         Run *work* without blocking writers, and check that an index that it builds is valid.
@@ -796,6 +815,11 @@ class Repository(Protocol):
     """
     Reads the user's repository, and runs nothing of it.
     """
+
+    def source(self, question: Source) -> TextFile | Unavailable:
+        """
+        Return the text of a file.
+        """
 
     def project(self, table: str) -> Project:
         """
@@ -859,6 +883,6 @@ class Ports:
     recording: Callable[[str], Recordings]
     answers: Callable[[str], Answers]
     planner: Planner
-    hands: Hands
     repository: Repository
+    hands: Hands
     ledger: LedgerFiles

@@ -148,8 +148,8 @@ class Workplace:
         from rung.adapters.hands import RepositoryHands
         from rung.adapters.ledger import LedgerFolder
         from rung.adapters.planner import DatabasePlanner
-        from rung.adapters.project import ProjectFiles
         from rung.adapters.recordings import ParquetRecording
+        from rung.adapters.repository import RepositoryFiles
         from rung.adapters.shelf import folder_of
         from rung.loop import Loop
         from rung.moves.ladder import LADDER
@@ -168,13 +168,13 @@ class Workplace:
             recording=lambda name: ParquetRecording(folder_of(self.data, name)),
             answers=answers,
             planner=planner,
+            repository=RepositoryFiles(self.folder),
             hands=RepositoryHands(
                 self.folder,
                 self.database,
                 lock_timeout_s=self.settings.index_lock_timeout_s,
                 old_transaction_s=self.settings.index_old_transaction_s,
             ),
-            repository=ProjectFiles(self.folder),
             ledger=LedgerFolder(self.folder / self.settings.ledger_folder),
         )
         try:

@@ -62,6 +62,7 @@ EXAMPLES: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "MoveError": (("the move cannot be taken",), PLAIN),
     "NothingToTake": (("index",), {"on_offer": [], "reason": "The goal holds."}),
     "SettingByHand": (("pool:20",), {}),
+    "PatchUnfit": (("shop/orders.py",), {"back": False}),
     "BuildBlocked": ((["process 17, open for 12 min"],), {}),
     "BuildFailed": (("CREATE INDEX ...", "deadlock detected"), {"left": "Nothing is left behind."}),
     "LedgerError": (("the ledger has no change",), PLAIN),

@@ -9,23 +9,42 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rung.moves.eager import Remedy
 from rung.moves.nplusone import NPlusOneMove, joined
+from rung.ports import Question, Rows, Source, Unavailable
+from rung.steps.find.repeats import WRITES, Repeat
 from rung.steps.measure import CPU, Part
 from rung.steps.twin.simulate import simulate
 from rung.steps.twin.topology import Host, Topology, Worker
+from rung.steps.twin.variant import Patch
 from rung.steps.twin.workload import Op, Workload, workload
-from tests.strategies import FAST, HOME, ORDERS, Row, Segment, profile
+from tests.strategies import FAST, HOME, ORDERS, Row, answered, profile
 
-QUERY, OTHER_QUERY, UNKNOWN = Part("query", FAST), Part("query", "0ther"), Part("query", "unknown")
+QUERY, OTHER_QUERY = Part("query", FAST), Part("query", "0ther")
 PROFILE = profile([Row(0.0, 1.0, route=ORDERS), Row(1.0, 1.0, route=HOME)])
 TOPOLOGY = Topology((Host("h", 1.0), Host("db", 1.0)), (Worker(0),), (1,))
 TRIP = (Op.DELAY, 1, 0.05, 0)
 
 
+def repeat(**changed: object) -> Repeat:
+    """
+    Return a statement that requests of ORDERS ask one by one.
+    """
+    told: dict[str, object] = {
+        "route": ORDERS, "statement": FAST, "text": "SELECT 1 FROM line WHERE id = $1", "kind": "read", "database": "d",
+        "code": "", "calls": 4, "requests": 9, "spent_s": 1.0, "source": "", "source_code": "", "source_rows": 0,
+        "one_for_each": False, "why_not": "",
+    }  # fmt: skip
+    return Repeat(**{**told, **changed})  # type: ignore[arg-type]
+
+
+MOVE = NPlusOneMove((repeat(),))
+
+
 def asking(*services_s: list[float], part: int = 1) -> Workload:
     return workload(
         routes=[ORDERS, HOME],
-        parts=[CPU, QUERY, UNKNOWN],
+        parts=[CPU, QUERY, OTHER_QUERY],
         route=[number % 2 for number in range(len(services_s))],
         worker=[0] * len(services_s),
         due_s=[10.0 * number for number in range(len(services_s))],
@@ -43,7 +62,7 @@ def test_many_executions_become_one() -> None:
     """
     traffic = asking([0.3, 0.2, 0.2, 0.1], [0.1, 0.1, 0.1, 0.1])
 
-    (variant,) = NPlusOneMove().variants(PROFILE, traffic, TOPOLOGY, ORDERS)
+    (variant,) = MOVE.variants(PROFILE, traffic, TOPOLOGY, ORDERS)
     outcome = simulate(*variant.model(traffic, TOPOLOGY))
 
     assert f"nplusone:{FAST}" == variant.name
@@ -57,34 +76,61 @@ def test_what_a_further_row_costs_is_open_from_nothing_to_a_half() -> None:
     By hand: at the good end only the first execution and the computing after the last are left, at the bad end a half.
     """
     traffic = asking([0.3, 0.2, 0.2, 0.1])
-    (variant,) = NPlusOneMove().variants(PROFILE, traffic, TOPOLOGY, ORDERS)
+    (variant,) = MOVE.variants(PROFILE, traffic, TOPOLOGY, ORDERS)
     good_s, bad_s = (simulate(*model(traffic, TOPOLOGY)).latency_s[0] for model in variant.bounds)
 
     assert (0.05 + 0.3 + 0.01, 0.05 + 0.3 + 0.15 + 0.025) == pytest.approx((good_s, bad_s))
 
 
 def test_the_line_that_asks_is_named() -> None:
-    """
-    The one that asks most often, of the route's own.
-    """
-    asks = [Segment("query", number * 0.1, 0.1, FAST, code="a.py:1" if number else "a.py:9") for number in range(4)]
-    elsewhere = [Segment("query", 0.0, 0.1, FAST, calls=50, code="b.py:2")]
-    recorded = profile([Row(0.0, 1.0, tuple(asks), ORDERS), Row(1.0, 1.0, tuple(elsewhere), HOME)])
-    (variant,) = NPlusOneMove().variants(recorded, asking([0.3, 0.2, 0.2, 0.1]), TOPOLOGY, ORDERS)
+    move = NPlusOneMove((repeat(code="a.py:1"),), {FAST: Remedy("in words")})
+    (variant,) = move.variants(PROFILE, asking([0.3, 0.2, 0.2, 0.1]), TOPOLOGY, ORDERS)
 
     assert variant.what.endswith(", at a.py:1")
+    assert (None, "hand") == (variant.patch, variant.taken_as)
+
+
+def test_a_remedy_that_is_a_patch_is_taken_as_one() -> None:
+    patch = Patch("a.py", "--- a/a.py")
+    move = NPlusOneMove((repeat(code="a.py:1"),), {FAST: Remedy(".only() at a.py:0", patch)})
+    (variant,) = move.variants(PROFILE, asking([0.3, 0.2, 0.2, 0.1]), TOPOLOGY, ORDERS)
+
+    assert variant.what.endswith(", at a.py:1: .only() at a.py:0")
+    assert (patch, "patch") == (variant.patch, variant.taken_as)
 
 
 @pytest.mark.parametrize(
-    ("traffic", "why"),
+    ("known", "why"),
     [
-        (asking([0.1] * 3), "three are rather different questions"),
-        (asking([0.1], [0.1] * 9), "another route repeats it"),
-        (asking([0.1] * 9, part=2), "what is not known to read may write"),
+        (repeat(why_not=WRITES, kind="write"), "it writes"),
+        (repeat(route=HOME), "another route repeats it"),
+        (repeat(statement="else"), "the simulated traffic has none of it"),
     ],
 )
-def test_what_is_not_repeated_is_not_offered(traffic: Workload, why: str) -> None:
-    assert () == NPlusOneMove().variants(PROFILE, traffic, TOPOLOGY, ORDERS), why
+def test_what_is_not_asked_one_by_one_is_not_offered(known: Repeat, why: str) -> None:
+    assert () == NPlusOneMove((known,)).variants(PROFILE, asking([0.1] * 9), TOPOLOGY, ORDERS), why
+
+
+def test_the_recording_is_asked_for_what_repeats_and_the_repository_for_the_lines() -> None:
+    """
+    Only of the route in question, and only where both lines are known.
+    """
+    both = {"code": "a.py:1", "source_code": "a.py:2"}
+    told = [repeat(**both), repeat(statement="else"), repeat(route=HOME, code="b.py:1", source_code="b.py:2")]
+    names = [name for name in Repeat.__slots__ if name not in {"one_for_each", "why_not"}]
+    rows = {name: np.array([getattr(each, name) for each in told], dtype=object) for name in names}
+    rows |= {name: np.array([0] * len(told)) for name in ("one_for_each", "digested", "same", "asking")}
+    asked: list[Question] = []
+
+    def answer(question: Question) -> object:
+        asked.append(question)
+        return rows if isinstance(question, Rows) else Unavailable("it is not there")
+
+    move: NPlusOneMove = answered(NPlusOneMove().asked(ORDERS), answer)
+
+    assert [Source("a.py")] == asked[1:]
+    assert {FAST, "else"} == set(move.remedies)
+    assert [ORDERS, ORDERS, HOME] == [each.route for each in move.repeats]
 
 
 @given(st.lists(st.lists(st.floats(0.001, 1.0), max_size=8), min_size=1, max_size=6))

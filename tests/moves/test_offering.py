@@ -36,7 +36,8 @@ ROWS = shop(count=200, mail_s=0.05)
 
 def no_reads(question: Question) -> dict[str, np.ndarray]:
     assert isinstance(question, Rows)
-    return {name: np.array([]) for name in ("request", "seam", "name", "key", "known", "result", "at_s", "depth")}
+    names = ("request", "seam", "name", "key", "known", "result", "at_s", "depth", "route")
+    return {name: np.array([]) for name in names}
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,9 @@ Taking a move is text: the migration, its undo, and names quoted as PostgreSQL w
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 from hypothesis import given
 from psycopg import sql
@@ -13,7 +15,7 @@ from rung.config import Settings
 from rung.ports import Index, IndexColumn
 from rung.steps.price.quote import BuildIndex
 from rung.steps.take import create_index, drop_index, file_stem, identifier, literal, take
-from rung.steps.twin.variant import Setting
+from rung.steps.twin.variant import Patch, Setting
 from tests.strategies import indexes, quote_of, words
 
 SETTINGS = Settings()
@@ -88,6 +90,23 @@ def test_a_setting_without_a_price_promises_nothing() -> None:
     quote = quote_of(name="pool:20", plan=None, setting=Setting("20", "10"), predicted=None)
 
     assert "Predicted" not in take(quote, HERE).files[0].text
+
+
+def test_a_patch_is_a_file_that_git_applies(tmp_path: Path) -> None:
+    """
+    What is said above the difference is passed over, and the undo is the same file.
+    """
+    (tmp_path / "shop.py").write_text("one\ntwo\n")
+    diff = "--- a/shop.py\n+++ b/shop.py\n@@ -1,2 +1,2 @@\n one\n-two\n+three\n"
+    quote = quote_of(name="nplusone:5", what="ask\n--- once", plan=None, patch=Patch("shop.py", diff))
+    change = take(quote, folder="rung/migrations", lock_timeout_s=5)
+    (file,) = change.files
+
+    assert ("rung/migrations/nplusone-5.patch", quote.patch) == (file.path, change.patch)
+    assert "Predicted for p95 of GET /orders: 200 ms now, then 20 ms (10 ms to 30 ms).\n" in file.text
+    for arguments, text in ([], "one\nthree\n"), (["-R"], "one\ntwo\n"):
+        subprocess.run(["git", "apply", *arguments, "-"], cwd=tmp_path, input=file.text.encode(), check=True)
+        assert text == (tmp_path / "shop.py").read_text()
 
 
 def test_the_same_quote_gives_the_same_change() -> None:

@@ -25,9 +25,10 @@ from rung.adapters.building import Interrupts, Running, one_interrupt, progress
 from rung.adapters.index_state import State, state_of
 from rung.adapters.ledger import write_whole
 from rung.adapters.partitions import build_on_partitions, drop_on_partitions, left_on_partitions
+from rung.adapters.patching import applied
 from rung.adapters.postgres import address, connected, first_line, mapped_errors
 from rung.clock import monotonic_s, sleep
-from rung.errors import BuildBlocked, BuildFailed, DatabaseNotGiven, DatabaseRefused, RungError
+from rung.errors import BuildBlocked, BuildFailed, DatabaseNotGiven, DatabaseRefused, PatchUnfit, RungError
 from rung.ports import Applied, NamedIndex, Say, Statement, TextFile, Work
 from rung.units import show_seconds
 
@@ -80,6 +81,31 @@ class RepositoryHands:
                 write_whole(path, file.text)
                 new.append(file.path)
         return tuple(new)
+
+    def patch(self, path: str, diff: str, *, back: bool = False) -> Applied:
+        """
+        Apply *diff* to a file of the repository, or take it back; harmless where that is done already.
+
+        Raises:
+            PatchUnfit: the file is not there, or these lines of it have changed since.
+            FileUnwritable: the folder or the disk does not take it.
+        """
+        began_s = monotonic_s()
+        file = (self.repository / path).resolve()
+        try:
+            inside = file.is_relative_to(self.repository.resolve())
+            text = file.read_bytes().decode("utf-8") if inside else ""
+        except (OSError, ValueError):
+            text = ""
+        made = applied(text, diff, back=back)
+        if made is None and applied(text, diff, back=not back) is not None:
+            return Applied(already=True, took_s=0.0, size_bytes=0)
+        if made is None:
+            raise PatchUnfit(path, back=back)
+        mode = file.stat().st_mode
+        write_whole(file, made)
+        file.chmod(mode)
+        return Applied(already=False, took_s=monotonic_s() - began_s, size_bytes=0)
 
     def apply(self, work: Work, *, say: Say, wait: bool) -> Applied:
         """

@@ -27,7 +27,7 @@ LEFT_OUT = {"node_modules", "site-packages", "venv", "env", "build", "dist", "__
 
 class ProjectFiles:
     """
-    The files of the user's repository.  Fulfils the port Repository.
+    How the files of the user's repository are laid out.
     """
 
     def __init__(self, folder: Path) -> None:

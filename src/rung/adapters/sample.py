@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -36,7 +37,7 @@ from rung.ports import Say
 
 GUARDIAN = Path(__file__).with_name("guardian.py")
 DATABASE = "rung_shop"
-MAIL_DELAY_S = 0.34
+MAIL_DELAY_S = 0.06
 START_S_MAX = 30.0
 SEED = 11
 SEAL_S_MAX = 30.0
@@ -116,6 +117,8 @@ class Guarded:
 class SampleShop:
     """
     The shop on one database, to be recorded under the same load as often as asked.  Fulfils the port Traffic.
+
+    It runs from a copy of its code in *folder*, which may be changed.
     """
 
     def __init__(
@@ -151,11 +154,13 @@ class SampleShop:
 
     def lay(self, say: Say) -> None:
         """
-        Give the shop a fresh database, copied from a template that is made once per server.
+        Give the shop its code afresh and a fresh database, copied from a template that is made once per server.
 
         The template is named by its scripts' digest and renamed when it is whole, so that neither an
         interrupted nor an outdated one is ever copied.
         """
+        shutil.rmtree(self.folder / "shop", ignore_errors=True)
+        shutil.copytree(shop_folder(), self.folder / "shop", ignore=shutil.ignore_patterns("__pycache__"))
         digest = blake2b(digest_size=4)
         for script in SCRIPTS:
             digest.update((shop_folder() / script).read_bytes())
@@ -179,7 +184,7 @@ class SampleShop:
 
     def _run_data(self, dsn: str) -> None:
         command = [sys.executable, "-m", "shop.data", "--database", dsn]
-        with Guarded(command, folder=shop_folder().parent, environment=_environment({}), log=self.log) as laying:
+        with Guarded(command, folder=self.folder, environment=self._environment({}), log=self.log) as laying:
             laying.output.read()
             if laying.wait():
                 raise DatabaseRefused(address(dsn), f"the shop's tables could not be made: {_last_line(self.log)}")
@@ -209,7 +214,6 @@ class SampleShop:
         """
         Keep the shop and its mail server up for the length of the block.
         """
-        examples = shop_folder().parent
         mail = [sys.executable, "-m", "shop.mailserver", "--port", "0", "--delay", str(MAIL_DELAY_S)]
         app = [sys.executable, "-m", "uvicorn", "shop.main:app", "--host", "127.0.0.1", "--port", str(self.port)]
         app += ["--log-level", "warning", "--no-access-log"]
@@ -217,9 +221,11 @@ class SampleShop:
             app = [sys.executable, "-m", "rung", "record", "--name", record_as, "--", *app]
         checked_port(self.port)
         with ExitStack() as stack:
-            post = stack.enter_context(Guarded(mail, folder=examples, environment=_environment({}), log=self.log))
+            post = stack.enter_context(
+                Guarded(mail, folder=self.folder, environment=self._environment({}), log=self.log)
+            )
             smtp_port = post.output.readline().decode().strip()
-            environment = _environment(
+            environment = self._environment(
                 {
                     "DATABASE_URL": self.dsn,
                     "SMTP_HOST": "127.0.0.1",
@@ -227,9 +233,13 @@ class SampleShop:
                     "RUNG_FOLDER": str(self.data),
                 }
             )
-            shop = stack.enter_context(Guarded(app, folder=examples, environment=environment, log=self.log))
+            shop = stack.enter_context(Guarded(app, folder=self.folder, environment=environment, log=self.log))
             self._wait_until_up(shop)
             yield
+
+    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        path = os.pathsep.join(part for part in (str(self.folder), os.environ.get("PYTHONPATH", "")) if part)
+        return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **more}
 
     def _wait_until_up(self, shop: Guarded) -> None:
         patient_until_s = monotonic_s() + START_S_MAX
@@ -256,11 +266,6 @@ def checked_port(port: int) -> int:
         except OSError:
             raise PortInUse(port) from None
         return int(probe.getsockname()[1])
-
-
-def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    path = os.pathsep.join(part for part in (str(shop_folder().parent), os.environ.get("PYTHONPATH", "")) if part)
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **more}
 
 
 def _database(statement: str, *names: str) -> sql.Composed:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from rung.moves.cache import CacheMove
+from rung.moves.nplusone import NPlusOneMove
 from rung.ports import Step
 from rung.steps.find.finding import Finding
 from rung.steps.measure import Profile
@@ -56,11 +57,13 @@ class Offering:
         """
         Return each variant as an offer; the recording is asked for what the profile does not have.
         """
+        suspect = finding.bottleneck
+        route = suspect.route if suspect is not None and self._at_bottleneck else finding.route
         move = self._move
         if isinstance(move, CacheMove):
             move = yield from move.asked()
-        suspect = finding.bottleneck
-        route = suspect.route if suspect is not None and self._at_bottleneck else finding.route
+        elif isinstance(move, NPlusOneMove):
+            move = yield from move.asked(route)
         return tuple(_offer(each) for each in move.variants(profile, twin.workload, twin.topology, route))
 
 
@@ -74,6 +77,7 @@ def _offer(variant: Variant) -> Offer:
         model=variant.model,
         bounds=variant.bounds,
         setting=variant.setting,
+        patch=variant.patch,
         taken_as=variant.taken_as,
         not_yet=variant.why_not_yet,
     )

@@ -121,14 +121,15 @@ class Request(Clock):
         coroutine: The app's, where it is one, for a look at what a request in flight waits for.
         thread: Of a request that has a thread to itself, that thread's identity.
         prepared: Of a statement that is prepared and not yet executed: where its segment ends, place, start, seconds.
+        met: How often each statement was executed so far, by its first place; None before the first.
     """
 
     # Slots, each set: what lies in the class instead is looked for through all of its bases, and with the caches of
     # an app in between that takes longer than setting it.
     __slots__ = (
         "arrived_s", "cancelled", "clocks", "coroutine", "ended", "ending", "error", "first_byte", "follows", "kind",
-        "method", "prefix", "prepared", "queue_s", "reads", "route", "row", "segments", "serial", "serials", "session",
-        "start", "status", "sums",
+        "met", "method", "prefix", "prepared", "queue_s", "reads", "route", "row", "segments", "serial", "serials",
+        "session", "start", "status", "sums",
     )  # fmt: skip
 
     thread: int | None = None
@@ -156,6 +157,7 @@ class Request(Clock):
         self.coroutine: Any = None
         self.sums: dict[int, list[Any]] | None = None
         self.prepared: tuple[int, int, float, float] | None = None
+        self.met: dict[int, int] | None = None
         self.row: tuple[Any, ...] | None = None
 
 
@@ -360,7 +362,7 @@ def freeze(request: Request, *, final: bool = False) -> float:
         request.cancelled, request.error, request.session, request.follows, False, segments, request.reads,
     )  # fmt: skip
     # A task that outlives the request keeps its context, and with it this object: let it be a small one.
-    request.segments, request.reads = [], ()
+    request.segments, request.reads, request.met = [], (), None
     if request.sums is not None or request.prepared is not None:
         request.sums = request.prepared = None
     if final:

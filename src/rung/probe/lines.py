@@ -24,6 +24,8 @@ _OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))
 _EXAMPLES = os.path.join(_OURS, "examples", "")  # the demo's shop, where rung is installed as a wheel
 _FOREIGN = (os.path.join(os.path.dirname(os.path.realpath(os.__file__)), ""), _OURS)
 
+_DJANGO = os.path.join("django", "template", "base.py")
+
 _names: dict[str, str | None] = {}
 _calls: dict[tuple[str, str | None], str | None] = {}
 
@@ -65,7 +67,7 @@ def of_frame(frame: Any) -> str | None:
     Return the line that *frame* is at, if it is the user's.
     """
     name = _name(frame.f_code)
-    return None if name is None else f"{name}:{frame.f_lineno}"
+    return None if name is None else f"{name}:{_number(frame, frame.f_lineno)}"
 
 
 def line_of_error(traceback: TracebackType | None) -> str | None:
@@ -76,7 +78,7 @@ def line_of_error(traceback: TracebackType | None) -> str | None:
     while traceback is not None:
         name = _name(traceback.tb_frame.f_code)
         if name is not None:
-            found = f"{name}:{traceback.tb_lineno}"
+            found = f"{name}:{_number(traceback.tb_frame, traceback.tb_lineno)}"
         traceback = traceback.tb_next
     return found
 
@@ -91,9 +93,9 @@ def _search(frame: Any) -> str | None:
             found = _innermost(asking)
             if found is not None:
                 return found
-        name = _name(frame.f_code)
-        if name is not None:
-            return f"{name}:{frame.f_lineno}"
+        found = _line(frame)
+        if found is not None:
+            return found
         frame = frame.f_back
         if frame is None:
             frame, waiting = waiting, None
@@ -113,15 +115,44 @@ def _greenlet_parent_frame() -> Any:
 
 def _innermost(frame: Any) -> str | None:
     while frame is not None:
-        name = _name(frame.f_code)
-        if name is not None:
-            return f"{name}:{frame.f_lineno}"
+        found = _line(frame)
+        if found is not None:
+            return found
         frame = frame.f_back
     return None
 
 
+def _line(frame: Any) -> str | None:
+    """
+    Return the line that *frame* is at, if it is the user's: of their code, or of a template of theirs.
+    """
+    code = frame.f_code
+    name = _name(code)
+    if name is not None:
+        return f"{name}:{_number(frame, frame.f_lineno)}"
+    # Django walks through a template's nodes, each of which knows its place.
+    if code.co_name == "render_annotated" and code.co_filename.endswith(_DJANGO):
+        node = frame.f_locals.get("self")
+        origin, token = getattr(node, "origin", None), getattr(node, "token", None)
+        name = _shown_once(getattr(origin, "name", "<"))
+        if name is not None and token is not None:
+            return f"{name}:{token.lineno}"
+    return None
+
+
+def _number(frame: Any, number: int) -> int:
+    """
+    Return the number of a line as the user wrote it; Jinja compiles a template into code with lines of its own.
+    """
+    template = frame.f_globals.get("__jinja_template__")
+    return number if template is None else int(template.get_corresponding_lineno(number))
+
+
 def _name(code: CodeType) -> str | None:
-    filename = code.co_filename
+    return _shown_once(code.co_filename)
+
+
+def _shown_once(filename: str) -> str | None:
     name = _names.get(filename, "")
     if name == "":
         if len(_names) >= _REMEMBERED_MAX:

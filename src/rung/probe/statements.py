@@ -226,12 +226,13 @@ def _keeping(tell: Tell, reading: Reading | None, *, percent: bool, prepares: bo
             asked = state.asked.get((text, database, request.route))
             if asked is None:
                 asked = _noted(text, database, request.route, percent=percent)
-            place, name, reads_only = asked
+            first, name, reads_only = asked
+            place = first if prepares else _met(request, first, name, database)
             scope.used = True
             segments = request.segments
             duration_s = end - start
             if request.prepared is not None:
-                start, duration_s = _with_preparing(request, place, start, duration_s)
+                start, duration_s = _with_preparing(request, first, start, duration_s)
             serial = next(request.serials)
             if len(segments) >= SEGMENTS_MAX:
                 core.put(request, (serial, scope.serial, place, start - request.start, duration_s, 1, rows))
@@ -240,7 +241,7 @@ def _keeping(tell: Tell, reading: Reading | None, *, percent: bool, prepares: bo
                 pack(serial, scope.serial, place, start - request.start, duration_s, 1, -1 if rows is None else rows)
             )
             if prepares:
-                request.prepared = (len(segments), place, start, duration_s)
+                request.prepared = (len(segments), first, start, duration_s)
             elif reads_only and rows_of is not None and reads.encode is not None and not failed:
                 reads.of_statement(request, serial, name, parameters_of(args, kwargs), rows_of, result)
         except Exception:
@@ -261,6 +262,32 @@ def _with_preparing(request: core.Request, place: int, start: float, duration_s:
         return start, duration_s
     segments.pop()
     return prepared[2], prepared[3] + duration_s
+
+
+def _met(request: core.Request, first: int, name: str, database: Database) -> int:
+    """
+    Return the place of one more execution of a statement within *request*, whose first one was at *first*.
+
+    What asks for a row once, and what asks for each of many later, may be one statement: so the line is looked for at
+    the 1st, 2nd, 4th, 8th … execution, once for each of these in a process, and holds up to the next.
+    """
+    met = request.met
+    if met is None:
+        request.met = {first: 1}
+        return first
+    times = met[first] = met.get(first, 0) + 1
+    if times == 1:
+        return first
+    state = core.state
+    key = (first, request.route, times.bit_length())
+    asked = state.asked.get(key)
+    if asked is None:
+        seam = name if name == "commit" else "query"
+        place = core.place_of(seam, name, label(database), lines.line_here())
+        if len(state.asked) >= _ASKED_MAX:
+            state.asked.clear()
+        asked = state.asked[key] = (place, name, False)
+    return asked[0]
 
 
 def _noted(text: str, database: Database, route: str | None, *, percent: bool) -> tuple[int, str, bool]:

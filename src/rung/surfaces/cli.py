@@ -258,9 +258,10 @@ def run_take(arguments: argparse.Namespace) -> int:
         quote = chosen(look, arguments.move)
         if arguments.apply:
             # Refused before anything is written, or the repository would tell of a change that was not made.
-            if not quote.runnable:
+            if not quote.runnable and quote.patch is None:
                 raise SettingByHand(quote.name)
-            work.reach_database("rung take --apply")
+            if quote.runnable:
+                work.reach_database("rung take --apply")
         change = loop.take(look.finding, quote)
         say = print if not arguments.json else (lambda line: print(line, file=sys.stderr))
         applied = loop.apply(change, say=say, wait=arguments.wait) if arguments.apply else None

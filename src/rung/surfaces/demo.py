@@ -26,7 +26,7 @@ from rung.units import show_seconds
 
 if TYPE_CHECKING:
     from rung.adapters.sample import SampleShop
-    from rung.loop import Look, Turn
+    from rung.loop import Look, Loop, Turn
     from rung.steps.price.quote import Quote
 
 MODULES = (
@@ -39,6 +39,8 @@ MODULES = (
     "asyncpg",
     "aiosmtpd",
 )
+GOAL = "100ms"
+TURNS_MAX = 2  # half a minute of traffic each
 
 
 class Story:
@@ -69,7 +71,7 @@ class Story:
 
 def demo(arguments: argparse.Namespace) -> int:
     """
-    Run the loop through one turn and on to naming the next bottleneck.
+    Run the loop through some turns and on to naming the next bottleneck.
     """
     wire.require(*MODULES)
     from rung.surfaces import document
@@ -83,13 +85,13 @@ def demo(arguments: argparse.Namespace) -> int:
         # A supervisor's SIGTERM ends the demo as Ctrl-C does: everything that it started ends too.
         signal.signal(signal.SIGTERM, _interrupt)
         shop = stack.enter_context(_shop(folder, arguments, settings.load_duration_s, port, story))
-        turn, last = _turn(folder, shop, story)
-        _ending(story, turn, last, folder)
+        turns, last = _turns(folder, shop, story)
+        _ending(story, folder)
         if arguments.json:
             print_json(
                 document.document(
                     "demo",
-                    turns=[document.turn_shape(turn)] if turn.verdict is not None else [],
+                    turns=[document.turn_shape(turn) for turn in turns if turn.verdict is not None],
                     next=document.find_content(last),
                     left=_left(folder),
                 )
@@ -118,7 +120,7 @@ def _clear(folder: Path) -> None:
 
     make_private(folder.parent)
     folder.mkdir(exist_ok=True)
-    for left in ("recordings", "answers", "rung"):
+    for left in ("recordings", "answers", "rung", "shop"):
         shutil.rmtree(folder / left, ignore_errors=True)
     (folder / "shop.log").unlink(missing_ok=True)
 
@@ -149,45 +151,39 @@ def _shop(
         shop.lay(story.say)
         story.say(
             "FastAPI, SQLAlchemy (async), asyncpg, one uvicorn process; "
-            "a mail server that takes its time; 1,000,000 orders"
+            "a mail server that takes its time; 1,000,000 orders; "
+            f"its team wants each page within {GOAL} for 95 of 100 visitors"
         )
         yield shop
 
 
-def _turn(folder: Path, shop: SampleShop, story: Story) -> tuple[Turn, Look]:
-    from rung.loop import Loop
-    from rung.steps.price import best
-    from rung.surfaces import ladder, text
+def _turns(folder: Path, shop: SampleShop, story: Story) -> tuple[list[Turn], Look]:
+    """
+    Go round for as long as there is something that rung can do by itself, and return what was seen last.
+    """
+    from rung.steps.confirm import MOVED
+    from rung.surfaces import text
 
-    work = wire.workplace({"folder": "."}, database=shop.dsn, folder=folder)
+    work = wire.workplace({"folder": ".", "goal.latency": GOAL}, database=shop.dsn, folder=folder)
     with work.loop() as loop:
-
-        def choose(look: Look) -> Quote | None:
-            story.chapter("Find: ONE bottleneck, with evidence      rung find")
-            story.say(text.finding_text(look))
-            story.chapter("Price: what each move would bring      rung price")
-            story.say(ladder.ladder_text(look, head=False))
-            quote = best(look.quotes)
-            if quote is None or not quote.runnable:
-                # A setting or a change of code is for people, and the sample shop is left as it is.
-                story.say("\nThe turn ends here: nothing that rung could run by itself brings the number down.")
-                return None
-            story.chapter(f"Take: the move, as a migration that is run      rung take {quote.kind} --apply")
-            return quote
-
         story.chapter(
             f"Record: {show_seconds(shop.plan.duration_s)} of traffic      rung record -- uvicorn shop.main:app"
         )
-        before = shop.record("before")
+        recording = shop.record("before")
         _tell_load(story, shop)
-        turn = Turned(loop, story, shop).climb(before, choose)
-        last = turn.look
-        if turn.after is not None:
-            story.chapter("And round again: the next bottleneck      rung find")
-            last = loop.look(turn.after)
-            story.say(text.finding_text(last))
-        assert isinstance(loop, Loop)
-        return turn, last
+        turns: list[Turn] = []
+        while len(turns) < TURNS_MAX:
+            turn = Turned(loop, story, shop, number=len(turns) + 1).climb(recording)
+            turns.append(turn)
+            if turn.after is None or turn.verdict is None:
+                return turns, turn.look
+            recording = turn.after
+            if turn.verdict.verdict != MOVED:
+                break
+        story.chapter("And round again: the next bottleneck      rung find")
+        last = loop.look(recording)
+        story.say(text.finding_text(last))
+        return turns, last
 
 
 class Turned:
@@ -195,20 +191,43 @@ class Turned:
     One turn of the loop with its story told between the steps.  Fulfils the port Traffic.
     """
 
-    def __init__(self, loop: Any, story: Story, shop: SampleShop) -> None:
-        self.loop, self.story, self.shop = loop, story, shop
+    def __init__(self, loop: Loop, story: Story, shop: SampleShop, *, number: int) -> None:
+        self.loop, self.story, self.shop, self.number = loop, story, shop, number
 
-    def climb(self, before: str, choose: Any) -> Turn:
+    def climb(self, before: str) -> Turn:
         """
         Go round once.
         """
         from rung.surfaces import done
 
-        turn: Turn = self.loop.climb(before, choose=choose, traffic=self, say=self.story.say)
+        turn = self.loop.climb(before, choose=self.choose, traffic=self, say=self.story.say)
         if turn.verdict is not None:
             self.story.chapter("Confirm: did the number move?      rung confirm")
             self.story.say(done.verdict_text(turn.verdict))
         return turn
+
+    def choose(self, look: Look) -> Quote | None:
+        """
+        Tell what was found and what each move would bring, and return the one to take.
+        """
+        from rung.steps.price import best
+        from rung.surfaces import ladder, text
+
+        again = "And round again: find" if self.number > 1 else "Find"
+        self.story.chapter(f"{again} ONE bottleneck, with evidence      rung find")
+        self.story.say(text.finding_text(look))
+        self.story.chapter("Price: what each move would bring      rung price")
+        self.story.say(ladder.ladder_text(look, head=False))
+        quote = best(look.quotes)
+        if quote is None or not (quote.runnable or quote.patch is not None):
+            # A setting is for people.
+            self.story.say("\nThe turn ends here: nothing that rung could do by itself brings the number down.")
+            return None
+        how = "a migration that is run" if quote.runnable else "a patch of the shop's code"
+        self.story.chapter(f"Take: the move, as {how}      rung take {quote.kind} --apply")
+        if quote.patch is not None:
+            self.story.say(quote.patch.diff)
+        return quote
 
     def again(self, before: str) -> str:
         """
@@ -217,7 +236,7 @@ class Turned:
         entry = self.loop.entries()[-1]
         self.story.say(f"Taken: {entry.quote.what}; written down in the ledger as {entry.file_name}")
         self.story.chapter("Record the same traffic again      rung record -- uvicorn shop.main:app")
-        after = self.shop.record("after")
+        after = self.shop.record(f"after-{entry.quote.kind}")
         _tell_load(self.story, self.shop)
         return after
 
@@ -238,6 +257,7 @@ def _left(folder: Path) -> dict[str, str]:
         "recordings": folder / "recordings",
         "ledger": folder / "rung" / "ledger",
         "migrations": folder / "rung" / "migrations",
+        "shop": folder / "shop",
         "database": folder / "postgres",
     }
     left = {name: _short(path) for name, path in places.items() if path.exists()}
@@ -255,7 +275,7 @@ def _short(path: Path) -> str:
         return str(path)
 
 
-def _ending(story: Story, turn: Turn, last: Look, folder: Path) -> None:
+def _ending(story: Story, folder: Path) -> None:
     from rung.surfaces.text import labelled
 
     story.chapter("What is left to look at")

@@ -181,13 +181,14 @@ def take_content(change: Change, applied: Applied | None) -> dict[str, Any]:
     Return a change, and what applying it did.
     """
     work, setting = change.work, change.setting
-    undo = [statement.sql for statement in work.undo] if work is not None else []
+    back = setting.now if setting is not None else f"git apply -R {change.files[0].path}" if change.patch else ""
     return {
         "move": change.move,
         "files": [file.path for file in change.files],
         "statement": ";\n".join(each.sql for each in work.statements) if work is not None else None,
         "setting": setting.then if setting is not None else None,
-        "undo": setting.now if setting is not None else ";\n".join(undo),
+        "patch": change.patch.diff if change.patch is not None else None,
+        "undo": ";\n".join(statement.sql for statement in work.undo) if work is not None else back,
         "notes": list(change.notes),
         "run": change.run,
         "applied": msgspec.to_builtins(applied) if applied is not None else None,

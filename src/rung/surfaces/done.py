@@ -17,6 +17,7 @@ from rung.steps.confirm.use import use_words
 from rung.steps.ledger import Entry
 from rung.steps.price.quote import Record
 from rung.steps.take import Change
+from rung.steps.twin.variant import Patch
 from rung.surfaces.text import labelled, range_text, table
 from rung.units import show_bytes, show_count, show_seconds, show_share
 
@@ -26,6 +27,8 @@ def change_text(change: Change, applied: Applied | None) -> str:
     Return what taking a move wrote, and how to go on.
     """
     files = labelled("Files", *(file.path for file in change.files))
+    if change.patch is not None:
+        return _patch_text(change, change.patch, files, applied)
     if change.work is None:
         assert change.setting is not None
         return "\n".join([
@@ -71,6 +74,19 @@ def _applied_words(change: Change, applied: Applied) -> tuple[str, ...]:
     return (f"Built in {show_seconds(applied.took_s)}, {show_bytes(applied.size_bytes)}, valid.", *faked)
 
 
+def _patch_text(change: Change, patch: Patch, files: str, applied: Applied | None) -> str:
+    lines = [labelled("Taken", change.move), files, "", patch.diff.rstrip("\n"), ""]
+    following = "restart the app, record the same load again, then: rung confirm"
+    if applied is None:
+        following = f"rung take {change.move.split(':')[0]} --apply      (or git apply THE_FILE); then restart the app"
+    else:
+        done = "was changed so already; nothing was done." if applied.already else "is changed."
+        lines.insert(1, labelled("Applied", f"{patch.path} {done}"))
+    return "\n".join(
+        [*lines, labelled("Undo", f"git apply -R {change.files[0].path}"), "", labelled("Next", following)]
+    )
+
+
 def undone_text(change: Change) -> str:
     """
     Return what an undo did, and of a setting what is left to do.
@@ -78,6 +94,8 @@ def undone_text(change: Change) -> str:
     told = [labelled("Undone", change.move)]
     if change.work is not None:
         told.append(labelled("Ran", *(statement.sql for statement in change.work.undo)))
+    if change.patch is not None:
+        told.append(labelled("Took back", f"the patch of {change.patch.path}; restart the app"))
     if change.setting is not None:
         told = [
             labelled("Undone", f"{change.move}      (in the ledger; you set it back, rung has nothing to run)"),

@@ -146,8 +146,8 @@ class RoutePriceShape(TypedDict):
 class QuoteShape(MoveShape):
     """
     A row of the ladder; `predicted` is null where no number can be given. At `bears_per_s` requests a second
-    `fullest` is full then. `taken_as` is "migration" or "setting", or "hand" where rung has no hands for it yet, and ""
-    for doing nothing.
+    `fullest` is full then. `taken_as` is "migration", "setting" or "patch", or "hand" where rung has no hands for it
+    yet, and "" for doing nothing.
     """
 
     rung: int
@@ -182,15 +182,17 @@ class AppliedShape(TypedDict):
 
 class TakeDocument(Document):
     """
-    `rung take --json`: either a `statement` that --apply runs (several are separated by `;` and a line break) or a
-    `setting` for you to set; `applied` is null without --apply. `notes` say what is left to do by hand; `run` is what
-    carries it out in the project's own way, "" where psql does.
+    `rung take --json`: either a `statement` that --apply runs (several are separated by `;` and a line break), a
+    `patch` of your code (a unified difference) that it applies, or a `setting` for you to set; `applied` is null
+    without --apply. `notes` say what is left to do by hand; `run` is what carries it out in the project's own way, ""
+    where psql does.
     """
 
     move: str
     files: list[str]
     statement: str | None
     setting: str | None
+    patch: str | None
     undo: str
     notes: list[str]
     run: str

@@ -294,12 +294,23 @@ def _move(look: Look) -> str:
         "Move",
         f"{quote.what}      p{quote.percentile} predicted {range_text(quote.predicted)}",
         " · ".join(part for part in (cost_of(quote), verdict_of(quote)) if part),
+        _matters(quote),
         "" if quote.takeable and quote.verdict == REACHES else _by_hand(finding),
         f"Assumes: {'; '.join(quote.assumptions)}.",
     )
 
 
-TAKEN_AS = {"migration": "a migration", "setting": "a setting", "hand": "by hand"}
+def _matters(quote: Quote) -> str:
+    """
+    Return by how much what is asked one by one counts at the recorded load; of other moves their price says it.
+    """
+    if quote.kind != "nplusone" or quote.ratio is None:
+        return ""
+    share = show_share(max(1 - quote.ratio.value, 0.0))
+    return f"It matters at this load: {share} of the p{quote.percentile} of {quote.route} goes away with it."
+
+
+TAKEN_AS = {"migration": "a migration", "setting": "a setting", "patch": "a patch", "hand": "by hand"}
 
 
 def cost_of(quote: Quote) -> str:

@@ -176,6 +176,7 @@ def _refused(finding: Finding, offer: Offer, reason: str) -> Quote:
         drop=offer.drop,
         script=offer.script,
         setting=offer.setting,
+        patch=offer.patch,
         taken_as=offer.taken_as,
         gains=False,
     )

@@ -15,11 +15,11 @@ from rung.ports import Index, Step
 from rung.steps.find.finding import Finding, Interval
 from rung.steps.measure import Profile
 from rung.steps.twin.twin import Model, Twin
-from rung.steps.twin.variant import Setting
+from rung.steps.twin.variant import Patch, Setting
 
 REACHES, NOT_ENOUGH, NOT_YET, MISSED = "reaches the goal", "not enough", "not yet", "goal missed"
 NO_PRICE = "no price"
-MIGRATION, SETTING, HAND = "migration", "setting", "hand"
+MIGRATION, SETTING, PATCH, HAND = "migration", "setting", "patch", "hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,8 @@ class Offer:
         drop: The index that would be dropped; None where none is.
         script: Other statements that would be run, likewise.
         setting: What would be set, None where it is no setting or its value is not known.
-        taken_as: How it is taken: "migration", "setting", or "hand" where rung has no hands for it yet.
+        patch: What would be changed in the user's code, None where that is nothing or not known.
+        taken_as: How it is taken: "migration", "setting", "patch", or "hand" where rung has no hands for it yet.
         not_yet: Why it is not worth a price, with the number that says so; "" where it is.
     """
 
@@ -93,6 +94,7 @@ class Offer:
     drop: DropIndex | None = None
     script: Script | None = None
     setting: Setting | None = None
+    patch: Patch | None = None
     taken_as: str = HAND
     not_yet: str = ""
 
@@ -125,7 +127,8 @@ class Quote:
         drop: The index that would be dropped; None where none is.
         script: Other statements that would be run, likewise.
         setting: What would be set, None where it is no setting or its value is not known.
-        taken_as: "migration", "setting", or "hand" where rung has no hands for it yet; "" for doing nothing.
+        patch: What would be changed in the user's code, None where that is nothing or not known.
+        taken_as: "migration", "setting", "patch", or "hand" where rung has no hands for it yet; "" for doing nothing.
         gains: Whether the goal's number falls, with whatever traffic the bottleneck was found at.
         routes: p50, p95 and p99 of each route that the goal judges.
         bears_per_s: Requests a second at which something is full then, and what that is.
@@ -148,6 +151,7 @@ class Quote:
     drop: DropIndex | None = None
     script: Script | None = None
     setting: Setting | None = None
+    patch: Patch | None = None
     taken_as: str = ""
     gains: bool = True
     routes: tuple[RoutePrice, ...] = ()
@@ -166,7 +170,7 @@ class Quote:
         """
         Whether rung can write it down as a change.
         """
-        return self.runnable or self.setting is not None
+        return self.runnable or self.setting is not None or self.patch is not None
 
     @property
     def runnable(self) -> bool:

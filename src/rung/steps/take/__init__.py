@@ -1,7 +1,7 @@
 """
 Turn a quote into a change: the statements, the files for the user's repository, and how to undo it.
 
-In        a Quote with a plan, or with a setting; how the repository keeps its migrations
+In        a Quote with a plan, a setting, or a patch of the user's code; how the repository keeps its migrations
 Out       a Change, a value; the same quote and repository give the same change
 Not here  reading the repository (adapters/project.py), running or writing any of it (adapters/hands.py)
 """
@@ -17,7 +17,7 @@ from rung.steps.price.quote import BuildIndex, Quote
 from rung.steps.take import alembic, django, sql
 from rung.steps.take.draft import Draft, Written, file_stem
 from rung.steps.take.sql import create_index, drop_index, identifier, index_name, literal
-from rung.steps.twin.variant import Setting
+from rung.steps.twin.variant import Patch, Setting
 from rung.units import show_seconds
 
 __all__ = [
@@ -39,6 +39,7 @@ class Change:
         setting: What they set; None where there is something to run.
         notes: What is left for people to do or to know, a sentence each.
         run: What carries it out in the project's own way, "" where psql does.
+        patch: What is changed in their code; None where that is nothing.
     """
 
     move: str
@@ -47,6 +48,7 @@ class Change:
     setting: Setting | None = None
     notes: tuple[str, ...] = ()
     run: str = ""
+    patch: Patch | None = None
 
 
 NO_PROJECT = Project()
@@ -63,6 +65,10 @@ def take(quote: Quote, settings: Settings, project: Project = NO_PROJECT) -> Cha
     assert quote.takeable, "doing nothing has no change"
     # A name may hold a line break, which would end a comment and begin a statement.
     what, folder = " ".join(quote.what.split()), settings.migrations_folder
+    if quote.patch is not None:
+        path = f"{folder}/{file_stem(quote.name)}.patch"
+        text = _PATCH.format(name=quote.name, what=what, promise=_promise(quote), file=path)
+        return Change(quote.name, (TextFile(path, text + quote.patch.diff),), patch=quote.patch)
     if quote.setting is not None:
         file = TextFile(f"{folder}/{file_stem(quote.name)}.txt", _setting_text(quote, quote.setting, what))
         return Change(quote.name, (file,), None, quote.setting)
@@ -147,6 +153,13 @@ def _plain(draft: Draft) -> Written:
     return Written((TextFile(f"{stem}.sql", texts[0]), TextFile(f"{stem}.undo.sql", texts[1])), work, notes)
 
 
+_PATCH = """\
+{name}: {what}
+A change of your app's code, to be reviewed: git apply {file}
+Undo: git apply -R {file}
+{promise}
+"""
+
 _SETTING = """\
 {name}: {what}
 A setting of your app's, so it is changed by you: in its code or configuration, or in the command that starts it.
@@ -159,19 +172,22 @@ Undo    {now}
 """
 
 
+def _promise(quote: Quote) -> str:
+    if quote.predicted is None:
+        return ""
+    low, high = show_seconds(quote.predicted.low), show_seconds(quote.predicted.high)
+    return (
+        f"Predicted for p{quote.percentile} of {quote.route}: {show_seconds(quote.now.value)} now, then "
+        f"{show_seconds(quote.predicted.value)} ({low} to {high}).\n"
+    )
+
+
 def _setting_text(quote: Quote, setting: Setting, what: str) -> str:
-    promise = ""
-    if quote.predicted is not None:
-        low, high = show_seconds(quote.predicted.low), show_seconds(quote.predicted.high)
-        promise = (
-            f"Predicted for p{quote.percentile} of {quote.route}: {show_seconds(quote.now.value)} now, then "
-            f"{show_seconds(quote.predicted.value)} ({low} to {high}).\n"
-        )
     return _SETTING.format(
         name=quote.name,
         what=what,
         then=setting.then,
         now=setting.now,
-        promise=promise,
+        promise=_promise(quote),
         assumptions="\n".join(f"- {assumption}" for assumption in quote.assumptions),
     )

@@ -2,7 +2,7 @@
 What a move makes of the recorded app: one of its variants, ready to be priced.
 
 In        nothing
-Out       the values Variant and Setting
+Out       the values Variant, Setting and Patch
 Not here  the moves themselves (moves/), what a variant is worth (price/)
 """
 
@@ -34,6 +34,16 @@ class Setting:
     now: str
 
 
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """
+    A change of the user's code: which file, and the unified difference.
+    """
+
+    path: str
+    diff: str
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Variant:
     """
@@ -46,8 +56,9 @@ class Variant:
         assumptions: Sentences that have to be true for the price to be.
         model: What it makes of the recorded traffic and of what that runs on.
         bounds: The same at the good and at the bad end of what is not known of it; empty where nothing is open.
-        taken_as: "setting" where rung takes it as one, "hand" where its hands are not built yet.
+        taken_as: "setting" or "patch" where rung takes it as one, "hand" where its hands are not built yet.
         setting: What is set then; None where that is not known, or it is no setting.
+        patch: What is changed in the user's code then; None where that is not known.
         why_not_yet: Why it is not worth taking now, with the number that says so; "" where it may be.
     """
 
@@ -60,6 +71,7 @@ class Variant:
     model: Model
     bounds: tuple[Model, ...] = ()
     setting: Setting | None = None
+    patch: Patch | None = None
     why_not_yet: str = ""
 
 

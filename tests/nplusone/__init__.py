@@ -1,0 +1,3 @@
+"""
+Apps that ask one by one, with their fixed twins, and loops that are for other reasons.
+"""
