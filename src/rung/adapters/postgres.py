@@ -24,6 +24,7 @@ from psycopg import conninfo, pq
 
 from rung.errors import DatabaseDenied, DatabaseRefused, RungError
 from rung.ports import Index, IndexColumn, Plan, PlanNode, ServerFacts, Table, TableColumn
+from rung.steps.explain.words import without_constants
 
 CONNECT_TIMEOUT_S = 5
 LOOK_SETTINGS = (
@@ -296,23 +297,6 @@ def plan_of(tree: Mapping[str, Any]) -> Plan:
 
     visit(tree, 0)
     return Plan(tuple(nodes))
-
-
-# A quoted name, a parameter or a word stays; a string or a number is a constant.
-_PIECE = re.compile(
-    r"""(?P<kept>"(?:[^"]|"")*"|\$[0-9]+|[^\W\d][\w$]*(?!['\w$]))|(?P<constant>[EBXebx]?'(?:[^'\\]|''|\\.)*'|[0-9][0-9.]*(?:e[+-]?[0-9]+)?)""",
-    re.DOTALL,
-)
-
-
-def without_constants(condition: str) -> str:
-    """
-    Return a plan's condition with $n for every constant: views and policies bring values of their own.
-
-    >>> without_constants("((status = 'paid'::text) AND (total2 > 5) AND (id = $1))")
-    '((status = $n::text) AND (total2 > $n) AND (id = $1))'
-    """
-    return _PIECE.sub(lambda piece: piece["kept"] or "$n", condition)
 
 
 TABLE_FACTS = """
