@@ -130,10 +130,13 @@ class Loop:
         Raises:
             SettingByHand: there is nothing to run.
         """
-        build = change.build
-        if build is None:
+        hands, build = self.ports.hands, change.build
+        if change.by_hand:
             raise SettingByHand(change.move)
-        applied = self.ports.hands.build_index(build.plan.index, build.plan.name, build.statement, say=say, wait=wait)
+        if build is not None:
+            applied = hands.build_index(build.plan.index, build.plan.name, build.statement, say=say, wait=wait)
+        else:
+            applied = hands.run(change.run.statements if change.run is not None else (), say=say)
         if not applied.already:
             self._write(replace(ledger.newest(self.entries(), change.move), taken=stamp(now_s())))
         return applied
@@ -143,11 +146,11 @@ class Loop:
         return self._change(ledger.newest(self.entries(), move).quote)
 
     def undo(self, change: Change) -> None:
-        """
-        Take the change back; of a setting only the ledger's entry, for people set it.
-        """
+        """Take the change back; of a setting only the ledger's entry, for people set it."""
         if (build := change.build) is not None:
             self.ports.hands.drop_index(build.plan.index.schema, build.plan.name, build.undo)
+        elif change.undo:
+            self.ports.hands.run(change.undo, say=lambda _: None)
         self._write(ledger.undone(ledger.newest(self.entries(), change.move)))
 
     def confirm(self, before: str, after: str, *, move: str | None = None) -> Verdict:
@@ -169,9 +172,7 @@ class Loop:
         return [ledger.from_text(file) for file in self.ports.ledger.read()]
 
     def ask(self, step: Step[Result], recording: str) -> Result:
-        """
-        Drive *step*, a generator of questions, with answers from its adapter; keep both beside the recording.
-        """
+        """Drive *step*, a generator of questions, with answers from its adapter; keep both beside the recording."""
         rows, answers = self.ports.recording(recording), self.ports.answers(recording)
         try:
             question = next(step)

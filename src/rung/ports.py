@@ -482,6 +482,11 @@ class Planner(Protocol):
         Return the plan that it would choose if an index existed.
         """
 
+    def statistics(self, question: Any) -> Any:
+        """
+        Return how well the planner knows some tables (steps/explain/questions.py).
+        """
+
     def costs(self, question: Costs) -> Costed | Unavailable:
         """
         Return what statements would cost under each of some configurations.
@@ -506,6 +511,11 @@ class Hands(Protocol):
     def drop_index(self, schema: str, name: str, statement: Statement) -> None:
         """
         Drop an index that rung built.
+        """
+
+    def run(self, statements: Sequence[Statement], *, say: Say) -> Applied:
+        """
+        Run statements one by one, each by itself.
         """
 
 

@@ -173,6 +173,31 @@ class RepositoryHands:
                 left = f"The index {name} is still there, for reads or only for writes; run the undo again."
                 raise BuildFailed(statement.sql, first_line(problem), left=left) from problem
 
+    def run(self, statements: Sequence[Statement], *, say: Say) -> Applied:
+        """
+        Run *statements* one by one, each by itself; each is harmless when it was run before.
+
+        Raises:
+            BuildFailed: the database did not complete one; those before it stand, and the message says so.
+            DatabaseDenied: the role may not run it.
+        """
+        began_s = monotonic_s()
+        with self._connected() as connection:
+            # ANALYZE of a table that the role may not analyse is skipped with no more than a warning.
+            warned: list[str] = []
+            connection.add_notice_handler(lambda notice: _note_warning(notice, warned))
+            for number, statement in enumerate(statements):
+                say(statement.sql)
+                try:
+                    connection.execute(statement.sql.encode())
+                except psycopg.errors.InsufficientPrivilege:
+                    raise
+                except psycopg.Error as problem:
+                    raise BuildFailed(statement.sql, first_line(problem), left=_done(statements[:number])) from problem
+                if warned:
+                    raise BuildFailed(statement.sql, warned[0], left=_done(statements[:number]))
+        return Applied(already=False, took_s=monotonic_s() - began_s, size_bytes=0)
+
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
         if self.dsn is None:
@@ -333,6 +358,15 @@ def _holds(path: Path, content: bytes) -> bool:
         return path.is_file() and path.read_bytes() == content
     except OSError:
         return False  # writing it anew will tell why
+
+
+def _note_warning(notice: psycopg.errors.Diagnostic, warned: list[str]) -> None:
+    if notice.severity_nonlocalized == "WARNING":
+        warned.append(notice.message_primary or "a warning without words")
+
+
+def _done(statements: Sequence[Statement]) -> str:
+    return f"Done before it, and still so: {'; '.join(each.sql for each in statements)}." if statements else UNTOUCHED
 
 
 def _drop(connection: psycopg.Connection[Any], schema: str, name: str) -> None:

@@ -40,8 +40,10 @@ from rung.adapters.postgres import (
     relations_of,
     server_facts,
 )
+from rung.adapters.statistics import known
 from rung.errors import DatabaseRefused, RungError
 from rung.ports import Describe, Explain, Index, Plan, Promise, Server, ServerFacts, Table, Unavailable, WhatIf
+from rung.steps.explain.questions import Known, Statistics
 
 Answer = TypeVar("Answer")
 Connection = psycopg.Connection[Any]
@@ -124,6 +126,12 @@ class DatabasePlanner:
             return self._promise(question, seen)
         except (RungError, psycopg.Error, OSError) as problem:
             return Unavailable(reason_of(problem))
+
+    def statistics(self, question: Statistics) -> Known | Unavailable:
+        """
+        Return how well the planner knows some tables.
+        """
+        return self._look(lambda connection: known(connection, question.tables))
 
     def _look(self, ask: Callable[[Connection], Answer]) -> Answer | Unavailable:
         if self.dsn is None:

@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass
 
 from rung.ports import Index, Statement, TextFile
-from rung.steps.price.quote import BuildIndex, Quote
+from rung.steps.price.quote import BuildIndex, Quote, Run
 from rung.steps.twin.variant import Setting
 from rung.units import show_seconds
 
@@ -30,14 +30,32 @@ class Change:
     Attributes:
         move: The quote's name.
         files: What is written into the user's repository, to be reviewed: a migration and its undo, or what to set.
-        build: What rung can carry out itself; None for a setting, which people change.
-        setting: What they set; None where there is something to build.
+        build: An index that rung can build itself; None where it is none.
+        setting: What people set; None where rung can carry it out.
+        run: Statements that rung can run itself; None where there is an index to build.
     """
 
     move: str
     files: tuple[TextFile, ...]
     build: Build | None = None
     setting: Setting | None = None
+    run: Run | None = None
+
+    @property
+    def by_hand(self) -> bool:
+        """
+        Whether people carry it out, and rung has nothing to run.
+        """
+        return self.build is None and self.run is None
+
+    @property
+    def undo(self) -> tuple[Statement, ...]:
+        """
+        What takes it back, in order; empty where nothing does or people do.
+        """
+        if self.build is not None:
+            return (self.build.undo,)
+        return self.run.undo if self.run is not None else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +90,13 @@ def take(quote: Quote, *, folder: str, lock_timeout_s: float) -> Change:
         return Change(
             quote.name, (TextFile(f"{stem}.txt", _setting_text(quote, quote.setting, what)),), None, quote.setting
         )
+    # A lock_timeout of 0 would mean to wait for ever.
+    timeout_s = max(round(lock_timeout_s), 1)
+    if quote.run is not None:
+        return Change(quote.name, _run_files(quote.run, stem, what, timeout_s), run=quote.run)
     plan = quote.plan
     assert plan is not None
     create, drop = create_index(plan.index, plan.name), drop_index(plan.index, plan.name)
-    # A lock_timeout of 0 would mean to wait for ever.
-    timeout_s = max(round(lock_timeout_s), 1)
     migration = _MIGRATION.format(what=what, statement=create.sql, check=_check(plan), timeout_s=timeout_s)
     undo = _UNDO.format(what=what, statement=drop.sql, timeout_s=timeout_s)
     return Change(
@@ -85,6 +105,29 @@ def take(quote: Quote, *, folder: str, lock_timeout_s: float) -> Change:
         Build(plan, create, drop),
     )
 
+
+def _run_files(run: Run, stem: str, what: str, timeout_s: int) -> tuple[TextFile, ...]:
+    """
+    Return the statements as a file, and their undo as another where there is one.
+    """
+    files = [TextFile(f"{stem}.sql", _STATEMENTS.format(what=what, timeout_s=timeout_s, lines=_lines(run.statements)))]
+    if run.undo:
+        undo = _STATEMENTS.format(what=f"Undo of: {what}", timeout_s=timeout_s, lines=_lines(run.undo))
+        files.append(TextFile(f"{stem}.undo.sql", undo))
+    return tuple(files)
+
+
+def _lines(statements: tuple[Statement, ...]) -> str:
+    return "\n".join(f"{statement.sql};" for statement in statements)
+
+
+_STATEMENTS = """\
+-- {what}
+-- Holds up neither reads nor writes: psql -f THIS_FILE
+SET lock_timeout = '{timeout_s}s';
+{lines}
+RESET lock_timeout;
+"""
 
 _SETTING = """\
 {name}: {what}

@@ -252,7 +252,7 @@ def run_take(arguments: argparse.Namespace) -> int:
         quote = chosen(look, arguments.move)
         if arguments.apply:
             # Refused before anything is written, or the repository would tell of a change that was not made.
-            if quote.plan is None:
+            if not quote.runs:
                 raise SettingByHand(quote.name)
             work.reach_database("rung take --apply")
         change = loop.take(look.finding, quote)
@@ -269,7 +269,7 @@ def _undo(work: wire.Workplace, loop: Loop, arguments: argparse.Namespace) -> in
     from rung.surfaces import document, done
 
     change = loop.taken(arguments.move)
-    if change.build is not None:
+    if change.undo:
         work.reach_database("rung take --undo")
     loop.undo(change)
     if arguments.json:

@@ -21,7 +21,7 @@ from rung.steps.confirm import Side, Verdict
 from rung.steps.find.finding import PERCENTILES, Evidence, Finding, Interval, Simulated, Suspect
 from rung.steps.ledger import Entry
 from rung.steps.price import best
-from rung.steps.price.quote import Quote, Record
+from rung.steps.price.quote import Quote, Record, Run
 from rung.steps.score import record_of, record_of_all
 from rung.steps.take import Change
 from rung.surfaces.errors_text import SCHEMA
@@ -184,11 +184,15 @@ def take_content(change: Change, applied: Applied | None) -> dict[str, Any]:
     return {
         "move": change.move,
         "files": [file.path for file in change.files],
-        "statement": build.statement.sql if build is not None else None,
+        "statement": build.statement.sql if build is not None else "; ".join(run) if (run := _sql(change.run)) else None,
         "setting": setting.then if setting is not None else None,
-        "undo": build.undo.sql if build is not None else setting.now if setting is not None else "",
+        "undo": setting.now if setting is not None else "; ".join(each.sql for each in change.undo),
         "applied": msgspec.to_builtins(applied) if applied is not None else None,
     }
+
+
+def _sql(run: Run | None) -> list[str]:
+    return [statement.sql for statement in run.statements] if run is not None else []
 
 
 def confirm_content(verdict: Verdict) -> dict[str, Any]:

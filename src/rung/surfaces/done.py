@@ -25,8 +25,7 @@ def change_text(change: Change, applied: Applied | None) -> str:
     Return what taking a move wrote, and how to go on.
     """
     files = labelled("Files", *(file.path for file in change.files))
-    if change.build is None:
-        assert change.setting is not None
+    if change.setting is not None:
         return "\n".join([
             labelled("Taken", f"{change.move}      (a setting: you change it, rung has nothing to run)"),
             files,
@@ -35,17 +34,24 @@ def change_text(change: Change, applied: Applied | None) -> str:
             "",
             labelled("Next", "set it, restart the app, record the same load again, then: rung confirm"),
         ])  # fmt: skip
+    statements = change.run.statements if change.run is not None else ()
+    if change.build is not None:
+        statements = (change.build.statement,)
     lines = [
         labelled("Taken", change.move),
         files,
-        labelled("Statement", change.build.statement.sql),
-        labelled("Undo", change.build.undo.sql),
+        labelled("Statement", *(statement.sql for statement in statements)),
+        labelled("Undo", *(statement.sql for statement in change.undo))
+        if change.undo
+        else labelled("Undo", "there is nothing to take back: the next ANALYZE makes them anew"),
         "",
     ]
     if applied is not None:
         done = (
             f"It was there already ({show_bytes(applied.size_bytes)}); nothing was done."
             if applied.already
+            else f"Done in {show_seconds(applied.took_s)}."
+            if change.build is None
             else f"Built in {show_seconds(applied.took_s)}, {show_bytes(applied.size_bytes)}, valid."
         )
         lines.insert(1, labelled("Applied", done))
@@ -61,8 +67,8 @@ def undone_text(change: Change) -> str:
     Return what an undo did, and of a setting what is left to do.
     """
     told = [labelled("Undone", change.move)]
-    if change.build is not None:
-        told.append(labelled("Ran", change.build.undo.sql))
+    if change.undo:
+        told.append(labelled("Ran", *(statement.sql for statement in change.undo)))
     if change.setting is not None:
         told = [
             labelled("Undone", f"{change.move}      (in the ledger; you set it back, rung has nothing to run)"),

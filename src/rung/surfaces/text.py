@@ -288,7 +288,8 @@ def _move(look: Look) -> str:
             why = "No move could be priced: the simulation does not reproduce this recording."
         return labelled("Move", why, _by_hand(finding))
     if quote.predicted is None:
-        told = f"{quote.what}      no price: the simulation does not reproduce this recording"
+        why = quote.reason if finding.simulated.trusted else "the simulation does not reproduce this recording"
+        told = f"{quote.what}      no price: {why}"
         return labelled("Move", told, cost_of(quote), f"Assumes: {'; '.join(quote.assumptions)}.")
     return labelled(
         "Move",

@@ -67,7 +67,7 @@ def best(quotes: Sequence[Quote]) -> Quote | None:
     ]
     if reaching:
         return gaining[min(reaching)[-1]][0]
-    unpriced = next((quote for quote in quotes if quote.verdict == NO_PRICE and quote.plan is not None), None)
+    unpriced = next((quote for quote in quotes if quote.verdict == NO_PRICE and quote.runs), None)
     return min(gaining, key=lambda each: each[1], default=(unpriced, 0.0))[0]
 
 
@@ -110,8 +110,8 @@ def _faster(finding: Finding, value_s: float) -> str:
 
 def _quote(twin: Twin, finding: Finding, offer: Offer, record: Record | None) -> Quote:
     simulated = finding.simulated
-    if not simulated.trusted:
-        return _refused(finding, offer, reason_of(simulated))
+    if offer.unpriced or not simulated.trusted:
+        return _refused(finding, offer, offer.unpriced or reason_of(simulated))
     outcome = twin.run(offer.model)
     bounds = [twin.run(model) for model in offer.bounds]
     number = predicted(twin, finding.route, finding.goal.percentile, [outcome, *bounds], record)
@@ -172,6 +172,7 @@ def _refused(finding: Finding, offer: Offer, reason: str) -> Quote:
         reason=offer.not_yet or reason,
         assumptions=offer.assumptions,
         plan=offer.plan,
+        run=offer.run,
         setting=offer.setting,
         taken_as=offer.taken_as,
         gains=False,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from rung.ports import Index, Step
+from rung.ports import Index, Statement, Step
 from rung.steps.find.finding import Finding, Interval
 from rung.steps.measure import Profile
 from rung.steps.twin.twin import Model, Twin
@@ -33,6 +33,16 @@ class BuildIndex:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """
+    The plan of a move that is a few statements, each run by itself; *undo* is empty where there is nothing to take back.
+    """
+
+    statements: tuple[Statement, ...]
+    undo: tuple[Statement, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Offer:
     """
@@ -45,6 +55,8 @@ class Offer:
         setting: What would be set, None where it is no setting or its value is not known.
         taken_as: How it is taken: "migration", "setting", or "hand" where rung has no hands for it yet.
         not_yet: Why it is not worth a price, with the number that says so; "" where it is.
+        run: What would be run where that is no index; None where nothing is.
+        unpriced: Why what it makes of the traffic cannot be told; "" where it can.
     """
 
     name: str
@@ -58,6 +70,8 @@ class Offer:
     setting: Setting | None = None
     taken_as: str = HAND
     not_yet: str = ""
+    run: Run | None = None
+    unpriced: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +104,7 @@ class Quote:
         routes: p50, p95 and p99 of each route that the goal judges.
         bears_per_s: Requests a second at which something is full then, and what that is.
         fullest: See above.
+        run: What would be run where that is no index; None where nothing is.
     """
 
     name: str
@@ -110,6 +125,7 @@ class Quote:
     routes: tuple[RoutePrice, ...] = ()
     bears_per_s: float | None = None
     fullest: str = ""
+    run: Run | None = None
 
     @property
     def kind(self) -> str:
@@ -123,7 +139,14 @@ class Quote:
         """
         Whether rung can write it down as a change.
         """
-        return self.plan is not None or self.setting is not None
+        return self.runs or self.setting is not None
+
+    @property
+    def runs(self) -> bool:
+        """
+        Whether rung can carry it out itself.
+        """
+        return self.plan is not None or self.run is not None
 
     @property
     def ratio(self) -> Interval | None:

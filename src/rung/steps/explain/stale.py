@@ -1,0 +1,78 @@
+"""
+Tell whether the planner knows a table well enough: statistics that are old, or that were never made.
+
+In        what the server says of a table's statistics
+Out       a reason in words, "" where all is well; the columns that have none
+Not here  the SQL against it (moves/statistics.py)
+"""
+
+from __future__ import annotations
+
+import re
+
+from rung.steps.explain.questions import Known, KnownColumn, TableStatistics
+from rung.units import show_count, show_share
+
+# Autovacuum analyses after 10 % and 50 rows by default; what goes on unseen for three times that has been missed.
+CHANGED_SHARE_MAX = 0.3
+CHANGED_MIN = 500
+GROWN_FACTOR = 2.0
+
+_NAME = re.compile(r'"((?:[^"]|"")+)"|([^\W\d][\w$]*)(?!\s*\()')
+
+
+def stale(table: TableStatistics, *, standby: bool = False) -> str:
+    """
+    Return why the statistics of *table* are not to be relied on, as the end of a sentence; "" where they are.
+
+    Args:
+        standby: Whether a standby was asked, which counts no changes.
+    """
+    name = table.name
+    if table.parent and table.readable and not any(column.known for column in table.columns):
+        return f"{name} is partitioned and was never analysed as a whole, which autovacuum does not do"
+    if _never(table):
+        return f"{name} was never analysed"
+    if standby or table.parent:
+        return ""
+    known = max(table.rows_known, 0.0)
+    if table.changed >= max(CHANGED_SHARE_MAX * known, CHANGED_MIN):
+        off = "" if table.automatic else "; autovacuum is off for it"
+        return (
+            f"the statistics of {name} are of {show_count(known)} rows, and {show_count(table.changed)} "
+            f"({show_share(table.changed / known) if known else 'all'}) were changed since{off}"
+        )
+    if table.rows_live >= CHANGED_MIN and table.rows_live >= GROWN_FACTOR * known:
+        return f"{name} has {show_count(table.rows_live)} rows, and its statistics are of {show_count(known)}"
+    return ""
+
+
+def _never(table: TableStatistics) -> bool:
+    if table.parent:
+        return False
+    if table.rows_known < 0:
+        return True
+    return table.readable and table.rows_live > 0 and bool(table.columns) and not any(
+        column.known for column in table.columns
+    )
+
+
+def reasons(known: Known) -> tuple[tuple[TableStatistics, str], ...]:
+    """
+    Return each table whose statistics are not to be relied on, and why.
+    """
+    told = ((table, stale(table, standby=known.standby)) for table in known.tables)
+    return tuple((table, reason) for table, reason in told if reason)
+
+
+def columns_in(condition: str, table: TableStatistics) -> tuple[KnownColumn, ...]:
+    """
+    Return the columns of *table* that a plan's condition names, in their order there.
+    """
+    by_name = {column.name: column for column in table.columns}
+    found: dict[str, KnownColumn] = {}
+    for quoted, word in _NAME.findall(condition):
+        name = quoted.replace('""', '"') if quoted else word
+        if name in by_name:
+            found.setdefault(name, by_name[name])
+    return tuple(found.values())
