@@ -65,7 +65,7 @@ def remedies(tree: Tree, planned: Planned, statement: str) -> Step[tuple[Remedy,
     if tables:
         known = yield Statistics(tables)
         if isinstance(known, Known):
-            found += _statistics(tree, known, generic=planned.generic)
+            found += _statistics(tree, known)
         elif isinstance(known, Unavailable):
             found.append(Remedy("unknown", 0, 0.0, f"How old statistics are could not be asked: {known.reason}."))
     found += yield from _indexes(tree, statement)
@@ -132,7 +132,7 @@ def _cost(cost: float) -> str:
     return show_count(cost) if cost >= 100 else f"{cost:.1f}"
 
 
-def _statistics(tree: Tree, known: Known, *, generic: bool) -> Iterator[Remedy]:
+def _statistics(tree: Tree, known: Known) -> Iterator[Remedy]:
     """
     Yield fresh statistics for tables that have old ones, and more of them where rows are expected wrongly all the same.
     """

@@ -371,6 +371,15 @@ def run_ledger(arguments: argparse.Namespace) -> int:
     return EXIT_ANSWERED
 
 
+def run_explain(arguments: argparse.Namespace) -> int:
+    """
+    Print where one statement's cost or time goes.
+    """
+    from rung.surfaces.explain import explain
+
+    return explain(arguments)
+
+
 def run_collect(arguments: argparse.Namespace) -> int:
     """
     Collect what apps send to a socket.
@@ -415,6 +424,7 @@ RUNS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "take": run_take,
     "confirm": run_confirm,
     "ledger": run_ledger,
+    "explain": run_explain,
     "collect": run_collect,
     "pack": run_pack,
     "doctor": run_doctor,
