@@ -37,6 +37,7 @@ from rung.ports import (
     WhatIf,
 )
 from rung.steps.confirm import MOVED, NOT_MOVED, TOO_LITTLE, WORSE, Side, Verdict
+from rung.steps.explain.questions import Known, KnownColumn, Statistics, TableStatistics
 from rung.steps.find import find
 from rung.steps.find.finding import Finding, Goal, Interval
 from rung.steps.ledger import OPEN, Entry
@@ -267,13 +268,20 @@ BY_INDEX = Plan((PlanNode(0, "Index Scan", "orders", "public", "candidate", 9.0,
 BY_KEY = Plan((PlanNode(0, "Index Scan", "customers", "public", "customers_pkey", 8.0, 1.0, "(id = $1)"),))
 
 
+ORDERS_KNOWN = TableStatistics(
+    "public", "orders", 1_000_000.0, 1_000_000, 0, 60.0, automatic=True, readable=True, parent=False,
+    columns=(KnownColumn("id", known=True), KnownColumn("customer_id", known=True)),
+)  # fmt: skip
+WELL_KNOWN = Known((ORDERS_KNOWN,), target=100, standby=False)
+
+
 class Shelf:
     """
     Answers about the shop's database from a table of answers; fulfils the port Planner, and counts.
     """
 
-    def __init__(self, *, away: bool = False) -> None:
-        self.away, self.asked = away, 0
+    def __init__(self, *, away: bool = False, known: Known = WELL_KNOWN) -> None:
+        self.away, self.known, self.asked = away, known, 0
 
     def _say(self, answer: Any) -> Any:
         self.asked += 1
@@ -287,6 +295,9 @@ class Shelf:
 
     def describe(self, question: Describe) -> Any:
         return self._say(ORDERS_TABLE)
+
+    def statistics(self, question: Statistics) -> Any:
+        return self._say(self.known)
 
     def what_if(self, question: WhatIf) -> Any:
         return self._say(Promise(SCAN, BY_INDEX, used=question.index == CUSTOMER_INDEX, size_bytes=30_000_000))

@@ -92,14 +92,18 @@ def _off(profile: Profile, part: Part, plan: Plan, known: Known) -> tuple[Offer,
 
 def rows_of(profile: Profile, part: Part) -> float | None:
     """
-    Return how many rows an execution gave on average, None where the driver did not say.
+    Return how many rows an execution gave on average: as the driver said, else as the server counted; None where neither
+    did.
     """
-    if part not in profile.parts:
-        return None
-    segments = profile.segments
-    met = (segments.part == profile.parts.index(part)) & (segments.rows >= 0)
-    calls = int(segments.calls[met].sum())
-    return float(np.sum(segments.rows[met])) / calls if calls else None
+    if part in profile.parts:
+        segments = profile.segments
+        met = (segments.part == profile.parts.index(part)) & (segments.rows >= 0)
+        calls = int(segments.calls[met].sum())
+        if calls:
+            return float(np.sum(segments.rows[met])) / calls
+    counted = [each for each in profile.beside.executions if each.statement == part.name]
+    calls = sum(each.calls for each in counted)
+    return sum(each.rows for each in counted) / calls if calls else None
 
 
 def _table(known: Known, node: PlanNode) -> TableStatistics | None:
