@@ -127,9 +127,7 @@ def first_word(statement: str) -> str:
     return found[1].lower() if found else ""
 
 
-def _planned(
-    connection: Connection, text: bytes, values: Sequence[str], *, analyze: bool, timeout_s: float
-) -> Planned:
+def _planned(connection: Connection, text: bytes, values: Sequence[str], *, analyze: bool, timeout_s: float) -> Planned:
     facts = connection.execute(FACTS).fetchone()
     assert facts is not None
     version = connection.info.server_version
@@ -249,7 +247,7 @@ def _strings(plan: Mapping[str, Any]) -> Iterator[str]:
 def _unrun(problem: str) -> StatementRefused:
     return StatementRefused(
         f"this statement is not run: {problem}",
-        why="With --analyze the server executes it. rung runs only a SELECT that calls nothing volatile and locks nothing.",
+        why="With --analyze the server executes it: only a SELECT that calls nothing volatile and locks nothing.",
         steps=(("See its plan without running it", "rung explain STATEMENT"),),
     )
 
@@ -276,7 +274,7 @@ REASONS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "55P03", "Somebody holds a lock on one of its tables, and rung waits half a second at most.",
-        (("Look who, then try again", "psql -c \"select pid, application_name, state from pg_stat_activity\""),),
+        (("Look who, then try again", 'psql -c "select pid, application_name, state from pg_stat_activity"'),),
     ),
     ("25006", "rung runs statements in a READ ONLY transaction, where this is not allowed.", ()),
     ("54", "It is larger or nested deeper than the server takes (max_stack_depth bears on it).", ()),

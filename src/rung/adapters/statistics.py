@@ -65,9 +65,7 @@ def known(connection: Connection, tables: Sequence[tuple[str, str]]) -> Known:
     Raises:
         psycopg.Error: the catalog cannot be read.
     """
-    row = connection.execute(
-        "select current_setting('default_statistics_target')::int, pg_is_in_recovery()"
-    ).fetchone()
+    row = connection.execute("select current_setting('default_statistics_target')::int, pg_is_in_recovery()").fetchone()
     assert row is not None
     found = connection.execute(TABLES, (json.dumps(list(tables)),)).fetchall()
     return Known(tuple(_table(connection, each) for each in found), target=row[0], standby=row[1])

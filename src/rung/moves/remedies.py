@@ -66,8 +66,8 @@ def remedies(tree: Tree, planned: Planned, statement: str) -> Step[tuple[Remedy,
         known = yield Statistics(tables)
         if isinstance(known, Known):
             found += _statistics(tree, known)
-        elif isinstance(known, Unavailable):
-            found.append(Remedy("unknown", 0, 0.0, f"How old statistics are could not be asked: {known.reason}."))
+        else:
+            found += _unasked(tree, known)
     found += yield from _indexes(tree, statement)
     return tuple(sorted(found, key=lambda remedy: -remedy.share))
 
@@ -155,6 +155,16 @@ def _statistics(tree: Tree, known: Known) -> Iterator[Remedy]:
         yield _unexpected(tree, node, known, below)
 
 
+def _unasked(tree: Tree, answer: Unavailable) -> Iterator[Remedy]:
+    """
+    Yield where rows were expected wrongly, where statistics could not be asked for.
+    """
+    for node in _origins(tree):
+        said = _off_words(node)
+        text = f"{said[:1].upper()}{said[1:]}; how well the planner knows it could not be asked: {answer.reason}."
+        yield Remedy("statistics", node.number, _share_with_below(tree, node), text)
+
+
 def _unexpected(tree: Tree, node: Node, known: Known, below: list[TableStatistics]) -> Remedy:
     """
     Return what can be done where statistics are fresh and rows are expected wrongly.
@@ -201,9 +211,7 @@ def _off_words(node: Node) -> str:
     factor = node.ratio if node.ratio > 1 else 1 / node.ratio
     more_or_less = "more" if node.ratio > 1 else "fewer"
     runs = f" in {show_count(node.loops)} runs" if node.loops is not None and node.loops > 1 else ""
-    return (
-        f"#{node.number} gave {show_count(node.rows)} rows{runs}, {show_count(factor)}× {more_or_less} than expected"
-    )
+    return f"#{node.number} gave {show_count(node.rows)} rows{runs}, {show_count(factor)}× {more_or_less} than expected"
 
 
 def _is(node: Node, table: TableStatistics) -> bool:
@@ -242,14 +250,14 @@ def _memory(tree: Tree, planned: Planned) -> Iterator[Remedy]:
         else:
             yield Remedy(
                 "memory", node.number, share,
-                f"{told}. About {megabytes_up(needed)} of work_mem ({now} now) would keep it in memory. Set it for this "
-                "statement's transaction or its role, not for all: each sort and hash of each connection may take as much.",
+                f"{told}. About {megabytes_up(needed)} of work_mem ({now} now) would keep it in memory. Set it for "
+                "its transaction or role, not for all: each sort and hash of each connection may take as much.",
                 (f"SET LOCAL work_mem = '{megabytes_up(needed)}'",),
             )  # fmt: skip
     for node in tree.nodes:
         if node.lossy_blocks and tree.share(node) >= SHARE_MIN:
             text = (
-                f"#{node.number}: the bitmap did not fit into work_mem ({now}), so that {show_count(node.lossy_blocks)} "
+                f"#{node.number}: the bitmap did not fit into work_mem ({now}), so {show_count(node.lossy_blocks)} "
                 f"pages were searched row by row, {show_count(node.rechecked)} rows in vain."
             )
             yield Remedy(
@@ -264,8 +272,8 @@ def _vacuum(tree: Tree) -> Iterator[Remedy]:
             name = qualified_name(node)
             yield Remedy(
                 "vacuum", node.number, tree.share(node),
-                f"#{node.number} could be answered from the index alone, and looked {show_count(node.heap_fetches)} rows up "
-                f"in {node.relation} all the same: its visibility map is out of date.",
+                f"#{node.number} could be answered from the index alone, and looked {show_count(node.heap_fetches)} "
+                f"rows up in {node.relation} all the same: its visibility map is out of date.",
                 (f"VACUUM {name}",),
             )  # fmt: skip
 
@@ -275,7 +283,9 @@ def qualified_name(node: Node) -> str:
     Return the name of the table that a node reads, for SQL.
     """
     return qualified(
-        TableStatistics(node.schema, node.relation, 0, 0, 0, None, automatic=True, readable=True, parent=False, columns=())
+        TableStatistics(
+            node.schema, node.relation, 0, 0, 0, None, automatic=True, readable=True, parent=False, columns=()
+        )
     )
 
 
@@ -294,8 +304,8 @@ def _beside(tree: Tree) -> Iterator[Remedy]:
     if tree.took_s and tree.planned_s >= max(PLANNED_SHARE * (tree.took_s + tree.planned_s), PLANNED_S_MIN):
         share = tree.planned_s / (tree.took_s + tree.planned_s)
         text = (
-            f"Planning took {show_seconds(tree.planned_s)}, {show_share(share)} of all: a prepared statement is planned "
-            "once; fewer partitions, joins or indexes make planning shorter."
+            f"Planning took {show_seconds(tree.planned_s)}, {show_share(share)} of all: a prepared statement is "
+            "planned once; fewer partitions, joins or indexes make planning shorter."
         )
         yield Remedy("planning", 0, share, text)
     if tree.serialised_s >= SERIALISED_SHARE * whole_s:

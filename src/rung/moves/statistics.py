@@ -92,8 +92,8 @@ def _off(profile: Profile, part: Part, plan: Plan, known: Known) -> tuple[Offer,
 
 def rows_of(profile: Profile, part: Part) -> float | None:
     """
-    Return how many rows an execution gave on average: as the driver said, else as the server counted; None where neither
-    did.
+    Return how many rows an execution gave on average: as the driver said, else as the server counted; None
+    where neither did.
     """
     if part in profile.parts:
         segments = profile.segments

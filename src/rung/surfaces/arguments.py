@@ -221,8 +221,8 @@ def _explain(commands: Commands) -> None:
     )  # fmt: skip
     parser.add_argument(
         "statement",
-        help="SQL, a file with it, - for standard input, the beginning of a recorded statement's name (as find prints in "
-        "[brackets]), or a file that EXPLAIN (FORMAT JSON) made",
+        help="SQL, a file with it, - for standard input, the beginning of a recorded statement's name (as find prints "
+        "in [brackets]), or a file that EXPLAIN (FORMAT JSON) made",
     )
     parser.add_argument("--analyze", action="store_true", help="run it, and measure")
     parser.add_argument(

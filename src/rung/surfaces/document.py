@@ -184,7 +184,11 @@ def take_content(change: Change, applied: Applied | None) -> dict[str, Any]:
     return {
         "move": change.move,
         "files": [file.path for file in change.files],
-        "statement": build.statement.sql if build is not None else "; ".join(run) if (run := _sql(change.run)) else None,
+        "statement": build.statement.sql
+        if build is not None
+        else "; ".join(run)
+        if (run := _sql(change.run))
+        else None,
         "setting": setting.then if setting is not None else None,
         "undo": setting.now if setting is not None else "; ".join(each.sql for each in change.undo),
         "applied": msgspec.to_builtins(applied) if applied is not None else None,

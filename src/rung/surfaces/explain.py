@@ -92,8 +92,7 @@ def explain(arguments: argparse.Namespace) -> int:
             )
         planned = _planned(source, arguments, work.database, timeout_s)
         tree = _read(source, planned)
-        asks = work.database is not None and bool(source.text)
-        found = _asked(remedies(tree, planned, source.text), loop.ports.planner) if asks else ()
+        found = _asked(remedies(tree, planned, source.text), loop.ports.planner)
     explained = Explained(source, planned, tree, found)
     if arguments.json:
         print_json(document("explain", explain_content(explained)))

@@ -33,10 +33,10 @@ class SpillShape(TypedDict):
 
 class NodeShape(TypedDict):
     """
-    One node of a plan, in the order of EXPLAIN; `parent` is the number of the node above, 0 for the root. `share` is what
-    it takes by itself of the whole: of the time where nodes were timed, else of the cost. `rows` and `rows_expected` are
-    those of all its runs (`loops`, null where nothing was run) together; `ratio` is one over the other of one run, null
-    where it means nothing, and `off` tells that it is 10 or more, or a tenth or less.
+    One node of a plan, in the order of EXPLAIN; `parent` is the number of the node above, 0 for the root. `share` is
+    what it takes by itself of the whole: of the time where nodes were timed, else of the cost. `rows` and
+    `rows_expected` are those of all its runs (`loops`, null where nothing was run) together; `ratio` is one over the
+    other of one run, null where it means nothing, and `off` tells that it is 10 or more, or a tenth or less.
     """
 
     number: int
@@ -53,6 +53,7 @@ class NodeShape(TypedDict):
     self_cost: float
     rows_expected: float
     loops: float | None
+    processes: float
     total_s: float
     self_s: float
     share: float
@@ -75,8 +76,8 @@ class NodeShape(TypedDict):
 
 class RemedyShape(TypedDict):
     """
-    Something that would change the plan; `share` of the whole is what it is about, `sql` what to run, in order. `node` is
-    the number of the node that it is about, 0 for the plan as a whole.
+    Something that would change the plan; `share` of the whole is what it is about, `sql` what to run, in order. `node`
+    is the number of the node that it is about, 0 for the plan as a whole.
     """
 
     kind: str
@@ -88,8 +89,8 @@ class RemedyShape(TypedDict):
 
 class ExplainDocument(Document):
     """
-    `rung explain --json`. `generic`: planned with values unknown. `executed`: run, with --analyze; `took_s` and what follows
-    are 0 where it was not. In `statement` and in conditions $n stands for every constant.
+    `rung explain --json`. `generic`: planned with values unknown. `executed`: run, with --analyze; `took_s` and what
+    follows are 0 where it was not. In `statement` and in conditions $n stands for every constant.
     """
 
     statement: str

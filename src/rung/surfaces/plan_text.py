@@ -40,7 +40,11 @@ def explained_text(explained: Explained) -> str:
     tree, source = explained.tree, explained.source
     parts = []
     if source.text:
-        parts.append(labelled("Statement", short_statement(explained.statement) + (f"  [{source.name[:8]}]" if source.name else "")))
+        parts.append(
+            labelled(
+                "Statement", short_statement(explained.statement) + (f"  [{source.name[:8]}]" if source.name else "")
+            )
+        )
     parts += [labelled("Plan", *_about(explained)), labelled("Where", *_where(tree)), "", *_rows(tree), ""]
     shown = [_remedy(remedy, "Change" if not place else "") for place, remedy in enumerate(explained.remedies)]
     parts += shown or [labelled("Change", _nothing(explained))]
@@ -96,7 +100,8 @@ def _where(tree: Tree) -> list[str]:
         took = f", {show_seconds(node.self_s)}" if tree.timed else ""
         notes = _numbers(tree, node)
         lines.append(
-            f"{show_share(tree.share(node))}{took}: #{node.number} {_name(node)}" + (f" ({'; '.join(notes)})" if notes else "")
+            f"{show_share(tree.share(node))}{took}: #{node.number} {_name(node)}"
+            + (f" ({'; '.join(notes)})" if notes else "")
         )
     return lines
 
@@ -132,7 +137,11 @@ def _rows(tree: Tree) -> list[str]:
         lines += [" " * begin + indent + each for each in more]
         if node.number in left_out:
             count, share = left_out[node.number]
-            lines.append(" " * begin + indent + f"  … and {show_count(count)} more below #{node.number}, {show_share(share)} together")
+            lines.append(
+                " " * begin
+                + indent
+                + f"  … and {show_count(count)} more below #{node.number}, {show_share(share)} together"
+            )
     return [each.rstrip() for each in lines]
 
 
@@ -207,7 +216,8 @@ def _numbers(tree: Tree, node: Node) -> list[str]:
     """
     told = []
     if node.loops is not None and node.loops > 1:
-        told.append(f"{show_count(node.loops)} times")
+        aside = f"in {show_count(node.processes)} processes" if node.processes > 1 else ""
+        told.append(aside if node.loops == node.processes else f"{show_count(node.loops)} times {aside}".rstrip())
     if node.removed >= 1:
         told.append(f"{show_count(node.removed + node.rows)} rows looked at to keep {show_count(node.rows)}")
     if node.rechecked >= 1:
@@ -227,7 +237,10 @@ def _numbers(tree: Tree, node: Node) -> list[str]:
     if node.cache is not None:
         hits, misses, evictions = node.cache
         asked = max(hits + misses, 1)
-        told.append(f"{show_share(hits / asked)} of {show_count(asked)} from its cache" + (", which was too small" if evictions else ""))
+        told.append(
+            f"{show_share(hits / asked)} of {show_count(asked)} from its cache"
+            + (", which was too small" if evictions else "")
+        )
     if node.buffers.read_s > READ_SHARE_TOLD * max(node.self_s, 1e-9) and node.buffers.read_s > 0:
         told.append(f"{show_seconds(node.buffers.read_s)} waiting for reads")
     elif node.buffers.read_bytes:

@@ -18,7 +18,8 @@ from typing import Any
 
 from rung.units import kilobytes
 
-# A sorted row: SortTuple (24) in an array that grows by doubling, the header of a MinimalTuple (16).
+# A sorted row, beside what is on disk of it: SortTuple (24) in an array that grows by doubling, and by what its header
+# is longer and its end rounded up.
 SORT_ROW_BYTES = 48 + 16
 # A hashed row: HashJoinTupleData (16), the header of a MinimalTuple (16), its bucket (8, doubled).
 HASH_ROW_BYTES = 16 + 16 + 16
@@ -60,8 +61,10 @@ def _held(told: Mapping[str, Any]) -> float:
     peaks = [float(told.get("Peak Memory Usage", 0.0))]
     if told.get("Sort Space Type") == "Memory":
         peaks.append(float(told["Sort Space Used"]))
-    for groups in ("Full-sort Groups", "Pre-sorted Groups"):
-        peaks.append(float(told.get(groups, {}).get("Sort Space Memory", {}).get("Peak Sort Space Used", 0.0)))
+    peaks += [
+        float(told.get(groups, {}).get("Sort Space Memory", {}).get("Peak Sort Space Used", 0.0))
+        for groups in ("Full-sort Groups", "Pre-sorted Groups")
+    ]
     if told.get("Storage") == "Memory":
         peaks.append(float(told.get("Maximum Storage", 0.0)))
     return max(peaks)
@@ -82,7 +85,8 @@ def spill_of(
     width_bytes = _aligned(int(told.get("Plan Width", 0)))
     sorted_bytes = _sorted_on_disk(told)
     if sorted_bytes:
-        return Spill("sort", sorted_bytes, 1, _needed(rows / processes * (width_bytes + SORT_ROW_BYTES)))
+        # Below a LIMIT it gives fewer rows than it has sorted.
+        return Spill("sort", sorted_bytes, 1, _needed((sorted_bytes + input_[0] * SORT_ROW_BYTES) / processes))
     batches = int(told.get("Hash Batches", 1))
     if batches > 1:
         # Those of a parallel hash build one table together, in the memory of all of them.

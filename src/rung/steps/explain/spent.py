@@ -133,7 +133,7 @@ def _with_ends(pieces: list[Piece]) -> list[Piece]:
         elif kind == "Merge Join":
             cut = True  # it ends with the shorter side
         rereads = kind == "Merge Join" and piece.relation == "Inner"
-        rereads |= above.rereads and kind in {"Materialize"}
+        rereads |= above.rereads and kind == "Materialize"
         pieces[piece.place] = replace(piece, cut_short=cut, rereads=rereads)
     return pieces
 

@@ -52,8 +52,11 @@ def _never(table: TableStatistics) -> bool:
         return False
     if table.rows_known < 0:
         return True
-    return table.readable and table.rows_live > 0 and bool(table.columns) and not any(
-        column.known for column in table.columns
+    return (
+        table.readable
+        and table.rows_live > 0
+        and bool(table.columns)
+        and not any(column.known for column in table.columns)
     )
 
 

@@ -61,6 +61,7 @@ class Node:
         self_cost: What of the whole plan's cost is its own, repetitions multiplied out.
         rows_expected: Of all its runs together.
         loops: How often it ran, in all processes together; 0 if never; None where nothing was executed.
+        processes: In how many processes side by side.
         total_s: From begin to end, all its runs, with all below it; of several processes what one took on average.
         self_s: What of that is its own.
         rows: Rows of all its runs together.
@@ -90,6 +91,7 @@ class Node:
     rows_expected: float
     width_bytes: int
     loops: float | None = None
+    processes: float = 1.0
     total_s: float = 0.0
     self_s: float = 0.0
     rows: float = 0.0
@@ -279,6 +281,7 @@ def _node(
         rows_expected=piece.rows_expected,
         width_bytes=int(told.get("Plan Width", 0)),
         loops=loops,
+        processes=piece.processes,
         total_s=total_s,
         self_s=self_s,
         rows=rows,
@@ -288,7 +291,9 @@ def _node(
         heap_fetches=float(told.get("Heap Fetches", 0.0)),
         lossy_blocks=int(told.get("Lossy Heap Blocks", 0)),
         memory_bytes=memory_of(told),
-        spill=spill_of(told, rows=rows, processes=piece.processes, hash_factor=hash_factor, input_=_input(piece, pieces)),
+        spill=spill_of(
+            told, rows=rows, processes=piece.processes, hash_factor=hash_factor, input_=_input(piece, pieces)
+        ),
         buffers=_buffers(piece, pieces),
         planned=int(told.get("Workers Planned", 0)),
         launched=int(told.get("Workers Launched", 0)),

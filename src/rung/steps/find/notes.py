@@ -168,10 +168,8 @@ def _idle(profile: Profile) -> list[str]:
     after = f" after {shown(worst.text)}" if worst.text else ""
     count = sum(each.transactions for each in long)
     begin = "A transaction was" if count == 1 else f"{show_count(count)} transactions were"
-    return [
-        f"{begin} open and idle for up to {show_seconds(worst.longest_s)} or more{after}"
-        f"{whose(profile, worst.statement, worst.application)}: locks are kept as long, and vacuum waits."
-    ]
+    note = f"{begin} open and idle for up to {show_seconds(worst.longest_s)} or more{after}"
+    return [f"{note}{whose(profile, worst.statement, worst.application)}: locks are kept as long, and vacuum waits."]
 
 
 def _spilled(profile: Profile) -> list[str]:
@@ -183,11 +181,10 @@ def _spilled(profile: Profile) -> list[str]:
     if worst is None or worst.temporary_bytes < SPILLED_BYTES_TOLD:
         return []
     text = profile.texts.get(worst.statement)
-    return [
-        f"{show_bytes(worst.temporary_bytes)} of temporary files were written by "
-        f"{shown(text.text) if text is not None else 'a statement'}  [{worst.statement[:8]}], "
-        f"{show_bytes(worst.temporary_bytes / worst.calls)} an execution: it sorts or hashes more than work_mem holds."
-    ]
+    who = f"{shown(text.text) if text is not None else 'a statement'}  [{worst.statement[:8]}]"
+    each = f"{show_bytes(worst.temporary_bytes / worst.calls)} an execution"
+    written = f"{show_bytes(worst.temporary_bytes)} of temporary files were written by {who}, {each}"
+    return [f"{written}: it sorts or hashes more than work_mem holds."]
 
 
 def _times(count: int, what: str) -> str:

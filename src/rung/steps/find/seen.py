@@ -211,7 +211,7 @@ def _spilled(profile: Profile, suspect: Suspect) -> Evidence | None:
     each_bytes = temporary_bytes / calls
     return Evidence(
         "spill",
-        f"sorts or hashes on disk: {show_bytes(each_bytes)} of temporary files an execution (n = {show_count(calls)}); "
-        f"rung explain {suspect.part.name[:8]} --analyze tells the work_mem that it would take",
+        f"sorts or hashes on disk: {show_bytes(each_bytes)} of temporary files an execution "
+        f"(n = {show_count(calls)}); rung explain {suspect.part.name[:8]} --analyze tells the work_mem that it takes",
         {"temporary_bytes": each_bytes, "calls": float(calls)},
     )

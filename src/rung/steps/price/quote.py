@@ -36,7 +36,7 @@ class BuildIndex:
 @dataclass(frozen=True, slots=True)
 class Run:
     """
-    The plan of a move that is a few statements, each run by itself; *undo* is empty where there is nothing to take back.
+    The plan of a move that is a few statements, each run by itself; *undo* is empty where nothing takes them back.
     """
 
     statements: tuple[Statement, ...]
