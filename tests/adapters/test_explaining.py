@@ -189,7 +189,9 @@ def test_a_long_statement_is_explained_and_one_that_is_too_long_is_refused(shop:
     assert "9 MB" in refusal(shop, "select '" + "x" * 9_437_184 + "'").message
 
 
-@pytest.mark.parametrize(("values", "said"), [((), "2 parameters, and no values"), (("1",), "2 parameters, and 1 value was")])
+@pytest.mark.parametrize(
+    ("values", "said"), [((), "2 parameters, and no values"), (("1",), "2 parameters, and 1 value was")]
+)
 def test_values_that_are_missing_are_counted(shop: str, values: tuple[str, ...], said: str) -> None:
     problem = refusal(shop, "select * from orders where id = $1 and note = $2", *values, analyze=True)
     assert said in problem.message
@@ -258,7 +260,9 @@ def test_a_server_that_goes_away_in_the_middle_is_told_as_such(shop: str) -> Non
     """
     statement = "select count(*) from orders a, orders b, orders c where a.id + b.id + 1 > c.id"
     told: list[RungError] = []
-    asking = threading.Thread(target=lambda: told.append(refusal(shop, statement, analyze=True, timeout_s=60)), daemon=True)
+    asking = threading.Thread(
+        target=lambda: told.append(refusal(shop, statement, analyze=True, timeout_s=60)), daemon=True
+    )
     asking.start()
     with psycopg.connect(shop, autocommit=True) as other:
         ended = (0,)

@@ -42,9 +42,8 @@ ACTIVITY_OLD = _ACTIVITY.replace("{query_id}", "null::bigint")
 # An application may call itself anything, a user's name included; so only whom it shares its name with is kept.
 PROGRAMS = (
     "psql", "pgAdmin", "DBeaver", "DataGrip", "TablePlus", "Postico", "pgcli", "Beekeeper Studio", "pg_dump",
-    "pg_restore",
-    "pg_basebackup", "pg_repack", "pgbench", "PostgreSQL JDBC Driver", "Metabase", "Superset", "Tableau",
-    "Power BI",     "Airbyte", "Fivetran", "Debezium", "Liquibase", "Flyway", "Hasura", "PostgREST",
+    "pg_restore", "pg_basebackup", "pg_repack", "pgbench", "PostgreSQL JDBC Driver", "Metabase", "Superset", "Tableau",
+    "Power BI", "Airbyte", "Fivetran", "Debezium", "Liquibase", "Flyway", "Hasura", "PostgREST",
 )  # fmt: skip
 
 

@@ -189,7 +189,8 @@ def shown(text: str) -> str:
 
 def whose(profile: Profile, statement: str, application: str) -> str:
     """
-    Return which route runs a statement, or which program a connection that is none of the app's belongs to; "" for unknown.
+    Return which route runs a statement, or which program a connection that is none of the app's belongs to; "" where
+    neither is known.
     """
     part = Part("query", statement)
     if statement and part in profile.parts:
