@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-import tests.steps.explain as plans
 from rung.moves.remedies import Remedy, remedies
 from rung.ports import (
     Describe,
@@ -32,7 +31,7 @@ from rung.steps.explain.questions import Known, KnownColumn, Planned, Statistics
 from rung.steps.explain.tree import read
 from tests.strategies import answered
 
-PLANS = Path(next(iter(plans.__path__))) / "plans"
+PLANS = Path(__file__).parents[1] / "steps" / "explain" / "plans"
 WORK_MEMORY_BYTES = 256 * 1024
 
 
@@ -172,7 +171,7 @@ def test_what_could_not_be_tried_is_said() -> None:
 
 
 def test_without_a_database_what_the_plan_tells_is_told_all_the_same() -> None:
-    found = told("sort_spill", lambda question: Unavailable("no database was named"))
+    found = told("sort_spill", lambda _: Unavailable("no database was named"))
     assert "memory" in kinds(found)
     assert not kinds(found) & {"analyze", "index"}
 
