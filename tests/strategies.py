@@ -30,6 +30,7 @@ from rung.ports import (
     RecordingFacts,
     Server,
     ServerFacts,
+    Statement,
     Step,
     Table,
     TableColumn,
@@ -53,6 +54,7 @@ from rung.steps.price.quote import (
     BuildIndex,
     Quote,
     RoutePrice,
+    Run,
 )
 from rung.steps.record import FORMAT, TABLES
 from rung.steps.record import columns as columns_of
@@ -350,6 +352,8 @@ columns = st.builds(IndexColumn, words, st.booleans())
 indexes = st.builds(Index, words, words, st.lists(columns, min_size=1, max_size=4).map(tuple))
 intervals = st.builds(Interval, figures, figures, figures)
 plans = st.builds(BuildIndex, indexes, words, counts)
+lines = st.lists(st.builds(Statement, texts), max_size=3).map(tuple)
+runs = st.builds(Run, lines, lines)
 sides = st.builds(
     Side, recording=texts, at_percentile_s=figures, requests=counts, overall_s=figures, errors_share=shares
 )
@@ -374,6 +378,7 @@ quotes = st.builds(
     routes=st.lists(st.builds(RoutePrice, texts, three_figures, three_figures), max_size=2).map(tuple),
     bears_per_s=st.none() | figures,
     fullest=texts,
+    run=st.none() | runs,
 )
 verdicts = st.builds(
     Verdict,

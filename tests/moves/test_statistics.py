@@ -80,7 +80,7 @@ def test_rows_that_are_off_ask_for_more_statistics() -> None:
         'ALTER TABLE "public"."orders" ALTER COLUMN "customer_id" SET STATISTICS 1000',
         'ANALYZE "public"."orders"',
     ]
-    assert "10,000 rows are expected of it, and it gives 20" in offer.assumptions[0]
+    assert "10,000 rows are expected of it, and it gives 20" in offer.unpriced
 
 
 def test_rows_are_those_of_the_server_where_the_driver_is_silent() -> None:

@@ -51,7 +51,9 @@ def shop(database: str) -> str:
     A database with orders that are looked up without an index.
     """
     with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("create table orders (id int primary key, customer_id int, total int, created_at timestamptz)")
+        connection.execute(
+            "create table orders (id int primary key, customer_id int, total int, created_at timestamptz)"
+        )
         connection.execute(
             "insert into orders select n, n % 5000, n % 7, timestamptz '2026-01-01' + n * interval '1 minute'"
             " from generate_series(1, 100000) n"

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rung.moves.index import IndexMove, executing
-from rung.ports import Step
+from rung.ports import Statement, Step
 from rung.steps.find.finding import Finding, Interval
 from rung.steps.find.headroom import headroom_words
 from rung.steps.measure import Part, Profile
@@ -22,14 +22,15 @@ from rung.steps.price.predict import predicted, widened
 from rung.steps.price.quote import (
     HAND,
     MISSED,
-    NO_PRICE,
     NOT_ENOUGH,
     NOT_YET,
+    NO_PRICE,
     REACHES,
     SETTING,
     Move,
     Offer,
     Quote,
+    Run,
 )
 from rung.steps.twin import edit
 from rung.steps.twin.edit import scaled
@@ -371,6 +372,22 @@ def test_best_without_any_price_is_what_the_planner_promises() -> None:
 
     assert unpriced == best([quote_of(name="hand", verdict=NO_PRICE, predicted=None, plan=None), unpriced])
     assert "priced" == best([unpriced, quote_of(name="priced", rung=4, verdict=NOT_ENOUGH)]).name
+
+
+def test_fresh_statistics_come_before_higher_rungs() -> None:
+    """
+    They have no price and leave nothing behind; what has a price on the same rung comes before them.
+    """
+    run = Run((Statement("ANALYZE orders"),), ())
+    fresh = quote_of(name="statistics:orders", verdict=NO_PRICE, predicted=None, gains=False, plan=None, run=run)
+    index, higher = quote_of(), quote_of(name="pool:20", rung=4)
+
+    assert fresh == best([fresh, higher])
+    assert fresh == best([fresh, replace(higher, verdict=NOT_ENOUGH)])
+    assert index == best([fresh, index, higher])
+    more = replace(fresh, run=replace(run, undo=(Statement("DROP STATISTICS x"),)))
+    assert higher == best([more, higher])
+    assert more == best([more])
 
 
 def test_best_is_nothing_where_no_move_surely_gains() -> None:

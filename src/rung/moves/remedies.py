@@ -61,7 +61,8 @@ def remedies(tree: Tree, planned: Planned, statement: str) -> Step[tuple[Remedy,
     Return what would change the plan, most of the whole first.
     """
     found = [*_memory(tree, planned), *_vacuum(tree), *_beside(tree)]
-    tables = tuple(dict.fromkeys((node.schema, node.relation) for node in tree.nodes if node.schema and node.relation))
+    read = [node for node in tree.nodes if node.schema and node.relation and "Scan" in node.kind]
+    tables = tuple(dict.fromkeys((node.schema, node.relation) for node in read))
     if tables:
         known = yield Statistics(tables)
         if isinstance(known, Known):

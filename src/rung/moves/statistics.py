@@ -23,9 +23,8 @@ from rung.steps.find.finding import Finding, costliest_scan
 from rung.steps.measure import Part, Profile
 from rung.steps.price.quote import MIGRATION, Offer, Run
 from rung.steps.take import identifier
-from rung.steps.twin.topology import Topology
 from rung.steps.twin.twin import Twin
-from rung.steps.twin.workload import Workload
+from rung.steps.twin.variant import unchanged
 from rung.units import show_count
 
 OFF_FACTOR = 10.0
@@ -65,9 +64,10 @@ class StatisticsMove:
 
 def tables_of(plan: Plan) -> tuple[tuple[str, str], ...]:
     """
-    Return schema and name of each table that *plan* reads, once.
+    Return schema and name of each table that *plan* reads, once; what it only writes to needs no statistics.
     """
-    return tuple(dict.fromkeys((node.schema, node.relation) for node in plan.nodes if node.schema and node.relation))
+    read = (node for node in plan.nodes if node.schema and node.relation and "Scan" in node.kind)
+    return tuple(dict.fromkeys((node.schema, node.relation) for node in read))
 
 
 def _off(profile: Profile, part: Part, plan: Plan, known: Known) -> tuple[Offer, ...]:
@@ -185,8 +185,8 @@ def _offer(table: TableStatistics, run: Run, reason: str) -> Offer:
         rung=StatisticsMove.rung,
         what=_what(table, first),
         cost="a sample is read",
-        assumptions=(reason, "ANALYZE reads a sample of the table, and holds up neither reads nor writes"),
-        model=_unchanged,
+        assumptions=("ANALYZE reads a sample of the table, and holds up neither reads nor writes",),
+        model=unchanged,
         run=run,
         taken_as=MIGRATION,
         unpriced=f"{reason}; {UNPRICED}",
@@ -199,7 +199,3 @@ def _what(table: TableStatistics, first: str) -> str:
     if first.startswith("CREATE"):
         return f"extended statistics of {table.name}, and analyze it"
     return f"a larger statistics target in {table.name}, and analyze it"
-
-
-def _unchanged(workload: Workload, topology: Topology) -> tuple[Workload, Topology]:
-    return workload, topology

@@ -153,8 +153,8 @@ def _ask_how_well_known(plan: Plan | None) -> Step[list[Evidence]]:
     """
     Ask the database how old its statistics are of what the plan reads, and return what is wrong with them.
     """
-    nodes = plan.nodes if plan is not None else ()
-    tables = tuple(dict.fromkeys((node.schema, node.relation) for node in nodes if node.schema and node.relation))
+    read = [node for node in plan.nodes if node.schema and "Scan" in node.kind] if plan is not None else []
+    tables = tuple(dict.fromkeys((node.schema, node.relation) for node in read if node.relation))
     if not tables:
         return []
     known = yield Statistics(tables)

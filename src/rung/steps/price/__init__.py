@@ -53,7 +53,8 @@ def best(quotes: Sequence[Quote]) -> Quote | None:
     Return the lowest rung that reaches the goal, else the one that comes nearest; None if none gains.
 
     On one rung, what rung can write down comes before what is left to people.  Where the twin could not be asked, what
-    the database's planner promises is better than nothing: a plan without a price.
+    the database's planner promises is better than nothing: a plan without a price.  Fresh statistics have none either;
+    they leave nothing behind, so they come before any higher rung.
     """
     gaining = [
         (quote, quote.predicted.value)
@@ -65,10 +66,14 @@ def best(quotes: Sequence[Quote]) -> Quote | None:
         for place, (quote, value_s) in enumerate(gaining)
         if quote.verdict == REACHES
     ]
-    if reaching:
-        return gaining[min(reaching)[-1]][0]
     unpriced = next((quote for quote in quotes if quote.verdict == NO_PRICE and quote.runs), None)
-    return min(gaining, key=lambda each: each[1], default=(unpriced, 0.0))[0]
+    if reaching:
+        chosen = gaining[min(reaching)[-1]][0]
+    else:
+        chosen = min(gaining, key=lambda each: each[1], default=(unpriced, 0.0))[0]
+    if unpriced is not None and unpriced.run is not None and not unpriced.run.undo:
+        return unpriced if chosen is None or unpriced.rung < chosen.rung else chosen
+    return chosen
 
 
 def _nothing(finding: Finding) -> Quote:
