@@ -22,7 +22,7 @@ from rung.ports import Applied, Index, Say, Statement, TextFile
 from rung.steps.confirm import MOVED, WORSE
 from rung.steps.ledger import to_tree
 from rung.steps.price import best
-from rung.steps.price.quote import SETTING
+from rung.steps.price.quote import MIGRATION, SETTING, Run
 from rung.steps.twin.variant import Setting
 from tests.strategies import ORDERS, Row, Shelf, keep_recording, quote_of, shop
 
@@ -47,6 +47,7 @@ class Noted:
         self.files: list[str] = []
         self.built: list[str] = []
         self.dropped: list[str] = []
+        self.ran: list[str] = []
 
     def write(self, files: tuple[TextFile, ...]) -> tuple[str, ...]:
         self.files += [file.path for file in files]
@@ -58,6 +59,10 @@ class Noted:
 
     def drop_index(self, schema: str, name: str, statement: Statement) -> None:
         self.dropped.append(statement.sql)
+
+    def run(self, statements: tuple[Statement, ...], *, say: Say) -> Applied:
+        self.ran += [statement.sql for statement in statements]
+        return Applied(already=False, took_s=1.0, size_bytes=0)
 
 
 class Again:
@@ -177,3 +182,25 @@ def test_a_setting_is_written_down_and_neither_run_nor_undone_by_hands(folder: P
     assert change == loop.taken("pool")
     loop.undo(change)
     assert ([], ["undone"]) == (hands.dropped, [entry.state for entry in loop.entries()])
+
+
+def test_statements_are_run_and_what_takes_them_back(folder: Path) -> None:
+    """
+    Statistics are no index: a few statements, and a few others as their undo, or none.
+    """
+    hands = Noted()
+    loop = loop_over(folder, Shelf(), hands)
+    finding = loop.look("before").finding
+    run = Run((Statement("CREATE STATISTICS s"), Statement("ANALYZE t")), (Statement("DROP STATISTICS s"),))
+    quote = quote_of(name="statistics:t", plan=None, run=run, taken_as=MIGRATION, predicted=None)
+
+    change = loop.take(finding, quote)
+    loop.apply(change, say=lambda _: None, wait=True)
+    assert ["CREATE STATISTICS s", "ANALYZE t"] == hands.ran
+    assert change == loop.taken("statistics")
+    loop.undo(change)
+    assert ["DROP STATISTICS s"] == hands.ran[2:]
+    nothing = loop.take(finding, replace(quote, name="statistics:u", run=replace(run, undo=())))
+    loop.undo(nothing)
+    assert 3 == len(hands.ran)
+    assert ["undone", "undone"] == [entry.state for entry in loop.entries()]

@@ -22,9 +22,9 @@ from rung.steps.price.predict import predicted, widened
 from rung.steps.price.quote import (
     HAND,
     MISSED,
+    NO_PRICE,
     NOT_ENOUGH,
     NOT_YET,
-    NO_PRICE,
     REACHES,
     SETTING,
     Move,
