@@ -444,7 +444,7 @@ class DatabaseDenied(DatabaseError):
             steps=(
                 (
                     "Use a role that owns the table",
-                    "rung take index --apply --database postgresql://owner@localhost/yourdb",
+                    "rung take --apply --database postgresql://owner@localhost/yourdb",
                 ),
             ),
         )
@@ -631,7 +631,7 @@ class BuildFailed(MoveError):
         super().__init__(
             f"{statement} failed: {problem}",
             why=left,
-            steps=(("Try again", "rung take index --apply"),),
+            steps=(("Try again", "rung take --apply"),),
         )
 
 

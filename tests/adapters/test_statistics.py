@@ -4,10 +4,13 @@ What a real server says of how well it knows its tables.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 import pytest
 from psycopg import sql
 
+from rung.adapters.cluster import Cluster
 from rung.adapters.planner import DatabasePlanner
 from rung.steps.explain.questions import Known, Statistics, TableStatistics
 from rung.steps.explain.stale import columns_in, reasons, stale
@@ -78,7 +81,9 @@ def test_what_is_stale_is_named_with_its_figures(known: Known) -> None:
 
 
 def test_a_standby_counts_no_changes(known: Known) -> None:
-    assert stale(_named(known, "grown"), standby=True) == ""
+    grown = _named(known, "grown")
+    assert stale(replace(grown, pages=grown.pages_known), standby=True) == ""
+    assert "10.0 times as large" in stale(replace(grown, pages=10 * 100, pages_known=100), standby=True)
     assert stale(_named(known, "never"), standby=True)
 
 
@@ -109,3 +114,25 @@ def test_who_may_not_look_is_not_told_that_there_are_none(known: Known, database
 )
 def test_columns_are_found_in_a_condition(known: Known, condition: str, columns: list[str]) -> None:
     assert [column.name for column in columns_in(condition, _named(known, "fresh"))] == columns
+
+
+def test_a_copy_without_counters_is_known_by_its_size(database: str, cluster: Cluster) -> None:
+    """
+    After a restore, a crash or a failover nothing is counted, and the table is what it is.
+    """
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("create table grown (id int, note text) with (autovacuum_enabled = false)")
+        connection.execute("insert into grown select n, repeat('x', 100) from generate_series(1, 4000) n")
+        connection.execute("analyze grown")
+        connection.execute("insert into grown select n, repeat('x', 100) from generate_series(1, 12000) n")
+    source = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    names = sql.SQL("create database {} template {}").format(sql.Identifier(f"{source}_copy"), sql.Identifier(source))
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        connection.execute(names)
+    try:
+        table = _named(_asked(cluster.dsn(f"{source}_copy")), "grown")
+        assert (table.changed, table.rows_live, table.analyzed_s) == (0, 0, None)
+        assert "4.0 times as large as when its statistics were made, of 4,000 rows" in stale(table)
+    finally:
+        with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(f"{source}_copy")))

@@ -26,7 +26,9 @@ select n.nspname, c.relname, c.reltuples::float8, coalesce(s.n_live_tup, 0)::big
        coalesce((select o.option_value::bool from pg_options_to_table(c.reloptions) o
                  where o.option_name = 'autovacuum_enabled'), true) and current_setting('autovacuum')::bool,
        has_table_privilege(c.oid, 'select') and not row_security_active(c.oid),
-       c.relkind = 'p', c.oid::bigint
+       c.relkind = 'p', c.relpages,
+       case when c.relkind = 'p' then 0 else pg_relation_size(c.oid) / current_setting('block_size')::int end::int,
+       c.oid::bigint
 from json_array_elements(%s::json) wanted
 join pg_namespace n on n.nspname = wanted ->> 0
 join pg_class c on c.relnamespace = n.oid and c.relname = wanted ->> 1 and c.relkind in ('r', 'm', 'p')
@@ -72,11 +74,11 @@ def known(connection: Connection, tables: Sequence[tuple[str, str]]) -> Known:
 
 
 def _table(connection: Connection, row: tuple[Any, ...]) -> TableStatistics:
-    schema, name, rows_known, rows_live, changed, analyzed_s, automatic, readable, parent, oid = row
+    schema, name, rows_known, rows_live, changed, analyzed_s, automatic, readable, parent, *pages, oid = row
     asked = {"schema": schema, "name": name, "parent": parent, "oid": oid}
     return TableStatistics(
         schema=schema, name=name, rows_known=rows_known, rows_live=rows_live, changed=changed, analyzed_s=analyzed_s,
-        automatic=automatic, readable=readable, parent=parent,
+        automatic=automatic, readable=readable, parent=parent, pages_known=pages[0], pages=pages[1],
         columns=tuple(KnownColumn(*each) for each in connection.execute(COLUMNS, asked).fetchall()),
         extended=tuple(
             Extended(label, tuple(columns), kinds, filled)

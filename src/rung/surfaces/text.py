@@ -338,6 +338,8 @@ def _by_hand(finding: Finding) -> str:
         hint = "shorter transactions around what is in the way, above; a faster statement would still wait."
     elif part.seam == "query" and calls >= CALLS_MANY:
         hint = "ask for all of them in one statement: WHERE … = ANY($1), a join, or the ORM's eager loading."
+    elif part.seam == "query" and finding.bottleneck.statement:
+        hint = f"{hint} Where its time goes: rung explain {part.name[:8]}"
     return f"By hand{f', at {code}' if code else ''}: {hint}"
 
 

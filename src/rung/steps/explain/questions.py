@@ -68,6 +68,7 @@ class TableStatistics:
         automatic: Whether autovacuum may do it.
         readable: Whether this role may see whether columns have statistics.
         parent: Whether it is partitioned: autovacuum never analyses it, only its partitions.
+        pages_known, pages: Its size then and now.  Counters are lost in a crash, a restore and a failover; these are not.
     """
 
     schema: str
@@ -81,6 +82,8 @@ class TableStatistics:
     parent: bool
     columns: tuple[KnownColumn, ...]
     extended: tuple[Extended, ...] = ()
+    pages_known: int = 0
+    pages: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from rung.units import show_count, show_share
 CHANGED_SHARE_MAX = 0.3
 CHANGED_MIN = 500
 GROWN_FACTOR = 2.0
+GROWN_PAGES_MIN = 100
 
 _NAME = re.compile(r'"((?:[^"]|"")+)"|([^\W\d][\w$]*)(?!\s*\()')
 
@@ -26,23 +27,26 @@ def stale(table: TableStatistics, *, standby: bool = False) -> str:
     Return why the statistics of *table* are not to be relied on, as the end of a sentence; "" where they are.
 
     Args:
-        standby: Whether a standby was asked, which counts no changes.
+        standby: Whether a standby was asked, which counts no changes; how large tables are it knows.
     """
     name = table.name
     if table.parent and table.readable and not any(column.known for column in table.columns):
         return f"{name} is partitioned and was never analysed as a whole, which autovacuum does not do"
     if _never(table):
         return f"{name} was never analysed"
-    if standby or table.parent:
+    if table.parent:
         return ""
     known = max(table.rows_known, 0.0)
-    if table.changed >= max(CHANGED_SHARE_MAX * known, CHANGED_MIN):
+    if not standby and table.changed >= max(CHANGED_SHARE_MAX * known, CHANGED_MIN):
         off = "" if table.automatic else "; autovacuum is off for it"
         return (
             f"the statistics of {name} are of {show_count(known)} rows, and {show_count(table.changed)} "
             f"({show_share(table.changed / known) if known else 'all'}) were changed since{off}"
         )
-    if table.rows_live >= CHANGED_MIN and table.rows_live >= GROWN_FACTOR * known:
+    if table.pages >= GROWN_PAGES_MIN and table.pages >= GROWN_FACTOR * table.pages_known:
+        grown = table.pages / max(table.pages_known, 1)
+        return f"{name} is {grown:.1f} times as large as when its statistics were made, of {show_count(known)} rows"
+    if not standby and table.rows_live >= CHANGED_MIN and table.rows_live >= GROWN_FACTOR * known:
         return f"{name} has {show_count(table.rows_live)} rows, and its statistics are of {show_count(known)}"
     return ""
 
