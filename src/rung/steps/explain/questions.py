@@ -68,7 +68,7 @@ class TableStatistics:
         automatic: Whether autovacuum may do it.
         readable: Whether this role may see whether columns have statistics.
         parent: Whether it is partitioned: autovacuum never analyses it, only its partitions.
-        pages_known, pages: Its size then and now.  Counters are lost in a crash, a restore and a failover; these are not.
+        pages_known, pages: Its size then and now.  A crash, a restore and a failover lose counters; not these.
     """
 
     schema: str
