@@ -1,5 +1,5 @@
 """
-A standby as the target: plans are asked for and statements are run as on a primary, and what it cannot know is not made up.
+A standby as the target: plans are asked for and statements are run as on a primary; what it cannot know is not made up.
 """
 
 from __future__ import annotations

@@ -83,6 +83,26 @@ def test_rows_that_are_off_ask_for_more_statistics() -> None:
     assert "10,000 rows are expected of it, and it gives 20" in offer.unpriced
 
 
+@pytest.mark.parametrize(
+    ("kind", "condition"),
+    [
+        ("Seq Scan", "Filter: (customer_id > $1)"),
+        ("Seq Scan", "Filter: (customer_id = ANY ($1))"),
+        ("Seq Scan", "Filter: (customer_id ~~ $1)"),
+        ("Limit", "Filter: (customer_id = $1)"),
+    ],
+)
+def test_what_the_planner_can_only_guess_is_not_held_against_it(kind: str, condition: str) -> None:
+    """
+    Of a range, a list, a pattern and a LIMIT with unknown values it expects some share, whatever the statistics.
+    """
+    scan = PlanNode(1, "Seq Scan", "orders", "public", "", 9_000.0, 10_000.0, condition)
+    above = PlanNode(0, kind, "", "", "", 9_000.0, 10_000.0, "")
+    made = profile([replace(row, segments=tuple(replace(each, rows=20) for each in row.segments)) for row in shop()])
+    finding = replace(found(shop(), planner=Shelf()), plan=Plan((above, scan)))
+    assert answered(StatisticsMove().offers(made, Twin(made), finding), Shelf()) == ()
+
+
 def test_rows_are_those_of_the_server_where_the_driver_is_silent() -> None:
     made = replace(profile(shop()), beside=Beside(executions=(Executions(SLOW, "h:1/shop", 10, 1.0, rows=70),)))
     silent = replace(made, segments=replace(made.segments, rows=made.segments.rows * 0 - 1))
