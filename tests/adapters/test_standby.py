@@ -5,8 +5,10 @@ A standby as the target: plans are asked for and statements are run as on a prim
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,11 +30,13 @@ STATEMENT = "select * from orders where customer_id = $1"
 
 
 @pytest.fixture(scope="module")
-def standby(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def standby() -> Iterator[str]:
     """
     A server that was shut down and is started again as the standby of nobody: it reads what it has, and writes nothing.
     """
-    folder = tmp_path_factory.mktemp("standby")
+    # Where whoever the server runs as can reach it: pytest's folders are for their owner only.
+    folder = Path(tempfile.mkdtemp(prefix="rung-standby-"))
+    folder.chmod(0o711)
     primary = start(folder / "server", settings={"fsync": "off"})
     try:
         with psycopg.connect(primary.dsn(), autocommit=True) as connection:
@@ -64,6 +68,7 @@ def standby(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             server.wait(PATIENCE_S)
     finally:
         primary.remove()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wait_for(dsn: str, server: subprocess.Popen[bytes]) -> None:

@@ -62,7 +62,8 @@ def _named(known: Known, name: str) -> TableStatistics:
 def test_each_table_is_told_as_it_is(known: Known) -> None:
     assert [table.name for table in known.tables] == sorted(NAMES[:-1])
     fresh = _named(known, "fresh")
-    assert (fresh.rows_known, fresh.rows_live, fresh.changed) == (2000, 2000, 0)
+    # What was inserted before it was analysed, in one session, the server counts behind that.
+    assert (fresh.rows_known, fresh.rows_live, fresh.changed) == (2000, 4000, 2000)
     assert fresh.analyzed_s is not None
     assert fresh.analyzed_s >= 0
     assert [(column.name, column.known, column.target) for column in fresh.columns] == [

@@ -41,8 +41,8 @@ select current_setting('server_version'), pg_size_bytes(current_setting('work_me
 """
 VIEWS = """
 select pg_get_viewdef(c.oid)
-from pg_locks l join pg_class c on c.oid = l.relation
-where l.pid = pg_backend_pid() and l.locktype = 'relation' and c.relkind = 'v'
+from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace
+where l.pid = pg_backend_pid() and l.locktype = 'relation' and c.relkind = 'v' and n.nspname <> 'pg_catalog'
   and l.database = (select oid from pg_database where datname = current_database())
 """
 VOLATILE = """

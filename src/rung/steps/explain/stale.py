@@ -18,6 +18,7 @@ CHANGED_SHARE_MAX = 0.3
 CHANGED_MIN = 500
 GROWN_FACTOR = 2.0
 GROWN_PAGES_MIN = 100
+GROWN_LEAST = 1.1
 
 _NAME = re.compile(r'"((?:[^"]|"")+)"|([^\W\d][\w$]*)(?!\s*\()')
 
@@ -37,7 +38,8 @@ def stale(table: TableStatistics, *, standby: bool = False) -> str:
     if table.parent:
         return ""
     known = max(table.rows_known, 0.0)
-    if not standby and table.changed >= max(CHANGED_SHARE_MAX * known, CHANGED_MIN):
+    counted = not standby and not _counted_again(table, known)
+    if counted and table.changed >= max(CHANGED_SHARE_MAX * known, CHANGED_MIN):
         off = "" if table.automatic else "; autovacuum is off for it"
         return (
             f"the statistics of {name} are of {show_count(known)} rows, and {show_count(table.changed)} "
@@ -46,9 +48,19 @@ def stale(table: TableStatistics, *, standby: bool = False) -> str:
     if table.pages >= GROWN_PAGES_MIN and table.pages >= GROWN_FACTOR * table.pages_known:
         grown = table.pages / max(table.pages_known, 1)
         return f"{name} is {grown:.1f} times as large as when its statistics were made, of {show_count(known)} rows"
-    if not standby and table.rows_live >= CHANGED_MIN and table.rows_live >= GROWN_FACTOR * known:
+    if counted and table.rows_live >= CHANGED_MIN and table.rows_live >= GROWN_FACTOR * known:
         return f"{name} has {show_count(table.rows_live)} rows, and its statistics are of {show_count(known)}"
     return ""
+
+
+def _counted_again(table: TableStatistics, known: float) -> bool:
+    """
+    Return whether the counters have rows that the last ANALYZE saw already.
+
+    What a session inserted is counted after its transaction, also where it has analysed the table meanwhile, as after
+    loading one.  The table is then as large as it was.
+    """
+    return table.pages_known > 0 and table.rows_live > known * GROWN_LEAST and table.pages < table.pages_known * GROWN_LEAST
 
 
 def _never(table: TableStatistics) -> bool:
