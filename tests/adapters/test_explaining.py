@@ -15,6 +15,7 @@ from psycopg import sql
 from rung.adapters.cluster import Cluster
 from rung.adapters.explaining import first_word, read_plan
 from rung.errors import DatabaseRefused, RungError, StatementRefused
+from rung.steps.explain.memory import Spill
 from rung.steps.explain.questions import Planned
 from rung.steps.explain.tree import read
 
@@ -305,3 +306,46 @@ def _without_settings(planned: Planned) -> object:
 )
 def test_the_first_word(text: str, word: str) -> None:
     assert first_word(text) == word
+
+
+@pytest.fixture(scope="module")
+def notes(cluster: Cluster) -> Iterator[str]:
+    """
+    A table of rows of unequal width, analysed.
+    """
+    name = f"notes_{os.getpid()}"
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    with psycopg.connect(cluster.dsn(name), autocommit=True) as connection:
+        connection.execute("create table note (id int, text text)")
+        connection.execute("insert into note select n, repeat('x', n % 90) || n from generate_series(1, 40000) n")
+        connection.execute("vacuum analyze note")
+    yield cluster.dsn(name)
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def spilled(dsn: str, statement: str, work_memory: str) -> list[Spill]:
+    settings = f"-c work_mem={work_memory} -c max_parallel_workers_per_gather=0 -c enable_mergejoin=off"
+    planned = read_plan(psycopg.conninfo.make_conninfo(dsn, options=settings), statement, analyze=True)
+    nodes = read(planned.document, hash_factor=planned.hash_factor).nodes
+    return [node.spill for node in nodes if node.spill is not None]
+
+
+@pytest.mark.parametrize(
+    ("what", "statement"),
+    [
+        ("sort", "select * from note order by text"),
+        ("sort", "select * from (select * from note order by text limit 30000) n"),
+        ("hash", "select count(*) from note a join note b on a.text = b.text"),
+        ("groups", "select text, count(*) from note group by text"),
+    ],
+)
+def test_the_memory_that_is_named_is_enough_and_not_much_too_much(notes: str, what: str, statement: str) -> None:
+    """
+    With it nothing goes to disk; with a third of it something does.
+    """
+    spill = next(each for each in spilled(notes, statement, "256kB") if each.what == what)
+    kilobytes = spill.needed_bytes // 1024
+    assert [each for each in spilled(notes, statement, f"{kilobytes}kB") if each.what == what] == []
+    assert [each for each in spilled(notes, statement, f"{max(kilobytes // 3, 64)}kB") if each.what == what]

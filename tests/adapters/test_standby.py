@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from rung.adapters.cluster import start
+from rung.adapters.cluster import SETTINGS, start
 from rung.adapters.explaining import read_plan
 from rung.adapters.hands import RepositoryHands
 from rung.adapters.planner import DatabasePlanner
@@ -53,7 +53,9 @@ def standby() -> Iterator[str]:
             port = free.getsockname()[1]
         command = [
             str(primary.binaries / "postgres"), "-D", str(primary.data), "-c", f"port={port}",
-            "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "hot_standby=on",
+            "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+            # A standby takes no fewer than its primary did.
+            "-c", f"max_connections={SETTINGS['max_connections']}",
         ]  # fmt: skip
         account = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
         server = subprocess.Popen(

@@ -25,6 +25,7 @@ create table never (id int) with (autovacuum_enabled = false);
 insert into never select n from generate_series(1, 2000) n;
 create table grown (id int) with (autovacuum_enabled = false);
 insert into grown select n from generate_series(1, 1000) n;
+select pg_stat_force_next_flush();
 analyze grown;
 insert into grown select n from generate_series(1, 9000) n;
 create table whole (id int, month int) partition by list (month);

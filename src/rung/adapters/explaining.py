@@ -291,10 +291,12 @@ def _refusal(problem: psycopg.Error, *, timeout_s: float, analyze: bool) -> Stat
     state, said = problem.sqlstate or "", problem.diag.message_primary or first_line(problem)
     if state == "57014":
         what = f"it had not ended after {show_seconds(timeout_s)}" if analyze else "planning it took too long"
-        steps = (("Give it longer", "rung explain STATEMENT --analyze --timeout 60s"),) if analyze else ()
         return _refused(
             f"{what}, and was cancelled", why="Nothing is left behind; its plan can be seen without running it.",
-            steps=(*steps, ("See its plan without running it", "rung explain STATEMENT")),
+            steps=(
+                ("Give it longer", "rung explain STATEMENT --analyze --timeout 60s"),
+                ("See its plan without running it", "rung explain STATEMENT"),
+            )[0 if analyze else 1 :],
         )  # fmt: skip
     if state == "42601" and "multiple commands" in said:
         return _refused("there are several statements", why="A plan is that of one statement; give them one by one.")

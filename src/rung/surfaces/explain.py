@@ -170,6 +170,8 @@ def _source(arguments: argparse.Namespace, work: wire.Workplace, recording: Any)
         except OSError as problem:
             raise BadFile(typed, str(problem.strerror), see="rung explain --help") from None
     named = NAME.fullmatch(typed)
+    if path is not None and _is_folder(path):
+        raise BadFile(typed, "it is a folder", see="rung explain --help")
     if named is not None or arguments.recording is not None:
         return _recorded(named[1] if named is not None else typed, work, arguments.recording, recording)
     if typed.strip() and not re.search(r"\s", typed.strip()) and re.search(r"[/\\]|\.\w{1,5}$", typed):
@@ -181,6 +183,13 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:  # a statement is longer than a name of a file may be
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
         return False
 
 

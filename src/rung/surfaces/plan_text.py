@@ -57,20 +57,18 @@ def _about(explained: Explained) -> Iterator[str]:
     if tree.executed:
         facts = [
             f"ran for {show_seconds(tree.took_s)}, planned in {show_seconds(tree.planned_s)}",
-            f"{show_count(tree.root.rows)} rows",
+            f"{show_count(tree.root.rows)} row{'' if tree.root.rows == 1 else 's'}",
             _touched(tree),
             server,
         ]
     else:
-        values = "values unknown" if planned.generic else "for the values given"
-        facts = [f"not run, {values}: shares are of the planner's cost, {show_count(tree.root.cost)}", server]
+        values = ", values unknown" if planned.generic else ""
+        facts = [f"not run{values}: shares are of the planner's cost, {show_count(tree.root.cost)}", server]
     yield " · ".join(fact for fact in facts if fact)
     if tree.executed and not tree.timed:
         yield "Times of nodes were not taken: shares are of the planner's cost."
     if tree.compiled_s:
         yield f"compiling {show_count(tree.compiled)} functions took {show_seconds(tree.compiled_s)} of it"
-    for trigger in tree.triggers:
-        yield f"trigger {trigger.name}: {show_seconds(trigger.took_s)} in {show_count(trigger.calls)} calls"
     if tree.settings:
         yield "not as PostgreSQL comes: " + ", ".join(f"{name} = {value}" for name, value in tree.settings)
 
@@ -91,7 +89,7 @@ def _touched(tree: Tree) -> str:
 
 def _where(tree: Tree) -> list[str]:
     """
-    Return the nodes that take most by themselves.
+    Return the nodes that take most by themselves, and the triggers that do.
     """
     nodes = sorted(tree.nodes, key=lambda node: -tree.share(node))[:WHERE_MAX]
     told = [node for node in nodes if tree.share(node) >= WHERE_SHARE_MIN] or nodes[:1]
@@ -103,6 +101,11 @@ def _where(tree: Tree) -> list[str]:
             f"{show_share(tree.share(node))}{took}: #{node.number} {_name(node)}"
             + (f" ({'; '.join(notes)})" if notes else "")
         )
+    for trigger in tree.triggers:
+        share = trigger.took_s / max(tree.took_s, 1e-9)
+        if share >= WHERE_SHARE_MIN:
+            calls = show_count(trigger.calls)
+            lines.append(f"{show_share(share)}, {show_seconds(trigger.took_s)}: trigger {trigger.name} ({calls} calls)")
     return lines
 
 
@@ -231,7 +234,9 @@ def _numbers(tree: Tree, node: Node) -> list[str]:
         told.append(f"{show_count(node.lossy_blocks)} pages searched row by row")
     if node.planned:
         got = f", {node.launched} got" if tree.executed and node.launched != node.planned else ""
-        told.append(f"{node.planned} worker{'s' if node.planned > 1 else ''}{got}")
+        waiting = tree.timed and tree.share(node) >= WHERE_SHARE_MIN
+        rest = ": starting them, and waiting for the slowest" if waiting else ""
+        told.append(f"{node.planned} worker{'s' if node.planned > 1 else ''}{got}{rest}")
     if len(node.workers_s) > 1 and max(node.workers_s) > SKEW_FACTOR * max(min(node.workers_s), 1e-6):
         told.append(f"workers took {show_seconds(min(node.workers_s))} to {show_seconds(max(node.workers_s))}")
     if node.cache is not None:
@@ -258,7 +263,9 @@ def _remedy(remedy: Remedy, label: str) -> str:
 def _nothing(explained: Explained) -> str:
     if not explained.tree.executed:
         return "Nothing that its plan tells. Where the time goes is known when it is run."
-    return "Nothing that is known here: rows are as expected, nothing went to disk."
+    if any(node.off for node in explained.tree.nodes):
+        return "Nothing that is known here: what is off concerns few rows, and nothing went to disk."
+    return "Nothing that is known here: rows are as expected, and nothing went to disk."
 
 
 def _next(explained: Explained) -> str:

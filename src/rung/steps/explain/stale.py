@@ -60,7 +60,11 @@ def _counted_again(table: TableStatistics, known: float) -> bool:
     What a session inserted is counted after its transaction, also where it has analysed the table meanwhile, as after
     loading one.  The table is then as large as it was.
     """
-    return table.pages_known > 0 and table.rows_live > known * GROWN_LEAST and table.pages < table.pages_known * GROWN_LEAST
+    return (
+        table.pages_known > 0
+        and table.rows_live > known * GROWN_LEAST
+        and table.pages < table.pages_known * GROWN_LEAST
+    )
 
 
 def _never(table: TableStatistics) -> bool:

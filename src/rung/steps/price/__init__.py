@@ -67,10 +67,9 @@ def best(quotes: Sequence[Quote]) -> Quote | None:
         if quote.verdict == REACHES
     ]
     unpriced = next((quote for quote in quotes if quote.verdict == NO_PRICE and quote.runs), None)
+    chosen = min(gaining, key=lambda each: each[1], default=(unpriced, 0.0))[0]
     if reaching:
         chosen = gaining[min(reaching)[-1]][0]
-    else:
-        chosen = min(gaining, key=lambda each: each[1], default=(unpriced, 0.0))[0]
     if unpriced is not None and unpriced.run is not None and not unpriced.run.undo:
         return unpriced if chosen is None or unpriced.rung < chosen.rung else chosen
     return chosen
