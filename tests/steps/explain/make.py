@@ -81,7 +81,8 @@ CASES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     ),
     "partitions": ("select count(*) from part where amount > 100", SERIAL),
     "memoize": (
-        "select count(c.name) from orders o left join customer c on c.id = o.customer_id", {**NESTED, "enable_bitmapscan": "off"},
+        "select count(c.name) from orders o left join customer c on c.id = o.customer_id",
+        {**NESTED, "enable_bitmapscan": "off"},
     ),
     "million_loops": (
         """select count(*) from generate_series(1, 1000) a cross join generate_series(1, 1000) b
