@@ -43,6 +43,7 @@ from rung.ports import (
     WhatIf,
 )
 from rung.steps.confirm import MOVED, NOT_MOVED, TOO_LITTLE, WORSE, Side, Verdict
+from rung.steps.explain.questions import Known, KnownColumn, Statistics, TableStatistics
 from rung.steps.find import find
 from rung.steps.find.finding import Finding, Goal, Interval
 from rung.steps.ledger import OPEN, Entry
@@ -307,13 +308,20 @@ def cost_of(text: str, index: Index | None) -> float:
     return 9.0 if columns[:2] == CUSTOMER_INDEX.columns else 60.0 if columns[:1] == CUSTOMER_INDEX.columns[:1] else 2e4
 
 
+ORDERS_KNOWN = TableStatistics(
+    "public", "orders", 1_000_000.0, 1_000_000, 0, 60.0, automatic=True, readable=True, parent=False,
+    columns=(KnownColumn("id", known=True), KnownColumn("customer_id", known=True)),
+)  # fmt: skip
+WELL_KNOWN = Known((ORDERS_KNOWN,), target=100, standby=False)
+
+
 class Shelf:
     """
     Answers about the shop's database from a table of answers; fulfils the port Planner, and counts.
     """
 
-    def __init__(self, *, away: bool = False) -> None:
-        self.away, self.asked = away, 0
+    def __init__(self, *, away: bool = False, known: Known = WELL_KNOWN) -> None:
+        self.away, self.known, self.asked = away, known, 0
 
     def _say(self, answer: Any) -> Any:
         self.asked += 1
@@ -333,6 +341,9 @@ class Shelf:
 
     def index_use(self, question: IndexUse) -> Any:
         return self._say(IndexUsed(question.name, scans=600, there=True, valid=True))
+
+    def statistics(self, question: Statistics) -> Any:
+        return self._say(self.known)
 
     def what_if(self, question: WhatIf) -> Any:
         return self._say(Promise(SCAN, BY_INDEX, used=question.index == CUSTOMER_INDEX, size_bytes=30_000_000))

@@ -23,7 +23,7 @@ from rung.ports import Applied, Ports, Say, TextFile, Work
 from rung.steps.confirm import MOVED, WORSE
 from rung.steps.ledger import UNDONE, to_tree
 from rung.steps.price import best
-from rung.steps.price.quote import PATCH, SETTING
+from rung.steps.price.quote import MIGRATION, PATCH, SETTING, Script
 from rung.steps.twin.variant import Patch, Setting
 from tests.strategies import ORDERS, Row, Shelf, keep_recording, quote_of, shop
 
@@ -200,3 +200,25 @@ def test_a_setting_is_written_down_and_neither_run_nor_undone_by_hands(folder: P
     assert change == loop.taken("pool")
     loop.undo(change, say=lambda _: None)
     assert ([], ["undone"]) == (hands.dropped, [entry.state for entry in loop.entries()])
+
+
+def test_statements_are_run_and_what_takes_them_back(folder: Path) -> None:
+    """
+    Statistics are no index: a few statements, and a few others as their undo, or none.
+    """
+    hands = Noted()
+    loop = loop_over(folder, Shelf(), hands)
+    finding = loop.look("before").finding
+    script = Script(("CREATE STATISTICS s", "ANALYZE t"), ("DROP STATISTICS s",))
+    quote = quote_of(name="statistics:t", plan=None, script=script, taken_as=MIGRATION, predicted=None)
+
+    change = loop.take(finding, quote)
+    loop.apply(change, say=lambda _: None, wait=True)
+    assert ["CREATE STATISTICS s", "ANALYZE t"] == hands.built
+    assert change == loop.taken("statistics")
+    loop.undo(change, say=lambda _: None)
+    assert ["DROP STATISTICS s"] == hands.dropped
+    nothing = loop.take(finding, replace(quote, name="statistics:u", script=replace(script, undo=())))
+    loop.undo(nothing, say=lambda _: None)
+    assert 1 == len(hands.dropped)
+    assert ["undone", "undone"] == [entry.state for entry in loop.entries()]

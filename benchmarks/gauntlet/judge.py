@@ -153,7 +153,7 @@ def promised(seen: Seen, fix: Fix | None) -> Promise | None:
     """
     if fix is None:
         return Promise(BY_SPEED, "nothing", unchanged)
-    offers = [offer for offer in seen.offers if fix.moves and offer.name.startswith(fix.moves)]
+    offers = [offer for offer in seen.offers if fix.moves and not offer.unpriced and offer.name.startswith(fix.moves)]
     if offers:
         offer = min(offers, key=lambda offer: _number(seen, offer.model))
         return Promise(BY_MOVE, offer.name, offer.model, offer.bounds)

@@ -25,6 +25,7 @@ Every error that rung tells a person, as one tree.
     │   ├── DatabaseNotGiven        none was named
     │   ├── DatabaseRefused         it cannot be reached, or does not let us in
     │   ├── DatabaseDenied          it lets us in, but not do this
+    │   ├── StatementRefused        a statement has no plan as it stands, or may not be run
     │   └── ClusterFailed           the managed server did not start
     ├── TrafficError                load
     │   ├── TargetUnreachable       nothing answers at the URL
@@ -444,10 +445,21 @@ class DatabaseDenied(DatabaseError):
             steps=(
                 (
                     "Use a role that owns the table",
-                    "rung take index --apply --database postgresql://owner@localhost/yourdb",
+                    "rung take --apply --database postgresql://owner@localhost/yourdb",
                 ),
             ),
         )
+
+
+class StatementRefused(DatabaseError):
+    """
+    A statement has no plan as it stands, or may not be run to be measured.
+    """
+
+    code = "statement-refused"
+
+    def __init__(self, problem: str, *, why: str, steps: Sequence[NextStep] = ()) -> None:
+        super().__init__(problem, why=why, steps=(*steps, ("See what explain takes", "rung explain --help")))
 
 
 class ClusterFailed(DatabaseError):
@@ -639,7 +651,7 @@ class BuildFailed(MoveError):
         super().__init__(
             f"{statement} failed: {problem}",
             why=left,
-            steps=(("Try again", "rung take index --apply"),),
+            steps=(("Try again", "rung take --apply"),),
         )
 
 

@@ -157,9 +157,7 @@ class Loop:
         return [ledger.from_text(file) for file in self.ports.ledger.read()]
 
     def ask(self, step: Step[Result], recording: str) -> Result:
-        """
-        Drive *step*, a generator of questions, with answers from its adapter; keep both beside the recording.
-        """
+        """Drive *step*, a generator of questions, with answers from its adapter; keep both beside the recording."""
         rows, answers = self.ports.recording(recording), self.ports.answers(recording)
         try:
             question = next(step)

@@ -774,6 +774,11 @@ class Planner(Protocol):
         Return the plan that it would choose if an index existed.
         """
 
+    def statistics(self, question: Any) -> Any:
+        """
+        Return how well the planner knows some tables (steps/explain/questions.py).
+        """
+
     def costs(self, question: Costs) -> Costed | Unavailable:
         """
         Return what statements would cost under each of some configurations.

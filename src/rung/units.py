@@ -46,6 +46,26 @@ def size_bytes(text: str) -> int:
     return round(_amount(text, BYTES_BY_UNIT, example="64MB"))
 
 
+def milliseconds(value: float) -> float:
+    """
+    Return milliseconds, as PostgreSQL tells them, as seconds.
+
+    >>> milliseconds(250)
+    0.25
+    """
+    return value / 1e3
+
+
+def kilobytes(value: float) -> int:
+    """
+    Return kB, as PostgreSQL tells memory and disk, as bytes.
+
+    >>> kilobytes(4)
+    4096
+    """
+    return round(value * 1024)
+
+
 def share(text: str) -> float:
     """
     Return *text*, a percentage or a plain fraction, as a fraction of one.
@@ -101,6 +121,18 @@ def show_bytes(value_bytes: float) -> str:
             break
         amount, unit = amount / 1024, larger
     return f"{_three_digits(amount)} {unit}"
+
+
+def megabytes_up(value_bytes: float) -> str:
+    """
+    Return a size as a setting of PostgreSQL's takes it, rounded up to something that a person would type.
+
+    >>> megabytes_up(5_000_000), megabytes_up(70_000_000), megabytes_up(300_000_000)
+    ('5MB', '70MB', '300MB')
+    """
+    least = max(math.ceil(value_bytes / 1024**2), 1)
+    step = 1 if least < 20 else 10 if least < 200 else 50
+    return f"{math.ceil(least / step) * step}MB"
 
 
 def show_count(value: float) -> str:

@@ -58,7 +58,9 @@ def test_a_statement_that_waits_is_joined_to_the_one_in_its_way(database: str, t
     made = answered(measure(), lambda question: getattr(recording, question.verb)(question))
     locked = made.beside.locks[normalised(WAITING).fingerprint]
     assert locked.waiting >= 1
-    assert locked.blockers == (Blocker(normalised(HOLDING).text, "idle in transaction", locked.waiting),)
+    holding = normalised(HOLDING)
+    assert locked.blockers == (Blocker(holding.text, "idle in transaction", locked.waiting, holding.fingerprint),)
+    assert made.beside.idle[0].statement == holding.fingerprint
 
 
 def _wait_for(what: Any) -> None:

@@ -50,6 +50,7 @@ EXAMPLES: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "DatabaseNotGiven": ((), {}),
     "DatabaseRefused": (("localhost:5432", "connection refused"), {}),
     "DatabaseDenied": (("app", "create an index on orders", "must be owner of table orders"), {}),
+    "StatementRefused": (("this statement is not run: it writes",), {"why": "It would be executed."}),
     "ClusterFailed": (("it ended with status 1",), {"log": "FATAL: could not create lock file"}),
     "TrafficError": (("load could not be sent",), PLAIN),
     "LoadVoid": (

@@ -30,6 +30,7 @@ from rung.steps.price.quote import (
     Move,
     Offer,
     Quote,
+    Script,
 )
 from rung.steps.twin import edit
 from rung.steps.twin.edit import scaled
@@ -371,6 +372,22 @@ def test_best_without_any_price_is_what_the_planner_promises() -> None:
 
     assert unpriced == best([quote_of(name="hand", verdict=NO_PRICE, predicted=None, plan=None), unpriced])
     assert "priced" == best([unpriced, quote_of(name="priced", rung=4, verdict=NOT_ENOUGH)]).name
+
+
+def test_fresh_statistics_come_before_higher_rungs() -> None:
+    """
+    They have no price and leave nothing behind; what has a price on the same rung comes before them.
+    """
+    script = Script(("ANALYZE orders",), ())
+    fresh = quote_of(name="statistics:orders", verdict=NO_PRICE, predicted=None, gains=False, plan=None, script=script)
+    index, higher = quote_of(), quote_of(name="pool:20", rung=4)
+
+    assert fresh == best([fresh, higher])
+    assert fresh == best([fresh, replace(higher, verdict=NOT_ENOUGH)])
+    assert index == best([fresh, index, higher])
+    more = replace(fresh, script=replace(script, undo=("DROP STATISTICS x",)))
+    assert higher == best([more, higher])
+    assert more == best([more])
 
 
 def test_best_is_nothing_where_no_move_surely_gains() -> None:

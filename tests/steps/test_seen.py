@@ -241,8 +241,8 @@ def test_locks_are_joined_to_statements_and_to_who_is_in_the_way(recorded: Any) 
         tables.row("activity", **of, at_s=3.0, pid=2, state="idle in transaction", query_id=5),
     ]
 
-    blockers = (Blocker("SELECT 6", "idle in transaction", 2), Blocker("", "", 1))
-    assert {SLOW: Locked(3, 2, blockers)} == recorded(statement_totals=ids, activity=looks).beside.locks
+    blockers = (Blocker("SELECT 6", "idle in transaction", 2, FAST), Blocker("", "", 1))
+    assert {SLOW: Locked(3, 2, blockers, at_once=1)} == recorded(statement_totals=ids, activity=looks).beside.locks
 
 
 def test_hosts_are_looked_at_while_there_is_traffic(recorded: Any) -> None:

@@ -17,8 +17,9 @@ import msgspec
 
 from rung.errors import AnswersUnwritable, RecordingBroken
 from rung.ports import ANSWERS, QUESTIONS, Question
+from rung.steps.explain.questions import Known, Statistics
 
-KINDS = {kind.__name__: kind for kind in (*QUESTIONS, *ANSWERS)}
+KINDS = {kind.__name__: kind for kind in (*QUESTIONS, *ANSWERS, Statistics, Known)}
 
 
 class AnswerFile:

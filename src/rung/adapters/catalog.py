@@ -14,8 +14,8 @@ from typing import Any
 
 import psycopg
 
-from rung.adapters.postgres import without_constants
 from rung.ports import ExistingIndex, ForeignKey, Index, IndexColumn, Table, TableColumn, TableWrites
+from rung.steps.explain.words import without_constants
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

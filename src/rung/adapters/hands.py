@@ -126,11 +126,7 @@ class RepositoryHands:
             self._refuse_unwritable(connection, work.statements[0])
             if work.rebuilds is not None:
                 return self._drop_found(connection, work.rebuilds, work.statements[0], say=say, wait=wait)
-            began_s = monotonic_s()
-            for statement in work.statements:
-                say(statement.sql)
-                self._run(connection, statement, say=say)
-            return Applied(already=False, took_s=monotonic_s() - began_s, size_bytes=0)
+            return self._run_script(connection, work.statements, say=say)
 
     def undo(self, work: Work, *, say: Say) -> None:
         """
@@ -149,8 +145,7 @@ class RepositoryHands:
                 for built, drop in reversed(list(zip(work.builds, work.undo, strict=True))):
                     self._drop(connection, built, drop, say=say)
             else:
-                for statement in work.undo:
-                    self._run(connection, statement, say=say)
+                self._run_script(connection, work.undo, say=say)
 
     def _build_all(
         self, connection: psycopg.Connection[Any], builds: Sequence[NamedIndex], *, say: Say, wait: bool
@@ -289,6 +284,26 @@ class RepositoryHands:
             left = f"The index {gone.name} is still there, for reads or only for writes; run the same again."
             raise BuildFailed(drop.sql, first_line(problem), left=left) from problem
 
+    def _run_script(self, connection: psycopg.Connection[Any], statements: Sequence[Statement], *, say: Say) -> Applied:
+        """
+        Run *statements* one by one, each by itself; those before one that fails stand, and the message says so.
+        """
+        began_s = monotonic_s()
+        # ANALYZE of a table that the role may not analyse is skipped with no more than a warning.
+        warned: list[str] = []
+        connection.add_notice_handler(lambda notice: _note_warning(notice, warned))
+        for number, statement in enumerate(statements):
+            say(statement.sql)
+            try:
+                connection.execute(statement.sql.encode())
+            except psycopg.errors.InsufficientPrivilege:
+                raise
+            except psycopg.Error as problem:
+                raise BuildFailed(statement.sql, first_line(problem), left=_done(statements[:number])) from problem
+            if warned:
+                raise BuildFailed(statement.sql, warned[0], left=_done(statements[:number]))
+        return Applied(already=False, took_s=monotonic_s() - began_s, size_bytes=0)
+
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
         if self.dsn is None:
@@ -386,6 +401,15 @@ def _holds(path: Path, content: bytes) -> bool:
         return path.is_file() and path.read_bytes() == content
     except OSError:
         return False  # writing it anew will tell why
+
+
+def _note_warning(notice: psycopg.errors.Diagnostic, warned: list[str]) -> None:
+    if notice.severity_nonlocalized == "WARNING":
+        warned.append(notice.message_primary or "a warning without words")
+
+
+def _done(statements: Sequence[Statement]) -> str:
+    return f"Done before it, and still so: {'; '.join(each.sql for each in statements)}." if statements else UNTOUCHED
 
 
 def _drop(connection: psycopg.Connection[Any], schema: str, name: str) -> None:

@@ -23,6 +23,7 @@ from psycopg import conninfo, pq
 
 from rung.errors import DatabaseDenied, DatabaseRefused, RungError
 from rung.ports import Condition, IndexUsed, Plan, PlanNode, ServerFacts
+from rung.steps.explain.words import constants_of, without_constants
 
 CONNECT_TIMEOUT_S = 5
 LOOK_SETTINGS = (
@@ -332,44 +333,6 @@ def plan_of(tree: Mapping[str, Any], statement: str = "") -> Plan:
 
     visit(tree, 0)
     return Plan(tuple(nodes))
-
-
-# A quoted name, a parameter or a word stays; a string or a number is a constant.
-_PIECE = re.compile(
-    r"""(?P<kept>"(?:[^"]|"")*"|\$[0-9]+|[^\W\d][\w$]*(?!['\w$]))|(?P<constant>[EBXebx]?'(?:[^'\\]|''|\\.)*'|[0-9][0-9.]*(?:e[+-]?[0-9]+)?)""",
-    re.DOTALL,
-)
-
-
-_PARAMETER = re.compile(r"\$[0-9]")
-
-
-def constants_of(statement: str) -> frozenset[str]:
-    """
-    Return the strings in a statement's text, and its numbers where it has no parameters.
-
-    One with parameters was recorded without values; the numbers that are left count columns or rows, and a value that
-    a view or a policy compares with could be the same by chance.
-
-    >>> sorted(constants_of("select 1 from t where a = 'x' and b > 7"))
-    ["'x'", '1', '7']
-    >>> constants_of("select 1 from t where b > $1")
-    frozenset()
-    """
-    found = {piece["constant"] for piece in _PIECE.finditer(statement) if piece["constant"]}
-    return frozenset(each for each in found if "'" in each) if _PARAMETER.search(statement) else frozenset(found)
-
-
-def without_constants(condition: str, known: frozenset[str] = frozenset()) -> str:
-    """
-    Return a plan's condition with $n for every constant that is not *known*: views and policies bring their own.
-
-    >>> without_constants("((status = 'paid'::text) AND (total2 > 5) AND (id = $1))")
-    '((status = $n::text) AND (total2 > $n) AND (id = $1))'
-    >>> without_constants("((status = 'paid'::text) AND (total2 > 5))", frozenset({"'paid'"}))
-    "((status = 'paid'::text) AND (total2 > $n))"
-    """
-    return _PIECE.sub(lambda piece: piece["kept"] or (piece[0] if piece[0] in known else "$n"), condition)
 
 
 # Partial and expression indexes do not serve every lookup on their columns, nor do those with an operator

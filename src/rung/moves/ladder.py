@@ -18,10 +18,12 @@ from rung.moves.keepopen import KeepOpenMove
 from rung.moves.nplusone import NPlusOneMove
 from rung.moves.offering import Offering
 from rung.moves.pool import PoolMove
+from rung.moves.statistics import StatisticsMove
 from rung.moves.workers import ThreadsMove, WorkersMove
 from rung.steps.price.quote import Move
 
 LADDER: tuple[Move, ...] = (
+    StatisticsMove(),
     IndexMove(),
     IndexDropMove(),
     Offering(NPlusOneMove(), at_bottleneck=True),

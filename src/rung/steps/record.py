@@ -93,7 +93,7 @@ SAMPLED: dict[str, tuple[tuple[str, str], ...]] = {
     "activity": (
         *_DATABASE, ("pid", "INTEGER"), ("kind", "VARCHAR"), ("state", "VARCHAR"), ("wait_type", "VARCHAR"),
         ("wait", "VARCHAR"), ("transaction_s", "DOUBLE"), ("query_s", "DOUBLE"), ("query_id", "BIGINT"),
-        ("blocked_by", "VARCHAR"),
+        ("blocked_by", "VARCHAR"), ("application", "VARCHAR"),
     ),
     "statement_totals": (
         *_DATABASE, ("query_id", "BIGINT"), ("statement", "VARCHAR"), ("text", "VARCHAR"), ("kind", "VARCHAR"),

@@ -221,6 +221,27 @@ def _ledger(commands: Commands) -> None:
     _json_flag(parser)
 
 
+def _explain(commands: Commands) -> None:
+    parser = _command(
+        commands, "explain", "show where one statement's cost or time goes, and what would change it",
+        "Without --analyze nothing is run, and $n may stand for any value. With it the statement is executed: only a "
+        "SELECT that calls nothing volatile and locks nothing, read-only, with a time-out (docs/explain.md).",
+    )  # fmt: skip
+    parser.add_argument(
+        "statement",
+        help="SQL, a file with it, - for standard input, the beginning of a recorded statement's name (as find prints "
+        "in [brackets]), or a file that EXPLAIN (FORMAT JSON) made",
+    )
+    parser.add_argument("--analyze", action="store_true", help="run it, and measure")
+    parser.add_argument(
+        "--param", action="append", metavar="VALUE", help="the value of $1, again for $2 and so on; kept nowhere"
+    )
+    parser.add_argument("--timeout", metavar="TIME", default="10s", help="with --analyze: cancel it after this (10s)")
+    parser.add_argument("--recording", help="where a recorded statement is looked up; default: the newest sealed one")
+    parser.add_argument("--database", metavar="DSN", help="the app's database; default: rung.toml, DATABASE_URL, PG*")
+    _json_flag(parser)
+
+
 def _collect(commands: Commands) -> None:
     parser = _command(
         commands, "collect", "collect what apps send to a socket, until SIGTERM or Ctrl-C seals it",
@@ -281,7 +302,9 @@ def _demo(commands: Commands) -> None:
     _json_flag(parser)
 
 
-COMMANDS = (_record, _load, _find, _price, _take, _confirm, _ledger, _collect, _pack, _doctor, _permissions, _demo)
+COMMANDS = (
+    _record, _load, _find, _price, _take, _confirm, _ledger, _explain, _collect, _pack, _doctor, _permissions, _demo,
+)  # fmt: skip
 NAMES = tuple(add.__name__.lstrip("_") for add in COMMANDS)
 
 

@@ -276,7 +276,7 @@ def _undo(work: wire.Workplace, loop: Loop, arguments: argparse.Namespace) -> in
     from rung.surfaces import document, done
 
     change = loop.taken(arguments.move)
-    if change.work is not None:
+    if change.work is not None and change.work.undo:
         work.reach_database("rung take --undo")
     loop.undo(change, say=print if not arguments.json else (lambda line: print(line, file=sys.stderr)))
     if arguments.json:
@@ -381,6 +381,15 @@ def run_ledger(arguments: argparse.Namespace) -> int:
     return EXIT_ANSWERED
 
 
+def run_explain(arguments: argparse.Namespace) -> int:
+    """
+    Print where one statement's cost or time goes.
+    """
+    from rung.surfaces.explain import explain
+
+    return explain(arguments)
+
+
 def run_collect(arguments: argparse.Namespace) -> int:
     """
     Collect what apps send to a socket.
@@ -434,6 +443,7 @@ RUNS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "take": run_take,
     "confirm": run_confirm,
     "ledger": run_ledger,
+    "explain": run_explain,
     "collect": run_collect,
     "pack": run_pack,
     "doctor": run_doctor,

@@ -43,7 +43,7 @@ def change_text(change: Change, applied: Applied | None) -> str:
         labelled("Taken", change.move),
         files,
         labelled("Statement", *(statement.sql for statement in change.work.statements)),
-        *([labelled("Undo", *(statement.sql for statement in change.work.undo))] if change.work.undo else []),
+        labelled("Undo", *([statement.sql for statement in change.work.undo] or ["there is nothing to take back"])),
         *([labelled("Note", *change.notes)] if change.notes else []),
         "",
     ]

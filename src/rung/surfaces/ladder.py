@@ -41,7 +41,7 @@ def ladder_text(look: Look, *, head: bool = True) -> str:
     lines.append(first)
     for row, (quote, also) in zip(told, shown, strict=True):
         known = quote.rung > 0 and quote.fullest == look.quotes[0].fullest
-        lines += [row, *_below(quote, also, known=known)]
+        lines += [row, *_below(quote, also, known=known, trusted=finding.simulated.trusted)]
     lines += ["", *_simulated(finding)]
     if chosen is not None:
         lines += [labelled("Assumes", *chosen.assumptions), ""]
@@ -77,16 +77,19 @@ def _row(quote: Quote, chosen: Quote | None) -> tuple[str, ...]:
     return (f"{quote.rung:>2}", mark + wrapped(quote.what, MOVE_WIDTH)[0], number, full, quote.verdict)
 
 
-def _below(quote: Quote, also: Sequence[Quote], *, known: bool) -> list[str]:
+def _below(quote: Quote, also: Sequence[Quote], *, known: bool, trusted: bool) -> list[str]:
     """
     Return what stands under a move: the rest of its name, why it is not yet, or what it costs and how it is taken.
 
     Args:
         known: Whether what is full first was told already.
+        trusted: Whether the twin was asked, so that what has no price has a reason of its own.
     """
     lines = wrapped(quote.what, MOVE_WIDTH)[1:]
-    # Of what has no price there is one reason, which stands below the table.
-    told = [quote.reason if quote.verdict != NO_PRICE else ""]
+    # Where nothing has a price there is one reason, which stands below the table.
+    told = [quote.reason if trusted or quote.verdict != NO_PRICE else ""]
+    if trusted and quote.verdict == NO_PRICE and quote.takeable:
+        told.insert(0, quote.name)
     if quote.verdict not in {NOT_YET, NO_PRICE}:
         full = f"full first: {quote.fullest}" if quote.fullest and not known else ""
         told = [quote.name if quote.takeable else "", cost_of(quote), *told, full]

@@ -24,7 +24,7 @@ HANDLER = "rung.plain"
 # Everything that rung prints beyond ASCII, by what it looks like.
 PLAIN = {
     "█": "#", "│": "|", "▸": ">", "◂": "<", "·": "-", "–": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">=",
-    "×": "x", "µ": "u", "’": "'", "ρ": "rho", "−": "-",
+    "×": "x", "÷": "/", "µ": "u", "’": "'", "ρ": "rho", "−": "-",
 }  # fmt: skip
 
 

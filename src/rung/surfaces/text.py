@@ -288,7 +288,8 @@ def _move(look: Look) -> str:
             why = "No move could be priced: the simulation does not reproduce this recording."
         return labelled("Move", why, _by_hand(finding))
     if quote.predicted is None:
-        told = f"{quote.what}      no price: the simulation does not reproduce this recording"
+        why = quote.reason if finding.simulated.trusted else "the simulation does not reproduce this recording"
+        told = f"{quote.what}      no price: {why}"
         return labelled("Move", told, cost_of(quote), f"Assumes: {'; '.join(quote.assumptions)}.")
     return labelled(
         "Move",
@@ -348,6 +349,8 @@ def _by_hand(finding: Finding) -> str:
         hint = "shorter transactions around what is in the way, above; a faster statement would still wait."
     elif part.seam == "query" and calls >= CALLS_MANY:
         hint = "ask for all of them in one statement: WHERE … = ANY($1), a join, or the ORM's eager loading."
+    elif part.seam == "query" and finding.bottleneck.statement:
+        hint = f"{hint} Where its time goes: rung explain {part.name[:8]}"
     return f"By hand{f', at {code}' if code else ''}: {hint}"
 
 

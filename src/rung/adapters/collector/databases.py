@@ -166,7 +166,13 @@ class DatabaseSampler:
             self._put("databases", [(label, at_s, self._host, offset_s, uncertainty_s, *row) for row in counted])
             server = label.rpartition("/")[0]
             seen = self._look(connection, "activity", sql.SQL(activity))
-            self._put("activity", [(f"{server}/{name or ''}", at_s, *row) for name, *row in seen])
+            self._put(
+                "activity",
+                [
+                    (f"{server}/{name or ''}", at_s, *row, looks.program_of(application))
+                    for name, *row, application in seen
+                ],
+            )
             if clock.monotonic_s() >= totals_at:
                 self._take_totals(connection, label)
                 totals_at = clock.monotonic_s() + TOTALS_EVERY_S

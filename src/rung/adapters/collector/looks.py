@@ -30,7 +30,7 @@ select /* rung */ datname, pid, backend_type, state, wait_event_type, wait_event
        extract(epoch from clock_timestamp() - xact_start)::float8,
        extract(epoch from case state when 'active' then clock_timestamp() else state_change end - query_start)::float8,
        {query_id},
-       case wait_event_type when 'Lock' then array_to_string(pg_blocking_pids(pid), ',') end
+       case wait_event_type when 'Lock' then array_to_string(pg_blocking_pids(pid), ',') end, application_name
 from pg_stat_activity
 where pid <> pg_backend_pid() and state is not null and state <> 'idle'
 order by xact_start nulls last
@@ -38,6 +38,25 @@ limit 1000
 """
 ACTIVITY = _ACTIVITY.replace("{query_id}", "query_id")
 ACTIVITY_OLD = _ACTIVITY.replace("{query_id}", "null::bigint")
+
+# An application may call itself anything, a user's name included; so only whom it shares its name with is kept.
+PROGRAMS = (
+    "psql", "pgAdmin", "DBeaver", "DataGrip", "TablePlus", "Postico", "pgcli", "Beekeeper Studio", "pg_dump",
+    "pg_restore", "pg_basebackup", "pg_repack", "pgbench", "PostgreSQL JDBC Driver", "Metabase", "Superset", "Tableau",
+    "Power BI", "Airbyte", "Fivetran", "Debezium", "Liquibase", "Flyway", "Hasura", "PostgREST",
+)  # fmt: skip
+
+
+def program_of(application: str | None) -> str | None:
+    """
+    Return the well-known program that a connection calls itself, None for any other name.
+
+    >>> program_of("DBeaver 24.1 - Main <shop>"), program_of("night report of Ann")
+    ('DBeaver', None)
+    """
+    told = (application or "").lower()
+    return next((name for name in PROGRAMS if told.startswith(name.lower())), None)
+
 
 TABLES = """
 select /* rung */ t.schemaname, t.relname, t.n_live_tup, t.n_dead_tup, t.seq_scan, t.seq_tup_read, t.idx_scan,

@@ -33,6 +33,7 @@ from rung.adapters.postgres import (
     reason_of,
     server_facts,
 )
+from rung.adapters.statistics import known
 from rung.errors import RungError
 from rung.ports import (
     Costed,
@@ -49,6 +50,7 @@ from rung.ports import (
     Unavailable,
     WhatIf,
 )
+from rung.steps.explain.questions import Known, Statistics
 
 Answer = TypeVar("Answer")
 Connection = psycopg.Connection[Any]
@@ -123,6 +125,12 @@ class DatabasePlanner:
         Return how often an index has been used since it was built.
         """
         return self._look(lambda connection: index_use(connection, question.schema, question.name))
+
+    def statistics(self, question: Statistics) -> Known | Unavailable:
+        """
+        Return how well the planner knows some tables.
+        """
+        return self._look(lambda connection: known(connection, question.tables))
 
     def what_if(self, question: WhatIf) -> Promise | Unavailable:
         """

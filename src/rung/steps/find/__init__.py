@@ -20,6 +20,8 @@ from dataclasses import replace
 
 from rung.errors import RecordingTooShort
 from rung.ports import Describe, Explain, Plan, Server, ServerFacts, Step, Table, Unavailable
+from rung.steps.explain.questions import Known, Statistics
+from rung.steps.explain.stale import reasons
 from rung.steps.find.counterfactual import overloaded, suspects
 from rung.steps.find.evidence import exemplars, numbers_of, reading_of, rows_kept
 from rung.steps.find.finding import (
@@ -75,6 +77,7 @@ def find(profile: Profile, twin: Twin, goal: Goal) -> Step[Finding]:
     if found and found[0].statement:
         plan, table, reading = yield from _ask_about(found[0], rows_kept(profile, found[0].part))
         evidence.insert(1, reading)
+        evidence += yield from _ask_how_well_known(plan)
     by_rate = bool(found) and found[0].bears_per_s is not None
     notes = [*notes_on(profile, goal, routes)]
     notes += [overload_words(profile, simulated)] if by_rate else notes_on_twin(simulated)
@@ -144,6 +147,27 @@ def _all_of(traffic: Traffic) -> AllTraffic:
         p95_s=traffic.percentile_s(95),
         p99_s=traffic.percentile_s(99),
     )
+
+
+def _ask_how_well_known(plan: Plan | None) -> Step[list[Evidence]]:
+    """
+    Ask the database how old its statistics are of what the plan reads, and return what is wrong with them.
+    """
+    read = [node for node in plan.nodes if node.schema and "Scan" in node.kind] if plan is not None else []
+    tables = tuple(dict.fromkeys((node.schema, node.relation) for node in read if node.relation))
+    if not tables:
+        return []
+    known = yield Statistics(tables)
+    if not isinstance(known, Known):
+        return []
+    return [
+        Evidence(
+            "statistics",
+            f"{reason}: the planner may expect the wrong rows, and plans and prices rest on that",
+            {"rows_known": table.rows_known, "changed": float(table.changed)},
+        )
+        for table, reason in reasons(known)
+    ]
 
 
 def _ask_about(suspect: Suspect, kept: float | None) -> Step[tuple[Plan | None, Table | None, Evidence]]:

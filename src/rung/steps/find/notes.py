@@ -11,9 +11,10 @@ from __future__ import annotations
 from rung.known import untested
 from rung.ports import RecordingFacts
 from rung.steps.find.finding import Goal, RouteNumber, requests_min
+from rung.steps.find.seen import shown, whose
 from rung.steps.measure import FAILED, Profile
 from rung.steps.measure.beside import Machine, Unfinished
-from rung.units import show_count, show_seconds, show_share
+from rung.units import show_bytes, show_count, show_seconds, show_share
 
 OTHER_SHARE_TOLD = 0.10
 DROPPED_SHARE_TRUSTED = 0.01
@@ -22,6 +23,8 @@ TAKEN_SHARE_TRUSTED = 0.20
 STEAL_SHARE_TRUSTED = 0.03
 LOOKED_S_MIN = 5.0
 PLACES_TOLD = 2
+IDLE_S_TOLD = 5.0  # seen for as long; what is shorter is an app at work between two statements
+SPILLED_BYTES_TOLD = 256 * 1024**2
 # What was given up, mildest first (probe/guard.py).
 SHED = ("digests", "stacks", "segments", "everything")
 
@@ -78,6 +81,8 @@ def notes_on(profile: Profile, goal: Goal, routes: tuple[RouteNumber, ...]) -> t
         )
     notes += _of_the_recorder(profile.facts, profile.requests_all)
     notes += _unfinished(profile.beside.unfinished)
+    notes += _idle(profile)
+    notes += _spilled(profile)
     failed = failed_share(profile)
     if failed > goal.errors_share:
         notes.append(f"{show_share(failed)} of the requests failed; the goal allows {show_share(goal.errors_share)}.")
@@ -150,6 +155,36 @@ def _unfinished(unfinished: tuple[Unfinished, ...]) -> list[str]:
     rest = f"; and {show_count(more)} more" if more else ""
     count = sum(each.requests for each in unfinished)
     return [f"{_times(count, 'request')} had not ended at the end: {'; '.join(places)}{rest}."]
+
+
+def _idle(profile: Profile) -> list[str]:
+    """
+    Return the transactions that stayed open and idle for long: they keep their locks, and vacuum from its work.
+    """
+    long = [each for each in profile.beside.idle if each.longest_s >= IDLE_S_TOLD]
+    if not long:
+        return []
+    worst = long[0]
+    after = f" after {shown(worst.text)}" if worst.text else ""
+    count = sum(each.transactions for each in long)
+    begin = "A transaction was" if count == 1 else f"{show_count(count)} transactions were"
+    note = f"{begin} open and idle for up to {show_seconds(worst.longest_s)} or more{after}"
+    return [f"{note}{whose(profile, worst.statement, worst.application)}: locks are kept as long, and vacuum waits."]
+
+
+def _spilled(profile: Profile) -> list[str]:
+    """
+    Return the statement that wrote most to temporary files.
+    """
+    counted = [each for each in profile.beside.executions if each.statement and each.temporary_bytes]
+    worst = max(counted, key=lambda each: each.temporary_bytes, default=None)
+    if worst is None or worst.temporary_bytes < SPILLED_BYTES_TOLD:
+        return []
+    text = profile.texts.get(worst.statement)
+    who = f"{shown(text.text) if text is not None else 'a statement'}  [{worst.statement[:8]}]"
+    each = f"{show_bytes(worst.temporary_bytes / worst.calls)} an execution"
+    written = f"{show_bytes(worst.temporary_bytes)} of temporary files were written by {who}, {each}"
+    return [f"{written}: it sorts or hashes more than work_mem holds."]
 
 
 def _times(count: int, what: str) -> str:

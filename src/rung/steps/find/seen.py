@@ -19,7 +19,7 @@ import numpy as np
 from rung.steps.find.finding import Evidence, Suspect
 from rung.steps.measure import CPU, Part, Profile
 from rung.steps.measure.beside import Blocker, Computing
-from rung.units import show_count, show_seconds, show_share
+from rung.units import show_bytes, show_count, show_seconds, show_share
 
 # The share of something that is half of it has a standard error of 11 % with 20 looks.
 LOOKS_MIN = 20
@@ -27,6 +27,8 @@ LOOKS_MIN = 20
 LOCK_LOOKS_MIN = 5
 LOCK_SHARE_TOLD = 0.20
 STATEMENT_SHOWN = 60
+# An execution; less is written into the system's memory in no time.
+SPILLED_BYTES_TOLD = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +88,14 @@ def seen_of(profile: Profile, suspect: Suspect) -> tuple[Evidence, ...]:
     """
     Return what was seen beside the requests that bears on *suspect*.
     """
-    told: Evidence | None = None
+    told: list[Evidence | None] = []
     if suspect.part == CPU:
-        told = _computing(profile, suspect.route)
+        told.append(_computing(profile, suspect.route))
     elif suspect.part.seam == "loop":
-        told = _held(profile, suspect)
+        told.append(_held(profile, suspect))
     elif suspect.part.seam == "query":
-        told = _locked(profile, suspect)
-    return () if told is None else (told,)
+        told += [_locked(profile, suspect), _spilled(profile, suspect)]
+    return tuple(each for each in told if each is not None)
 
 
 def code_of(profile: Profile, suspect: Suspect) -> str:
@@ -160,17 +162,57 @@ def _locked(profile: Profile, suspect: Suspect) -> Evidence | None:
     if locked is None or locked.looks < LOCK_LOOKS_MIN or locked.waiting <= LOCK_SHARE_TOLD * locked.looks:
         return None
     share = locked.waiting / locked.looks
-    blocker = f", behind {_words(locked.blockers[0])}" if locked.blockers else ""
+    blocker = f", behind {_words(profile, locked.blockers[0])}" if locked.blockers else ""
+    queue = f"; up to {show_count(locked.at_once)} connections waited at once" if locked.at_once > 1 else ""
     return Evidence(
         "lock",
-        f"waits for a lock in {show_share(share)} of the looks at it (n = {show_count(locked.looks)}){blocker}",
-        {"share": share, "looks": float(locked.looks)},
+        f"waits for a lock in {show_share(share)} of the looks at it (n = {show_count(locked.looks)}){blocker}{queue}",
+        {"share": share, "looks": float(locked.looks), "at_once": float(locked.at_once)},
     )
 
 
-def _words(blocker: Blocker) -> str:
-    line = " ".join(blocker.text.split())
-    text = line if len(line) <= STATEMENT_SHOWN else f"{line[: STATEMENT_SHOWN - 1]}…"
+def _words(profile: Profile, blocker: Blocker) -> str:
+    who = whose(profile, blocker.holder, blocker.application)
+    text = shown(blocker.text)
     if blocker.state.startswith("idle in transaction"):
-        return "a transaction that is open and idle" + (f" after {text}" if text else "")
-    return text or "a connection of which nothing is known"
+        return "a transaction that is open and idle" + (f" after {text}" if text else "") + who
+    return f"{text}{who}" if text else f"a connection of which nothing is known{who}"
+
+
+def shown(text: str) -> str:
+    """
+    Return the beginning of a statement on one line.
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= STATEMENT_SHOWN else f"{line[: STATEMENT_SHOWN - 1]}…"
+
+
+def whose(profile: Profile, statement: str, application: str) -> str:
+    """
+    Return which route runs a statement, or which program a connection that is none of the app's belongs to; "" where
+    neither is known.
+    """
+    part = Part("query", statement)
+    if statement and part in profile.parts:
+        segments = profile.segments
+        met = segments.request[segments.part == profile.parts.index(part)]
+        by_route = np.bincount(profile.requests.route[met], minlength=len(profile.routes))
+        return f" of {profile.routes[int(by_route.argmax())]}"
+    return f" of {application}" if application else ""
+
+
+def _spilled(profile: Profile, suspect: Suspect) -> Evidence | None:
+    """
+    Return what the statement sorts or hashes on disk.
+    """
+    counted = [each for each in profile.beside.executions if each.statement == suspect.part.name]
+    calls, temporary_bytes = sum(each.calls for each in counted), sum(each.temporary_bytes for each in counted)
+    if not calls or temporary_bytes < SPILLED_BYTES_TOLD * calls:
+        return None
+    each_bytes = temporary_bytes / calls
+    return Evidence(
+        "spill",
+        f"sorts or hashes on disk: {show_bytes(each_bytes)} of temporary files an execution "
+        f"(n = {show_count(calls)}); rung explain {suspect.part.name[:8]} --analyze tells the work_mem that it takes",
+        {"temporary_bytes": each_bytes, "calls": float(calls)},
+    )

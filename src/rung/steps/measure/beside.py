@@ -45,22 +45,51 @@ class Blocker:
         text: The statement that the other connection ran, or had run last; "" for unknown.
         state: As pg_stat_activity has it: "active", "idle in transaction"; "" for unknown.
         looks: How often.
+        holder: The fingerprint of that statement, "" for unknown.
+        application: The well-known program that the connection calls itself, "" for others.
     """
 
     text: str
     state: str
     looks: int
+    holder: str = ""
+    application: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Locked:
     """
     How often a statement was seen executing, how often it waited for a lock then, and for whom, the worst first.
+
+    Attributes:
+        at_once: How many connections, whatever they ran, were seen waiting for locks at once.
     """
 
     looks: int
     waiting: int
     blockers: tuple[Blocker, ...] = ()
+    at_once: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """
+    Transactions that were open and idle after the same statement.
+
+    Attributes:
+        statement, text: What they had run last; "" for unknown.
+        application: The well-known program that the connections call themselves, "" for others.
+        transactions: How many.
+        looks: How often they were seen so.
+        longest_s: Over how long the longest was seen so.
+    """
+
+    statement: str
+    text: str
+    application: str
+    transactions: int
+    looks: int
+    longest_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +159,8 @@ class Executions:
 
     Attributes:
         helpers: Parallel workers that were started for it.
+        rows: That it gave or changed.
+        temporary_bytes: That it wrote to temporary files: what did not fit into work_mem.
     """
 
     statement: str
@@ -137,6 +168,8 @@ class Executions:
     calls: int
     total_s: float
     helpers: int = 0
+    rows: int = 0
+    temporary_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +189,7 @@ class Beside:
     usages: tuple[Usage, ...] = ()
     executions: tuple[Executions, ...] = ()
     workers: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    idle: tuple[Idle, ...] = ()
 
 
 def look_beside() -> Step[Beside]:
@@ -170,6 +204,7 @@ def look_beside() -> Step[Beside]:
     usages = yield Rows(sql("usage"))
     executions = yield Rows(sql("executions"))
     workers = yield Rows(sql("workers"))
+    idle = yield Rows(sql("idle"))
     return Beside(
         computing=tuple(Computing(*row) for row in _tuples(computing, "route", "code", "function", "looks")),
         locks=_locks(locks, blockers),
@@ -182,19 +217,26 @@ def look_beside() -> Step[Beside]:
         ),
         usages=_usages(usages),
         executions=tuple(
-            Executions(*row) for row in _tuples(executions, "statement", "database", "calls", "total_s", "helpers")
+            Executions(*row)
+            for row in _tuples(
+                executions, "statement", "database", "calls", "total_s", "helpers", "given", "temporary_bytes"
+            )
         ),
         workers={(host, pid): cpu_s for host, pid, cpu_s in _tuples(workers, "host", "pid", "cpu_s")},
+        idle=tuple(
+            Idle(*row)
+            for row in _tuples(idle, "statement", "text", "application", "transactions", "looks", "longest_s")
+        ),
     )
 
 
 def _locks(locks: Mapping[str, Column], blockers: Mapping[str, Column]) -> dict[str, Locked]:
     by_statement: dict[str, list[Blocker]] = {}
-    for statement, *blocker in _tuples(blockers, "statement", "text", "state", "looks"):
+    for statement, *blocker in _tuples(blockers, "statement", "text", "state", "looks", "holder", "application"):
         by_statement.setdefault(statement, []).append(Blocker(*blocker))
     return {
-        statement: Locked(looks, waiting, tuple(by_statement.get(statement, ())))
-        for statement, looks, waiting in _tuples(locks, "statement", "looks", "waiting")
+        statement: Locked(looks, waiting, tuple(by_statement.get(statement, ())), at_once)
+        for statement, looks, waiting, at_once in _tuples(locks, "statement", "looks", "waiting", "at_once")
     }
 
 

@@ -10,14 +10,18 @@ counted as (
         max(totals.statement) as statement,
         max(totals.calls) - coalesce(min(totals.calls) filter (where totals.at_s = began.began_s), 0) as calls,
         max(totals.total_s) - coalesce(min(totals.total_s) filter (where totals.at_s = began.began_s), 0) as total_s,
-        max(totals.helpers) - coalesce(min(totals.helpers) filter (where totals.at_s = began.began_s), 0) as helpers
+        max(totals.helpers) - coalesce(min(totals.helpers) filter (where totals.at_s = began.began_s), 0) as helpers,
+        max(totals.rows) - coalesce(min(totals.rows) filter (where totals.at_s = began.began_s), 0) as given,
+        max(totals.temporary_blocks)
+        - coalesce(min(totals.temporary_blocks) filter (where totals.at_s = began.began_s), 0) as temporary_blocks
     from statement_totals as totals
     join began using (database)
     group by totals.database, totals.query_id
 )
 select
     coalesce(statement, '') as statement, database, cast(sum(calls) as bigint) as calls, sum(total_s) as total_s,
-    cast(coalesce(sum(helpers), 0) as bigint) as helpers
+    cast(coalesce(sum(helpers), 0) as bigint) as helpers, cast(coalesce(sum(given), 0) as bigint) as given,
+    cast(coalesce(sum(temporary_blocks), 0) as bigint) * 8192 as temporary_bytes
 from counted
 where calls > 0
 group by all

@@ -53,7 +53,8 @@ def best(quotes: Sequence[Quote]) -> Quote | None:
     Return the lowest rung that reaches the goal, else the one that comes nearest; None if none gains.
 
     On one rung, what rung can write down comes before what is left to people.  Where the twin could not be asked, what
-    the database's planner promises is better than nothing: a plan without a price.
+    the database's planner promises is better than nothing: a plan without a price.  Fresh statistics have none either;
+    they leave nothing behind, so they come before any higher rung.
     """
     gaining = [
         (quote, quote.predicted.value)
@@ -65,10 +66,13 @@ def best(quotes: Sequence[Quote]) -> Quote | None:
         for place, (quote, value_s) in enumerate(gaining)
         if quote.verdict == REACHES
     ]
+    unpriced = next((quote for quote in quotes if quote.verdict == NO_PRICE and quote.runnable), None)
+    chosen = min(gaining, key=lambda each: each[1], default=(unpriced, 0.0))[0]
     if reaching:
-        return gaining[min(reaching)[-1]][0]
-    unpriced = next((quote for quote in quotes if quote.verdict == NO_PRICE and quote.plan is not None), None)
-    return min(gaining, key=lambda each: each[1], default=(unpriced, 0.0))[0]
+        chosen = gaining[min(reaching)[-1]][0]
+    if unpriced is not None and unpriced.script is not None and not unpriced.script.undo:
+        return unpriced if chosen is None or unpriced.rung < chosen.rung else chosen
+    return chosen
 
 
 def _nothing(finding: Finding) -> Quote:
@@ -110,8 +114,8 @@ def _faster(finding: Finding, value_s: float) -> str:
 
 def _quote(twin: Twin, finding: Finding, offer: Offer, record: Record | None) -> Quote:
     simulated = finding.simulated
-    if not simulated.trusted:
-        return _refused(finding, offer, reason_of(simulated))
+    if offer.unpriced or not simulated.trusted:
+        return _refused(finding, offer, offer.unpriced or reason_of(simulated))
     outcome = twin.run(offer.model)
     bounds = [twin.run(model) for model in offer.bounds]
     number = predicted(twin, finding.route, finding.goal.percentile, [outcome, *bounds], record)

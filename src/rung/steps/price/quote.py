@@ -80,6 +80,7 @@ class Offer:
         patch: What would be changed in the user's code, None where that is nothing or not known.
         taken_as: How it is taken: "migration", "setting", "patch", or "hand" where rung has no hands for it yet.
         not_yet: Why it is not worth a price, with the number that says so; "" where it is.
+        unpriced: Why what it makes of the traffic cannot be told; "" where it can.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Offer:
     patch: Patch | None = None
     taken_as: str = HAND
     not_yet: str = ""
+    unpriced: str = ""
 
 
 @dataclass(frozen=True, slots=True)
