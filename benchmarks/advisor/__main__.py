@@ -28,7 +28,7 @@ from benchmarks.advisor.priced import Layer, built_layer, facts_of
 from rung import __version__, clock
 from rung.adapters.cluster import Cluster, start_passing
 from rung.adapters.planner import DatabasePlanner
-from tests.shapes import joins, partitions, peers, shop, writes
+from tests.shapes.cases import GROUPS
 from tests.shapes.judging import prepare
 from tests.shapes.shape import Group
 
@@ -40,7 +40,6 @@ SETTINGS = {
 }  # fmt: skip
 SHARES = (0.1, 0.25, 0.5, 1.0)
 MANY = 100
-GROUPS = (shop.GROUP, joins.GROUP, writes.GROUP, partitions.GROUP, peers.GROUP)
 
 
 def main() -> None:
@@ -117,9 +116,7 @@ def _judged(
         planner.close()
 
 
-def _twin(
-    cluster: Cluster, dsn: str, built: Built, timed: tuple[tpch.Timed, ...], *, quick: bool
-) -> dict[str, Any]:
+def _twin(cluster: Cluster, dsn: str, built: Built, timed: tuple[tpch.Timed, ...], *, quick: bool) -> dict[str, Any]:
     planner = DatabasePlanner(dsn)
     try:
         rows = twins.compared(built, planner.what_if, twins.tpch_pairs(timed), _say, of="TPC-H")

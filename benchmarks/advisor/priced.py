@@ -17,7 +17,7 @@ from benchmarks.advisor.advising import Weighted
 from benchmarks.advisor.built import Built, name_of
 from benchmarks.advisor.columns import Used, tables_of, used
 from rung.adapters.postgres import CannotPlan
-from rung.ports import Configuration, Cost, Costed, Costs, Index, Table, Unavailable
+from rung.ports import Configuration, Cost, Costed, Costs, Index, Unavailable
 
 Layer = Callable[[Costs], Costed | Unavailable]
 Indexes = frozenset[Index]
@@ -154,8 +154,7 @@ class Priced:
                 ),
             )
         )
-        if isinstance(answer, Unavailable):
-            raise RuntimeError(f"the what-if layer does not answer: {answer.reason}")
+        assert isinstance(answer, Costed), answer
         self._sizes.update(zip(indexes, answer.sizes_bytes, strict=True))
         for each, costs in zip(asked, answer.costs, strict=True):
             for place, cost in zip(places, costs, strict=True):

@@ -81,8 +81,7 @@ def twin(told: dict[str, Any]) -> str:
     Return how near the planner twin is to the real server.
     """
     lines = [
-        "| statements of | statements | plans | same shape | cost, median | cost, worst | size, median | size, worst "
-        "| declined |",
+        "| of | statements | plans | same shape | cost, median | cost, worst | size, median | size, worst | declined |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for name, each in told["figures"].items():
@@ -92,9 +91,7 @@ def twin(told: dict[str, Any]) -> str:
                 "same_shape", "cost_error_median", "cost_error_worst", "size_error_median", "size_error_worst",
             )
         ]  # fmt: skip
-        lines.append(
-            f"| {name} | {each['statements']} | {each['plans']} | {' | '.join(shares)} | {each['declined']} |"
-        )
+        lines.append(f"| {name} | {each['statements']} | {each['plans']} | {' | '.join(shares)} | {each['declined']} |")
     others = [
         f"- {row['statement']}, {side} `{row['index']}`: "
         + ("another shape, " * (not row[side]["same"]))
@@ -104,5 +101,7 @@ def twin(told: dict[str, Any]) -> str:
         for side in ("before", "after")
         if not row[side]["same"] or abs(row[side]["error"]) > 0.15
     ]
-    declined = sorted({f"- {row['statement']} `{row['index']}`: {row['declined']}" for row in told["rows"] if "declined" in row})
+    declined = sorted(
+        {f"- {row['statement']} `{row['index']}`: {row['declined']}" for row in told["rows"] if "declined" in row}
+    )
     return "\n".join([*lines, "", *others, *declined])

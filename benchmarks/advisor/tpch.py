@@ -47,7 +47,10 @@ TABLES = {
     " l_shipinstruct char(25) not null, l_shipmode char(10) not null, l_comment varchar(44) not null,"
     " primary key (l_orderkey, l_linenumber)",
 }
-SIZE = "select sum(pg_relation_size(oid))::bigint from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
+SIZE = """
+select sum(pg_relation_size(oid))::bigint from pg_class
+where relkind = 'r' and relnamespace = 'public'::regnamespace
+"""
 Say = Callable[[str], None]
 
 

@@ -87,7 +87,9 @@ def _built(connection: Connection, indexes: Sequence[Index]) -> Iterator[int]:
             connection.execute(building(index, name))
             # An expression has statistics only once its index is there; and rows that a case wrote are cleared away.
             connection.execute(sql.SQL("vacuum analyze {}").format(sql.Identifier(index.schema, index.table)))
-            row = connection.execute(TREE_SIZE, 2 * (sql.Identifier(index.schema, name).as_string(connection),)).fetchone()
+            row = connection.execute(
+                TREE_SIZE, 2 * (sql.Identifier(index.schema, name).as_string(connection),)
+            ).fetchone()
             assert row is not None
             size_bytes += row[0]
         yield size_bytes
@@ -98,7 +100,8 @@ def _built(connection: Connection, indexes: Sequence[Index]) -> Iterator[int]:
 
 # An index on a partitioned table is as large as those of its partitions; of another there is no tree.
 TREE_SIZE = """
-select coalesce(sum(pg_relation_size(relid)), pg_relation_size(%s::regclass))::bigint from pg_partition_tree(%s::regclass)
+select coalesce(sum(pg_relation_size(relid)), pg_relation_size(%s::regclass))::bigint
+from pg_partition_tree(%s::regclass)
 """
 TOUCHED = """
 select coalesce(sum(shared_blks_hit + shared_blks_read), 0)::bigint from pg_stat_statements s

@@ -44,19 +44,25 @@ from generate_series(1, 20000) n;
 
 PARTITIONED = (
     shape(
-        "partitioned", "select id from events where account_id = $1 and at >= $2 order by at desc limit 20",
-        "77", "2026-03-01 00:00+00",
+        "partitioned",
+        "select id from events where account_id = $1 and at >= $2 order by at desc limit 20",
+        "77",
+        "2026-03-01 00:00+00",
         why="An index on the partitioned table is one on each partition.",
         right=["events (account_id, at)", "events (account_id, at desc)"],
     ),
     shape(
-        "partitioned_without_its_key", "select * from events where trace = $1", "00411460f7c92d2124a67ea0f4cb5f85",
+        "partitioned_without_its_key",
+        "select * from events where trace = $1",
+        "00411460f7c92d2124a67ea0f4cb5f85",
         why="The key of the partitions is not asked for, so each one is looked into.",
         right=["events (trace)"],
     ),
     shape(
-        "partitioned_joined", "select e.id from tenants t join events e on e.account_id = t.id"
-        " where t.tenant = $1 and t.name = $2", "7", "n77",
+        "partitioned_joined",
+        "select e.id from tenants t join events e on e.account_id = t.id where t.tenant = $1 and t.name = $2",
+        "7",
+        "n77",
         why="A join of two partitioned tables.",
         right=[
             ("tenants (tenant, name)", "events (account_id)"),
@@ -66,30 +72,40 @@ PARTITIONED = (
         wrong=["events (at)"],
     ),
     shape(
-        "one_whole_partition", "select body from events where at >= $1 and at < $2",
-        "2026-02-01 00:00+00", "2026-03-01 00:00+00",
+        "one_whole_partition",
+        "select body from events where at >= $1 and at < $2",
+        "2026-02-01 00:00+00",
+        "2026-03-01 00:00+00",
         why="The partition is what the condition asks for; an index would bring nothing.",
     ),
 )
 
 KINDS = (
     shape(
-        "names_with_capitals", 'select * from "Billing"."Invoice" where "Number" = $1', "N777",
+        "names_with_capitals",
+        'select * from "Billing"."Invoice" where "Number" = $1',
+        "N777",
         why="Names that must be quoted, in another schema. Re-expresses Dexter, test_schema.",
         right=['"Billing"."Invoice" ("Number")'],
     ),
     shape(
-        "enum", 'select "Id" from "Billing"."Invoice" where mood = $1', "sad",
+        "enum",
+        'select "Id" from "Billing"."Invoice" where mood = $1',
+        "sad",
         why="A rare value of an enum.",
-        right=['"Billing"."Invoice" (mood)', "\"Billing\".\"Invoice\" (\"Id\") where mood = 'sad'"],
+        right=['"Billing"."Invoice" (mood)', '"Billing"."Invoice" ("Id") where mood = \'sad\''],
     ),
     shape(
-        "domain", 'select "Id" from "Billing"."Invoice" where amount = $1', "77",
+        "domain",
+        'select "Id" from "Billing"."Invoice" where amount = $1',
+        "77",
         why="A domain compares as the type below it does.",
         right=['"Billing"."Invoice" (amount)'],
     ),
     shape(
-        "generated", 'select "Id" from "Billing"."Invoice" where doubled = $1', "154",
+        "generated",
+        'select "Id" from "Billing"."Invoice" where doubled = $1',
+        "154",
         why="A generated column is a column.",
         right=['"Billing"."Invoice" (doubled)'],
     ),

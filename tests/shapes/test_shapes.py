@@ -18,11 +18,11 @@ from psycopg import sql
 from benchmarks.advisor.advising import Weighted
 from benchmarks.advisor.ours import advisor
 from rung.adapters.cluster import Cluster
-from tests.shapes import joins, partitions, peers, shop, writes
+from tests.shapes import peers
+from tests.shapes.cases import GROUPS
 from tests.shapes.judging import GAIN_MIN, WORK_PAGES, bar, fault, prepare
 from tests.shapes.shape import Group, Shape
 
-GROUPS = (shop.GROUP, joins.GROUP, writes.GROUP, partitions.GROUP, peers.GROUP)
 CASES = [pytest.param(group, shape, id=f"{group.name}-{shape.name}") for group in GROUPS for shape in group.shapes]
 LONG = os.environ.get("SHAPES") == "all"
 Databases = Callable[[Group], str]
