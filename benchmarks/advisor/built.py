@@ -41,7 +41,7 @@ class Built:
     """
 
     def __init__(self, dsn: str) -> None:
-        self.connection: psycopg.Connection[Any] = psycopg.connect(dsn, autocommit=True)
+        self.connection: psycopg.Connection[Any] = psycopg.connect(dsn, autocommit=True, prepare_threshold=None)
         self.sizes_bytes: dict[Index, int] = {}
         self.build_s: dict[Index, float] = {}
         self._in_force: set[Index] = set()

@@ -19,11 +19,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations, permutations
 
-from benchmarks.advisor.priced import Indexes, Priced
+from benchmarks.advisor.priced import NONE, Indexes, Priced
 from rung.ports import Index, IndexColumn
 
 Search = Callable[[Priced, int | None], tuple[Index, ...]]
-NONE: Indexes = frozenset()
 
 MCP_WIDTH_MAX = 3
 MCP_ALPHA = 2.0

@@ -15,12 +15,13 @@ import psycopg
 
 from benchmarks.advisor.advising import Weighted
 from benchmarks.advisor.built import Built, name_of
-from benchmarks.advisor.columns import Used, tables_of, used
+from benchmarks.advisor.columns import Used, used
 from rung.adapters.postgres import CannotPlan
 from rung.ports import Configuration, Cost, Costed, Costs, Index, Unavailable
 
 Layer = Callable[[Costs], Costed | Unavailable]
 Indexes = frozenset[Index]
+NONE: Indexes = frozenset()
 TABLES = """
 select t.relname, a.attname, format_type(a.atttypid, a.atttypmod), coalesce(s.avg_width, 8), pg_relation_size(t.oid)
 from pg_class t
@@ -69,15 +70,14 @@ class Priced:
 
     Attributes:
         used: Columns of each statement.
-        asked: How many plans were asked for.
+        asked: How many configurations were asked for.
     """
 
     def __init__(self, statements: Sequence[Weighted], facts: Facts, layer: Layer) -> None:
         self.statements, self.facts, self._layer = statements, facts, layer
         names = {table: list(columns) for table, columns in facts.columns.items()}
         self.used: list[tuple[Used, ...]] = [used(statement.text, names) for statement in statements]
-        self._tables = [tables_of(statement.text, names) for statement in statements]
-        self._costs: dict[tuple[int, Indexes], Cost | None] = {}
+        self._costs: dict[Indexes, tuple[tuple[float, Indexes], ...]] = {}
         self._sizes: dict[Index, int] = {}
         self.asked = 0
 
@@ -86,16 +86,16 @@ class Priced:
         Return what an execution of a statement costs, 0 where it cannot be planned.
         """
         self._ask([indexes])
-        found = self._costs[place, self._relevant(place, indexes)]
-        return found.expected if found is not None else 0.0
+        return self._costs[indexes][place][0]
 
     def totals(self, configurations: Sequence[Indexes]) -> list[float]:
         """
         Return what all executions cost under each configuration.
         """
         self._ask(configurations)
+        executions = [statement.executions for statement in self.statements]
         return [
-            sum(one.executions * self.cost(place, indexes) for place, one in enumerate(self.statements))
+            sum(count * cost for count, (cost, _) in zip(executions, self._costs[indexes], strict=True))
             for indexes in configurations
         ]
 
@@ -104,75 +104,39 @@ class Priced:
         Return those of *indexes* that the plans of a statement use.
         """
         self._ask([indexes])
-        relevant = self._relevant(place, indexes)
-        found, order = self._costs[place, relevant], _ordered(relevant)
-        return frozenset(order[number] for number in found.used) if found is not None else frozenset()
+        return self._costs[indexes][place][1]
 
     def size_bytes(self, indexes: Iterable[Index]) -> int:
         """
         Return what *indexes* would take together.
         """
         wanted = set(indexes)
-        missing = _ordered(wanted - set(self._sizes))
-        if missing:
-            answer = self._layer(Costs((), missing, ()))
-            assert isinstance(answer, Costed), answer
-            self._sizes.update(zip(missing, answer.sizes_bytes, strict=True))
+        if missing := wanted - set(self._sizes):
+            self._answer(missing, [])
         return sum(self._sizes[index] for index in wanted)
 
-    def _relevant(self, place: int, indexes: Indexes) -> Indexes:
-        return frozenset(index for index in indexes if index.table in self._tables[place])
+    def _ask(self, configurations: Iterable[Indexes]) -> None:
+        new = [indexes for indexes in dict.fromkeys(configurations) if indexes not in self._costs]
+        if new:
+            self._answer({index for indexes in new for index in indexes}, new)
 
-    def _ask(self, configurations: Sequence[Indexes]) -> None:
-        """
-        Have what is not known yet answered, together where the same statements need it.
-        """
-        needed: dict[tuple[int, ...], list[Indexes]] = {}
-        for indexes in dict.fromkeys(configurations):
-            places = tuple(
-                place
-                for place in range(len(self.statements))
-                if (place, self._relevant(place, indexes)) not in self._costs
-            )
-            if places:
-                needed.setdefault(places, []).append(indexes)
-        for places, asked in needed.items():
-            self._answer(places, asked)
-
-    def _answer(self, places: Sequence[int], asked: Sequence[Indexes]) -> None:
-        tables = frozenset[str]().union(*(self._tables[place] for place in places))
-        # Positions, and with them Cost.used, are those of what concerns the statement, in one order everywhere.
-        indexes = _ordered({index for each in asked for index in each if index.table in tables})
-        position = {index: number for number, index in enumerate(indexes)}
-        answer = self._layer(
-            Costs(
-                tuple(self.statements[place].text for place in places),
-                indexes,
-                tuple(
-                    Configuration(tuple(sorted(position[index] for index in each if index in position)))
-                    for each in asked
-                ),
-            )
+    def _answer(self, indexes: Iterable[Index], configurations: Sequence[Indexes]) -> None:
+        order = tuple(sorted(indexes, key=repr))
+        position = {index: place for place, index in enumerate(order)}
+        question = Costs(
+            tuple(statement.text for statement in self.statements),
+            order,
+            tuple(Configuration(tuple(sorted(position[index] for index in each))) for each in configurations),
         )
+        answer = self._layer(question)
         assert isinstance(answer, Costed), answer
-        self._sizes.update(zip(indexes, answer.sizes_bytes, strict=True))
-        for each, costs in zip(asked, answer.costs, strict=True):
-            for place, cost in zip(places, costs, strict=True):
-                relevant = self._relevant(place, each)
-                self._costs[place, relevant] = _positioned(cost, indexes, relevant)
-        self.asked += len(places) * len(asked)
-
-
-def _positioned(cost: Cost | None, indexes: Sequence[Index], relevant: Indexes) -> Cost | None:
-    if cost is None:
-        return None
-    order = _ordered(relevant)
-    places = tuple(sorted(order.index(indexes[number]) for number in cost.used if indexes[number] in relevant))
-    return Cost(cost.generic, cost.drawn, cost.shares, places)
-
-
-def _ordered(indexes: Iterable[Index]) -> tuple[Index, ...]:
-    return tuple(sorted(indexes, key=repr))
+        self._sizes.update(zip(order, answer.sizes_bytes, strict=True))
+        for each, costs in zip(configurations, answer.costs, strict=True):
+            self._costs[each] = tuple(
+                (cost.expected, frozenset(order[place] for place in cost.used)) if cost is not None else (0.0, NONE)
+                for cost in costs
+            )
+        self.asked += len(configurations)
 
 
 def built_layer(built: Built) -> Layer:

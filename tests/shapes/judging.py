@@ -69,7 +69,8 @@ def measured(dsn: str, shape: Shape, indexes: Sequence[Index], *, timed: bool = 
     """
     Return the work of *shape* with *indexes* built, which are dropped again.
     """
-    with psycopg.connect(dsn, autocommit=True) as connection, _built(connection, indexes) as size_bytes:
+    connecting = psycopg.connect(dsn, autocommit=True, prepare_threshold=None)
+    with connecting as connection, _built(connection, indexes) as size_bytes:
         pages, took_s = 0.0, 0.0
         for execution in shape.executions:
             runs = [_run(connection, execution) for _ in range(TIMES if timed else 2)]
