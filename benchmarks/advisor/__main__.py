@@ -14,6 +14,7 @@ import platform
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from psycopg import sql
 from benchmarks.advisor import judged, report, tpch
 from benchmarks.advisor import twin as twins
 from benchmarks.advisor.built import Built
-from benchmarks.advisor.ours import advisor
+from benchmarks.advisor.ours import Ours
 from benchmarks.advisor.priced import Layer, built_layer, facts_of
 from rung import __version__, clock
 from rung.adapters.cluster import Cluster, start_passing
@@ -92,8 +93,8 @@ def _judged(
     def layer(_: str) -> Layer:
         return planner.costs if asked.layer == "twin" else built_layer(built)
 
-    try:
-        contenders = {report.OURS: advisor, **judged.advisors(layer)}
+    with Ours() as ours, closing(planner):
+        contenders = {report.OURS: ours, **judged.advisors(layer)}
         rows = judged.judge(
             built,
             dsn,
@@ -109,19 +110,14 @@ def _judged(
         columns = {table: list(names) for table, names in facts_of(dsn).columns.items()}
         statements = judged.many(columns, timed, MANY)
         began_s = time.perf_counter()
-        found = advisor(statements, dsn, None)
+        found = ours(statements, dsn, None)
         took_s = time.perf_counter() - began_s
         return {"rows": rows, "many": {"statements": MANY, "indexes": len(found), "took_s": took_s}}
-    finally:
-        planner.close()
 
 
 def _twin(cluster: Cluster, dsn: str, built: Built, timed: tuple[tpch.Timed, ...], *, quick: bool) -> dict[str, Any]:
-    planner = DatabasePlanner(dsn)
-    try:
+    with closing(DatabasePlanner(dsn)) as planner:
         rows = twins.compared(built, planner.what_if, twins.tpch_pairs(timed), _say, of="TPC-H")
-    finally:
-        planner.close()
     for group in GROUPS[:1] if quick else GROUPS:
         rows += _twin_of_shapes(cluster, group)
     sources = dict.fromkeys(row["of"] for row in rows)
@@ -137,12 +133,8 @@ def _twin_of_shapes(cluster: Cluster, group: Group) -> list[dict[str, Any]]:
         for shape in group.shapes
         for index in (shape.right[0] if shape.right else ())
     ]
-    planner = DatabasePlanner(dsn)
-    try:
-        with Built(dsn) as built:
-            return twins.compared(built, planner.what_if, pairs, _say, of="shapes")
-    finally:
-        planner.close()
+    with closing(DatabasePlanner(dsn)) as planner, Built(dsn) as built:
+        return twins.compared(built, planner.what_if, pairs, _say, of="shapes")
 
 
 def _database(cluster: Cluster, name: str) -> str:

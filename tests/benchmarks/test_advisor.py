@@ -5,6 +5,7 @@ The advisors' benchmark: its statements plan, its indexes are switched, its cont
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -142,11 +143,8 @@ def test_contenders_are_timed_and_shown(built: Built, database: str) -> None:
 
 
 def test_the_twin_is_held_against_the_server(built: Built, database: str) -> None:
-    planner = DatabasePlanner(database)
-    try:
+    with closing(DatabasePlanner(database)) as planner:
         rows = compared(built, planner.what_if, [("lookup", LOOKUP.text, BY_AUTHOR)], lambda _: None, of="books")
-    finally:
-        planner.close()
     told = figures(rows)
     assert (1, 2, 0, 1.0) == tuple(told[key] for key in ("statements", "plans", "declined", "same_shape"))
     assert told["cost_error_worst"] < 0.15

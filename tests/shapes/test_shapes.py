@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql
 
 from benchmarks.advisor.advising import Weighted
-from benchmarks.advisor.ours import advisor
+from benchmarks.advisor.ours import Ours
 from rung.adapters.cluster import Cluster
 from tests.shapes import peers
 from tests.shapes.cases import GROUPS
@@ -48,6 +48,15 @@ def databases(cluster: Cluster) -> Iterator[Databases]:
         _administer(cluster, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
+@pytest.fixture(scope="module")
+def ours() -> Iterator[Ours]:
+    """
+    Our advisor, with a planner twin for each group.
+    """
+    with Ours() as ours:
+        yield ours
+
+
 def _administer(cluster: Cluster, statement: sql.Composed) -> None:
     with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
         connection.execute(statement)
@@ -76,16 +85,16 @@ def test_a_case_tells_right_from_wrong(databases: Databases, group: Group, shape
 
 
 @pytest.mark.parametrize(("group", "shape"), CASES)
-def test_our_advice_is_right(databases: Databases, group: Group, shape: Shape) -> None:
+def test_our_advice_is_right(databases: Databases, ours: Ours, group: Group, shape: Shape) -> None:
     dsn = databases(group)
     statements = [Weighted(execution.text, execution.executions) for execution in shape.executions]
-    advised = advisor(statements, dsn, None)
+    advised = ours(statements, dsn, None)
     assert fault(dsn, shape, bar(dsn, shape, timed=LONG), advised, timed=LONG) == ""
 
 
 @pytest.mark.parametrize("statement", peers.UNPLANNABLE)
-def test_what_cannot_be_planned_does_not_spoil_the_rest(databases: Databases, statement: str) -> None:
+def test_what_cannot_be_planned_does_not_spoil_the_rest(databases: Databases, ours: Ours, statement: str) -> None:
     one = next(shape for shape in peers.GROUP.shapes if shape.name == "pghero_where")
     statements = [Weighted(statement), Weighted(one.executions[0].text)]
     dsn = databases(peers.GROUP)
-    assert fault(dsn, one, bar(dsn, one), advisor(statements, dsn, None)) == ""
+    assert fault(dsn, one, bar(dsn, one), ours(statements, dsn, None)) == ""
