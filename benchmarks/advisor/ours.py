@@ -14,7 +14,7 @@ from typing import Self
 
 from benchmarks.advisor.advising import Weighted
 from rung.adapters.planner import DatabasePlanner
-from rung.ports import Index
+from rung.ports import Index, Step
 from rung.steps import advise
 
 
@@ -42,11 +42,17 @@ class Ours:
         """
         planner = self._planners.setdefault(dsn, DatabasePlanner(dsn))
         step = advise.advise([advise.Weighted(each.text, each.executions) for each in statements], budget_bytes)
-        answer = None
+        advice = _driven(step, planner)
+        assert not advice.unavailable, advice.unavailable
+        return tuple(advised.index for advised in advice.indexes)
+
+
+def _driven(step: Step[advise.Advice], planner: DatabasePlanner) -> advise.Advice:
+    answer = None
+    try:
         while True:
-            try:
-                question = step.send(answer)
-            except StopIteration as end:
-                assert not end.value.unavailable, end.value.unavailable
-                return tuple(advised.index for advised in end.value.indexes)
+            question = step.send(answer)
             answer = getattr(planner, question.verb)(question)
+    except StopIteration as end:
+        advice: advise.Advice = end.value
+        return advice
