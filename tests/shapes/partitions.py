@@ -36,7 +36,7 @@ create table "Billing"."Invoice" (
     "Id" bigint primary key, "Number" text not null, mood "Billing".mood not null, amount "Billing".positive not null,
     doubled int generated always as (amount * 2) stored, note text not null
 );
-insert into "Billing"."Invoice"
+insert into "Billing"."Invoice" ("Id", "Number", mood, amount, note)
 select n, 'N' || n, (case when draw(n, 5, 300) = 0 then 'sad' else 'happy' end)::"Billing".mood,
        1 + draw(n, 6, 9000), repeat('i', 60)
 from generate_series(1, 20000) n;
@@ -93,7 +93,8 @@ KINDS = (
         'select "Id" from "Billing"."Invoice" where mood = $1',
         "sad",
         why="A rare value of an enum.",
-        right=['"Billing"."Invoice" (mood)', '"Billing"."Invoice" ("Id") where mood = \'sad\''],
+        right=['"Billing"."Invoice" (mood) include ("Id")', '"Billing"."Invoice" (mood, "Id")'],
+        wrong=['"Billing"."Invoice" ("Id")'],
     ),
     shape(
         "domain",

@@ -33,7 +33,7 @@ select n, draw(n, 3, 200), draw(n, 4, 30), 'person' || n || '@example.org',
        '2026-01-01 00:00+00'::timestamptz + draw(n, 8, 900000) * interval '1 minute', repeat('m', 60)
 from generate_series(1, 30000) n;
 create table buyers (id bigint primary key, region text not null, city text not null, age int not null, note text);
-insert into buyers select n, 'r' || draw(n, 9, 60) / 10, 'c' || draw(n, 9, 60), 18 + draw(n, 10, 70), repeat('b', 60)
+insert into buyers select n, 'r' || draw(n, 9, 600) / 100, 'c' || draw(n, 9, 600), 18 + draw(n, 10, 70), repeat('b', 60)
 from generate_series(1, 20000) n;
 create table goods (
     id bigint primary key, family text not null, branch text not null, price int not null, since date not null,
@@ -113,7 +113,7 @@ PGHERO = (
     shape("pghero_like_beside_equality", "select * from members where city_id = $1 and mail like $2", "77", "%7@%",
           why="PgHero, test_like_where.", right=["members (city_id)", "members (city_id) include (mail)"]),
     shape("pghero_not_in", "select * from members where city_id not in ($1) and attempts = $2 and zip = $3",
-          "77", "7", "00077", why="PgHero, test_not_in.", right=["members (zip, attempts)", "members (zip)"]),
+          "77", "7", "00077", why="PgHero, test_not_in.", right=["members (zip, attempts)", "members (attempts, zip)"]),
     shape("pghero_between", "select * from members where city_id between $1 and $2", "77", "78",
           why="PgHero, test_between.", right=["members (city_id)"]),
     shape("pghero_two_ranges", "select * from members where city_id > $1 and attempts > $2", "198", "1",
@@ -133,7 +133,7 @@ PGHERO = (
 )  # fmt: skip
 
 POSTGRES_MCP = (
-    shape("mcp_correlated", "select * from buyers where region = $1 and city = $2 order by age desc", "r1", "c17",
+    shape("mcp_correlated", "select * from buyers where region = $1 and city = $2 order by age desc", "r1", "c117",
           why="postgres-mcp, test_multi_column_indexes: a city is in one region, so the city is enough.",
           right=["buyers (city)", "buyers (city, region)", "buyers (region, city)"]),
     shape("mcp_range_last",
@@ -148,7 +148,7 @@ POSTGRES_MCP = (
           "2026-11-01", "void",
           why="postgres-mcp, test_multi_column_indexes, where the date is put first: then the rare state is looked for"
               " among all that were sold since.",
-          right=["sales (state, sold_on)", "sales (state, sold_on desc)", "sales (sold_on) where state = 'void'"]),
+          right=["sales (state, sold_on)", "sales (state, sold_on desc)"]),
     shape("mcp_equality_after_range",
           "select sold_on, amount from sales where buyer_id between $1 and $2 and goods_id = $3 order by sold_on",
           "100", "900", "42",
