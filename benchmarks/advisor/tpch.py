@@ -51,6 +51,7 @@ SIZE = """
 select sum(pg_relation_size(oid))::bigint from pg_class
 where relkind = 'r' and relnamespace = 'public'::regnamespace
 """
+READ_BYTES = 1 << 20
 Say = Callable[[str], None]
 
 
@@ -90,9 +91,9 @@ def fill(dsn: str, folder: Path, scale: float, say: Say) -> int:
             connection.execute(sql.SQL("create table {} ({})").format(sql.Identifier(table), sql.SQL(columns)))
             # Lines end in a separator, which COPY would take for one column more.
             read = sql.SQL("copy {} from stdin with (format text, delimiter '|')").format(sql.Identifier(table))
-            with connection.cursor().copy(read) as copy, (data / f"{table}.tbl").open(encoding="utf-8") as lines:
-                for line in lines:
-                    copy.write(line.rstrip("\n").removesuffix("|") + "\n")
+            with connection.cursor().copy(read) as copy, (data / f"{table}.tbl").open("rb") as file:
+                while lines := file.readlines(READ_BYTES):
+                    copy.write(b"".join(lines).replace(b"|\n", b"\n"))
         connection.execute("vacuum analyze")
         row = connection.execute(SIZE).fetchone()
     assert row is not None

@@ -95,7 +95,7 @@ def test_a_statement_beyond_its_time_is_ended(built: Built) -> None:
     slow = Timed("slow", "select pg_sleep($1::int)", ("60",))
     told = measured(built, [LOOKUP, slow], (), rounds=1, timeout_s=1.0)
     assert told["times_s"]["slow"] is None
-    assert told["times_s"]["lookup"] > 0
+    assert told["times_s"]["lookup"] >= 0
     assert (1, 1.0 + told["times_s"]["lookup"]) == (told["timed_out"], told["total_s"])
 
 
