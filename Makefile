@@ -4,7 +4,7 @@
 # Two stamps, so that the demo does not wait for the tools of those who work on rung.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test company pythons check format docs gauntlet clean
+.PHONY: help demo test shapes company pythons check format docs gauntlet clean
 
 BIN := .venv/bin
 TESTS ?= tests
@@ -19,6 +19,9 @@ demo: .venv/.installed  ## the whole loop on a sample shop with a real PostgreSQ
 
 test: .venv/.installed-dev  ## all tests, against a real PostgreSQL of their own
 	@$(BIN)/python -m pytest $(WORKERS) $(TESTS)
+
+shapes: .venv/.installed-dev  ## the index advisor on every shape of statement, by work and by time (minutes)
+	@SHAPES=all $(BIN)/python -m pytest $(WORKERS) tests/shapes
 
 company: .venv/.installed-dev  ## the recorder beside those of Sentry, OpenTelemetry, New Relic and Datadog (10 MB to download once)
 	@$(BIN)/python -m tests.company.peers
