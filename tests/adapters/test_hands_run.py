@@ -146,8 +146,8 @@ def test_what_the_role_may_not_do_is_no_success(stranger: str, tmp_path: Path) -
     """
     with pytest.raises(BuildFailed, match="permission denied to analyze"):
         hands(stranger, tmp_path).apply(Work((Statement('ANALYZE "vis""it"'),), ()), say=lambda _: None, wait=True)
+    alter = Statement('ALTER TABLE "vis""it" ALTER COLUMN day SET STATISTICS 7')
     with pytest.raises(DatabaseDenied):
-        alter = Statement('ALTER TABLE "vis""it" ALTER COLUMN day SET STATISTICS 7')
         hands(stranger, tmp_path).apply(Work((alter,), ()), say=lambda _: None, wait=True)
 
 

@@ -97,8 +97,10 @@ def test_correlated_columns_ask_for_extended_statistics() -> None:
     remedy = next(remedy for remedy in told("correlated", Plan=many) if remedy.kind == "statistics")
     assert "200 rows, 200× more than expected" in remedy.text
     assert remedy.sql == (
-        'CREATE STATISTICS IF NOT EXISTS "public"."customer_city_zip_rung" (ndistinct, dependencies, mcv) '
-        'ON "city", "zip" FROM "public"."customer"',
+        (
+            'CREATE STATISTICS IF NOT EXISTS "public"."customer_city_zip_rung" (ndistinct, dependencies, mcv) '
+            'ON "city", "zip" FROM "public"."customer"'
+        ),
         'ANALYZE "public"."customer"',
     )
 

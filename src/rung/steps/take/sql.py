@@ -109,7 +109,7 @@ def index_name(index: Index, *, bytes_max: int = NAME_BYTES_MAX) -> str:
     >>> index_name(Index("public", "orders", (IndexColumn("customer_id"), IndexColumn("created_at", True))))
     'orders_customer_id_created_at_desc_rung'
     >>> index_name(Index("public", "users", (IndexColumn("lower(email)", expression=True),)))
-    'users_lower_email_5e83d42c_rung'
+    'users_lower_email_630fe167_rung'
     """
     words = [index.table]
     for column in index.columns:
