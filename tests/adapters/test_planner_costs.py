@@ -222,6 +222,7 @@ def test_no_statement_can_be_planned(planner: DatabasePlanner) -> None:
     assert all((*costed.unplanned, *costed.refused))
 
 
+@pytest.mark.timeout(400)
 def test_one_of_10_000_tables_is_taken_without_the_others(cluster: Cluster, database: str) -> None:
     many = """
         do $$ begin
