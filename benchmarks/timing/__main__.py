@@ -35,7 +35,7 @@ from rung import __version__, clock
 from rung.units import show_seconds
 
 # Rows and bytes of filling of the tables that are written to: the constants of moves/writes.py are fitted to the first.
-WRITTEN = ((150_000, 20), (600_000, 60))
+WRITTEN = ((100_000, 20), (300_000, 60))
 QUICK_SCALE, QUICK_ROWS, QUICK_BATCH = 0.02, 5_000, 40
 QUESTIONS = {
     "Warm, an execution": {"what": EXECUTION, "phase": WARM},
