@@ -4,7 +4,7 @@ How well the time of a statement with an index that is not there yet can be told
 Fifty statements over millions of rows: each is timed as it runs today, predicted, its index is really built, and it is
 timed again, warm and after a restart.  Several ways of predicting are held against the same figures.
 
-In        --quick for five statements on small tables, --json for a document, --kept FILE to judge what a run left
+In        --quick for five statements on small tables, --json for a document, --keep and --kept FILE to judge later
 Out       for each way its median error, how many are off by two, how many within 35 %, whether the sign is right; what
           the index adds to an insert, update and delete, measured and foreseen
 Not here  whether a price comes true (benchmarks/gauntlet), which index is chosen
@@ -35,7 +35,7 @@ from rung import __version__, clock
 from rung.units import show_seconds
 
 # Rows and bytes of filling of the tables that are written to: the constants of entries.py are fitted to the first.
-WRITTEN = ((150_000, 20), (600_000, 60))
+WRITTEN = ((100_000, 20), (300_000, 60))
 QUICK_SCALE, QUICK_ROWS, QUICK_BATCH = 0.02, 5_000, 40
 QUESTIONS = {
     "Warm, an execution": {"what": EXECUTION, "phase": WARM},
@@ -54,12 +54,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.timing", description="From cost to seconds.")
     parser.add_argument("--quick", action="store_true", help="five statements on small tables")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--kept", type=Path, metavar="FILE", help="judge again what a run with --json printed")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="write what was measured there before it is judged")
+    parser.add_argument("--kept", type=Path, nargs="+", metavar="FILE", help="judge what runs kept, put together")
     parser.add_argument("--only", choices=("reads", "writes", "calibrate"), help="one part of it")
     parser.add_argument("--folder", type=Path, help="where the server's data are kept; a passing place without")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the tables")
     asked = parser.parse_args()
-    raw = json.loads(asked.kept.read_text()) if asked.kept else run(asked)
+    if asked.kept:
+        raw: dict[str, Any] = {}
+        for path in asked.kept:
+            raw = {**json.loads(path.read_text()), **raw}
+    else:
+        raw = run(asked)
+    if asked.keep:
+        asked.keep.write_text(json.dumps(raw, indent=1))
     told = judge(raw)
     print(json.dumps(told, indent=1) if asked.json else page.shown(told))
 

@@ -170,20 +170,33 @@ def _point(middle_s: float) -> Seconds:
     return Seconds(middle_s, middle_s, middle_s)
 
 
-def not_negative(given: Floats, told: Floats, rounds: int = 3000) -> Floats:
+def not_negative(given: Floats, told: Floats) -> Floats:
     """
-    Return the not negative weights with which *given* comes nearest to *told*, as a share of it; by coordinates.
+    Return the not negative weights with which *given* comes nearest to *told*, as a share of it.
+
+    Source: Lawson & Hanson 1974, chapter 23: columns are taken in one by one, and out again where their weight falls
+    below zero.
     """
-    scaled = given / told[:, None]
-    size = np.maximum((scaled**2).sum(axis=0), 1e-30)
-    found = np.zeros(given.shape[1])
-    left = np.ones(len(told))
-    for _ in range(rounds):
-        for place in range(len(found)):
-            moved = max(found[place] + float(scaled[:, place] @ left) / size[place], 0.0)
-            left = left - scaled[:, place] * (moved - found[place])
-            found[place] = moved
-    return found
+    sizes = np.maximum(np.linalg.norm(given / told[:, None], axis=0), 1e-30)
+    scaled = given / told[:, None] / sizes
+    found, taken = np.zeros(given.shape[1]), np.zeros(given.shape[1], dtype=bool)
+    for _ in range(3 * given.shape[1]):
+        gain = np.where(taken, -np.inf, scaled.T @ (1.0 - scaled @ found))
+        if gain.max() < 1e-9:
+            break
+        taken[gain.argmax()] = True
+        while True:
+            trial = np.zeros(len(found))
+            trial[taken] = np.linalg.lstsq(scaled[:, taken], np.ones(len(told)), rcond=None)[0]
+            below = taken & (trial <= 0)
+            if not below.any():
+                found = trial
+                break
+            step = float((found[below] / np.maximum(found[below] - trial[below], 1e-30)).min())
+            found = found + step * (trial - found)
+            taken &= found > 1e-15
+            found[~taken] = 0.0
+    return found / sizes
 
 
 def asked_of(raw: Raw, *, what: str, phase: str, built: bool = False) -> list[tuple[Raw, Asked, float]]:

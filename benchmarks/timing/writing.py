@@ -28,7 +28,7 @@ from rung.steps.advise.entries import Added, Tree, write_cost
 BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 NANOSECOND_S = 1e-9
 PLAIN, INDEXED = "rows_plain", "rows_indexed"
-BATCH, ROUNDS = 300, 5
+BATCH, ROUNDS = 200, 4
 TABLE = """
 drop table if exists {table};
 create table {table} (
@@ -66,14 +66,14 @@ class Shape:
 
 SHAPES = (
     Shape("one column", "(a)", lambda rows: Tree(4, 1, rows)),
-    Shape("one column, ascending", "(at)", lambda rows: Tree(8, 1, rows, ascending=True)),
+    Shape("one column, ascending", "(at)", lambda rows: Tree(8, 1, rows, gathered=True)),
     Shape("one column, text of 32", "(c)", lambda rows: Tree(33, 1, rows)),
     Shape("two columns", "(b, a)", lambda rows: Tree(8, 2, rows)),
     Shape("three columns", "(b, a, c)", lambda rows: Tree(41, 3, rows)),
     Shape("INCLUDE", "(a) include (c, b)", lambda rows: Tree(41, 1, rows)),
     Shape("partial, a tenth", "(a) where status = 'open'", lambda rows: Tree(4, 1, rows / 10, share=0.1)),
     Shape("expression", "(upper(c))", lambda rows: Tree(33, 1, rows, expressions=1)),
-    Shape("updated column", "(n)", lambda rows: Tree(4, 1, rows), touched=True),
+    Shape("updated column", "(n)", lambda rows: Tree(4, 1, rows, gathered=True), touched=True),
 )
 KINDS = ("insert", "update", "delete")
 
@@ -112,7 +112,9 @@ def written(stage: Stage, rows: int, width: int, *, rounds: int = ROUNDS, batch:
 
 def _foreseen(shape: Shape, kind: str, rows: int, between: float) -> Added:
     others = tuple(Tree(each.width_bytes, each.columns, rows) for each in OTHERS)
-    return write_cost(kind, shape.tree(rows), others=others, touches=shape.touched, hot=1.0, writes_between=between)
+    return write_cost(
+        kind, shape.tree(rows), others=others, touches=shape.touched, hot=1.0, writes_between=between, fresh=True
+    )
 
 
 def _whole_pages(stage: Stage, switch: str) -> None:

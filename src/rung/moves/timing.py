@@ -137,5 +137,5 @@ def fitted(work: Floats, told_s: Floats, *, prior_s: Floats, strays: Floats, mis
         curve = held + (pulls * weight[:, None]).T @ pulls
         step = np.linalg.solve(curve, (pulls * weight[:, None]).T @ missed - held @ moved)
         moved = moved + step * min(1.0, STEP_MAX / max(float(np.abs(step).max()), 1e-12))
-    unsure = np.asarray(np.linalg.inv(curve), dtype=np.float64)
+    unsure: Floats = np.linalg.inv(curve).astype(np.float64)
     return moved, unsure

@@ -53,7 +53,7 @@ class Tree:
         rows: Entries that it has.
         share: Of the rows written those that have an entry: less than 1 for a partial index.
         expressions: Of the columns those that are worked out.
-        ascending: New keys come after all others, as those of a sequence or a clock do.
+        gathered: New keys lie side by side, as those of a sequence or a clock do, or of a column of few values.
     """
 
     width_bytes: float
@@ -61,7 +61,7 @@ class Tree:
     rows: float
     share: float = 1.0
     expressions: int = 0
-    ascending: bool = False
+    gathered: bool = False
 
     @property
     def entry_bytes(self) -> int:
@@ -111,13 +111,13 @@ class Added:
 NOTHING_ADDED = Added(0.0, 0.0)
 
 
-def tree_of(index: Index, table: Table, *, share: float = 1.0, ascending: bool = False) -> Tree:
+def tree_of(index: Index, table: Table, *, share: float = 1.0, gathered: bool = False) -> Tree:
     """
     Return *index* as a write to *table* sees it, its widths from the table's statistics.
 
     Args:
         share: Of the rows that its predicate takes.
-        ascending: See Tree.
+        gathered: See Tree.
     """
     widths = {column.name: column.width_bytes for column in table.columns}
     names = [column.name for column in index.columns] + list(index.include)
@@ -127,17 +127,19 @@ def tree_of(index: Index, table: Table, *, share: float = 1.0, ascending: bool =
         rows=table.rows * share,
         share=share,
         expressions=sum(column.expression for column in index.columns),
-        ascending=ascending,
+        gathered=gathered,
     )
 
 
-def entry_cost(tree: Tree, *, writes_between: float = math.inf, speed: float = 1.0) -> Added:
+def entry_cost(tree: Tree, *, writes_between: float = math.inf, fresh: bool = False, speed: float = 1.0) -> Added:
     """
     Return what an entry in *tree* costs, for each row written, whether it gets one or not.
 
     Args:
         writes_between: Entries that are written between two checkpoints. The first to touch a page has all of it
             logged, so few writes into a large index log many times their size; without end nothing is.
+        fresh: The index was just built, and its pages have room for a tenth more; without, as many are split as in the
+            long run.
         speed: By what the server is slower than the one that the times here were measured on (Timing.speed).
 
     >>> small, large = (entry_cost(Tree(8, 1, rows), writes_between=1000) for rows in (10_000, 10_000_000))
@@ -146,17 +148,18 @@ def entry_cost(tree: Tree, *, writes_between: float = math.inf, speed: float = 1
     """
     a_page = ROOM_BYTES / (tree.entry_bytes + POINTER_BYTES)
     # A new entry goes down the right edge without a search where it is the last of all (nbtinsert.c's fast path).
-    searched = 0.0 if tree.ascending else math.log2(tree.rows + 2.0)
-    levels = 1 if tree.ascending else tree.height + 1
+    searched = 0.0 if tree.gathered else math.log2(tree.rows + 2.0)
+    levels = 1 if tree.gathered else tree.height + 1
     images = _images(tree, writes_between)
-    image_bytes = PAGE_BYTES * (0.5 if tree.ascending else LEAF_FULL) + IMAGE_HEADER_BYTES
+    image_bytes = PAGE_BYTES * (0.5 if tree.gathered else LEAF_FULL) + IMAGE_HEADER_BYTES
     seconds = (
         INDEX_S + LEVEL_S * levels + COMPARED_S * searched * tree.columns + BYTE_S * tree.entry_bytes + IMAGE_S * images
     )
     # A page that is split has its right half logged: half of what it holds, or, at the right edge, the last tenth.
-    split_bytes = (1 - LEAF_FULL if tree.ascending else 0.5) * ROOM_BYTES + 2 * (RECORD_BYTES + tree.entry_bytes)
-    splits = 1 / (a_page * (LEAF_FULL if tree.ascending else 0.5))
-    logged = RECORD_BYTES + tree.entry_bytes + split_bytes * splits + image_bytes * images
+    split_bytes = (1 - LEAF_FULL if tree.gathered else 0.5) * ROOM_BYTES + 2 * (RECORD_BYTES + tree.entry_bytes)
+    splits = 1 / (a_page * (LEAF_FULL if tree.gathered else 0.5))
+    splitting_bytes = 0.0 if fresh and not tree.gathered else split_bytes * splits
+    logged = RECORD_BYTES + tree.entry_bytes + splitting_bytes + image_bytes * images
     outside = EXPRESSION_S * tree.expressions * tree.share + PREDICATE_S * (tree.share < 1)
     return Added((tree.share * seconds + outside) * speed, tree.share * logged)
 
@@ -171,7 +174,7 @@ def _images(tree: Tree, writes_between: float) -> float:
     if entries < 1:
         return 1.0
     leaves = max(tree.leaves, 1.0)
-    if tree.ascending:
+    if tree.gathered:
         return 1.0 / entries
     return leaves * -math.expm1(-entries / leaves) / entries
 
@@ -184,6 +187,7 @@ def write_cost(
     touches: bool = True,
     hot: float = 1.0,
     writes_between: float = math.inf,
+    fresh: bool = False,
     speed: float = 1.0,
 ) -> Added:
     """
@@ -194,17 +198,17 @@ def write_cost(
         others: The table's other indexes, all of which get an entry where HOT is lost.
         touches: Whether the update changes a column that the index has, carries along, or has in its predicate.
         hot: Of today's updates of this statement those that are heap-only (pg_stat_user_tables).
-        writes_between, speed: See entry_cost.
+        writes_between, fresh, speed: See entry_cost.
     """
     assert kind in {"insert", "update", "delete"}
     if kind == "delete":
         return NOTHING_ADDED
-    own = entry_cost(tree, writes_between=writes_between, speed=speed)
+    own = entry_cost(tree, writes_between=writes_between, fresh=fresh, speed=speed)
     if kind == "insert":
         return own
     if not touches:
         return own.times(1.0 - hot)
     lost = NOTHING_ADDED
     for other in others:
-        lost = lost.plus(entry_cost(other, writes_between=writes_between, speed=speed))
+        lost = lost.plus(entry_cost(other, writes_between=writes_between, fresh=fresh, speed=speed))
     return own.plus(lost.times(hot))
