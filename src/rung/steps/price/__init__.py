@@ -53,7 +53,7 @@ def best(quotes: Sequence[Quote]) -> Quote | None:
     Return the lowest rung that reaches the goal, else the one that comes nearest; None if none gains.
 
     On one rung, what rung can write down comes before what is left to people.  Where the twin could not be asked, what
-    the database's planner promises is better than nothing: a plan without a price.
+    the database's planner promises is better than nothing, a plan without a price; so is a patch, which asks once.
     """
     gaining = [
         (quote, quote.predicted.value)
@@ -67,7 +67,7 @@ def best(quotes: Sequence[Quote]) -> Quote | None:
     ]
     if reaching:
         return gaining[min(reaching)[-1]][0]
-    unpriced = next((quote for quote in quotes if quote.verdict == NO_PRICE and quote.plan is not None), None)
+    unpriced = next((quote for quote in quotes if quote.verdict == NO_PRICE and (quote.plan or quote.patch)), None)
     return min(gaining, key=lambda each: each[1], default=(unpriced, 0.0))[0]
 
 
