@@ -14,7 +14,7 @@ from sqlalchemy.orm import selectinload
 
 from .models import Product
 
-NEWEST_COUNT = 72
+NEWEST_COUNT = 48
 PAGE_SIZE = 30
 
 

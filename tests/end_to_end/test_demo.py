@@ -82,13 +82,15 @@ def test_the_demo_goes_round_twice_and_a_killed_one_leaves_nothing_running(folde
     assert 0 == whole.returncode, story
     tree = json.loads(told)
     place = folder / ".rung" / "demo"
-    assert ["index", "nplusone"] == [turn["move"]["name"].partition(":")[0] for turn in tree["turns"]], story
+    # Which of them comes first is the machine's: on a busy one many small statements wait longer than one large one.
+    taken = [turn["move"]["name"].partition(":")[0] for turn in tree["turns"]]
+    assert ["index", "nplusone"] == sorted(taken), story
     for turn in tree["turns"]:
         assert {"bottleneck", "move", "before", "after", "change", "verdict"} == set(turn)
         assert "moved" == turn["verdict"], story
         assert turn["change"]["high"] < 1
         assert turn["bottleneck"]["gain_s"] > 0
-    assert tree["next"]["recording"]["name"].endswith("after-nplusone")
+    assert tree["next"]["recording"]["name"].endswith(f"after-{taken[-1]}")
     assert 2 == len(list((place / "rung" / "ledger").glob("000[12]-*.toml")))
     assert [".patch", ".sql", ".sql"] == sorted(path.suffix for path in (place / "rung" / "migrations").iterdir())
     assert "selectinload(Product.reviews)" in (place / "shop" / "catalogue.py").read_text("utf-8")

@@ -36,7 +36,7 @@ from rung.steps.twin import edit
 from rung.steps.twin.edit import scaled
 from rung.steps.twin.topology import Topology
 from rung.steps.twin.twin import Model, Twin
-from rung.steps.twin.variant import Setting, unchanged
+from rung.steps.twin.variant import Patch, Setting, unchanged
 from rung.steps.twin.workload import Op, Workload
 from tests.strategies import (
     CUSTOMER_INDEX,
@@ -370,7 +370,11 @@ def test_best_without_any_price_is_what_the_planner_promises() -> None:
     """
     unpriced = quote_of(verdict=NO_PRICE, predicted=None, gains=False)
 
-    assert unpriced == best([quote_of(name="hand", verdict=NO_PRICE, predicted=None, plan=None), unpriced])
+    by_hand = quote_of(name="hand", verdict=NO_PRICE, predicted=None, plan=None)
+    patch = replace(by_hand, name="patch", patch=Patch("a.py", "+b"))
+
+    assert unpriced == best([by_hand, unpriced, patch])
+    assert patch == best([by_hand, patch])
     assert "priced" == best([unpriced, quote_of(name="priced", rung=4, verdict=NOT_ENOUGH)]).name
 
 

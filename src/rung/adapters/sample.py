@@ -37,7 +37,7 @@ from rung.ports import Say
 
 GUARDIAN = Path(__file__).with_name("guardian.py")
 DATABASE = "rung_shop"
-MAIL_DELAY_S = 0.06
+MAIL_DELAY_S = 0.07
 START_S_MAX = 30.0
 SEED = 11
 SEAL_S_MAX = 30.0

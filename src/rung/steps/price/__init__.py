@@ -53,8 +53,8 @@ def best(quotes: Sequence[Quote]) -> Quote | None:
     Return the lowest rung that reaches the goal, else the one that comes nearest; None if none gains.
 
     On one rung, what rung can write down comes before what is left to people.  Where the twin could not be asked, what
-    the database's planner promises is better than nothing: a plan without a price.  Fresh statistics have none either;
-    they leave nothing behind, so they come before any higher rung.
+    the database's planner promises is better than nothing, a plan without a price; so is a patch, which asks once.
+    Fresh statistics have no price either; they leave nothing behind, so they come before any higher rung.
     """
     gaining = [
         (quote, quote.predicted.value)
@@ -66,7 +66,9 @@ def best(quotes: Sequence[Quote]) -> Quote | None:
         for place, (quote, value_s) in enumerate(gaining)
         if quote.verdict == REACHES
     ]
-    unpriced = next((quote for quote in quotes if quote.verdict == NO_PRICE and quote.runnable), None)
+    unpriced = next(
+        (quote for quote in quotes if quote.verdict == NO_PRICE and (quote.runnable or quote.patch is not None)), None
+    )
     chosen = min(gaining, key=lambda each: each[1], default=(unpriced, 0.0))[0]
     if reaching:
         chosen = gaining[min(reaching)[-1]][0]
