@@ -88,10 +88,10 @@ KINDS = (
     ),
     shape(
         "enum",
-        'select "Id" from "Billing"."Invoice" where mood = $1',
+        'select * from "Billing"."Invoice" where mood = $1',
         "sad",
         why="A rare value of an enum.",
-        right=['"Billing"."Invoice" (mood) include ("Id")', '"Billing"."Invoice" (mood, "Id")'],
+        right=['"Billing"."Invoice" (mood)'],
         wrong=['"Billing"."Invoice" ("Id")'],
     ),
     shape(

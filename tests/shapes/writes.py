@@ -52,10 +52,11 @@ WRITES = (
     ),
     shape(
         "update_of_what_it_asks_for",
-        "update stays set state = 'good' where state = 'void' and arrives < $1",
-        "2026-02-01",
+        "update stays set state = 'good' where state = 'void' and room_id = $1",
+        "7",
         why="The condition is on the column that is written; the rows are few.",
-        right=["stays (arrives) where state = 'void'", "stays (state, arrives)"],
+        right=["stays (room_id) where state = 'void'", "stays (state, room_id)", "stays (room_id, state)"],
+        wrong=["stays (room_id)", "stays (state)"],
     ),
     shape(
         "delete",
@@ -140,8 +141,7 @@ LEFT_ALONE = (
     shape("infix", "select id, note from stays where note like $1", "%x%", why="No btree finds the middle of a text."),
     shape(
         "computed",
-        "select id, note from stays where room_id + length(note) > $1",
-        "0",
+        "select id, note from stays where room_id + length(note) > 0",
         why="A comparison of two columns with a value that all rows exceed.",
     ),
     shape(
