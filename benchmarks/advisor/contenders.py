@@ -35,7 +35,7 @@ DEXTER_SHARE_MAX = 0.5
 EXTEND_WIDTH_MAX = 4
 DTA_WIDTH_MAX = 3
 DTA_MERGED_WIDTH_MAX = 4
-DTA_COLUMNS_MAX = 7  # of a table in a statement, for which columns are tried in threes
+DTA_COLUMNS_MAX = 5  # of a table in a statement, for which columns are tried in threes
 DTA_SEEDS = 3
 # Both papers' searches end when nothing is 0.3 % better, as in Kossmann et al., VLDB 2020.
 IMPROVEMENT_MIN = 1.003
@@ -116,9 +116,10 @@ def dexter(workload: Priced, budget_bytes: int | None) -> tuple[Index, ...]:
 
     It knows no budget; here statements take theirs in the order of what they save, as long as there is room.
     """
-    singles, pairs = _dexters_candidates(workload)
+    workload.totals([NONE])
     suggested: dict[Index, float] = {}
     for place, statement in enumerate(workload.statements):
+        singles, pairs = _dexters_candidates(workload, place)
         costs = [workload.cost(place, each) for each in (NONE, singles, singles | pairs)]
         if costs[0] < DEXTER_COST_MIN:
             continue
@@ -143,12 +144,14 @@ def dexter(workload: Priced, budget_bytes: int | None) -> tuple[Index, ...]:
     return _sorted(taken)
 
 
-def _dexters_candidates(workload: Priced) -> tuple[Indexes, Indexes]:
+def _dexters_candidates(workload: Priced, place: int) -> tuple[Indexes, Indexes]:
+    """
+    Return indexes of one and of two of a statement's columns; Dexter also has those of others, which serve it less.
+    """
     begun = {(table, names[:width]) for table, names in workload.facts.existing for width in (1, 2)}
     columns: dict[str, dict[str, None]] = {}
-    for used in workload.used:
-        for each in used:
-            columns.setdefault(each.table, {})[each.column] = None
+    for each in workload.used[place]:
+        columns.setdefault(each.table, {})[each.column] = None
     singles, pairs = (
         frozenset(
             plain(table, chosen)
@@ -209,6 +212,7 @@ def dta(workload: Priced, budget_bytes: int | None) -> tuple[Index, ...]:
 
     The search is repeated from the indexes that do best alone; it is not cut off by time here.
     """
+    workload.totals([NONE])
     candidates = _merged(_useful(workload))
     candidates = [each for each in candidates if (each.table, names_of(each)) not in workload.facts.existing]
     candidates = [each for each in candidates if fits(workload, frozenset({each}), budget_bytes)]

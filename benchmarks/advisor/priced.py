@@ -22,6 +22,7 @@ from rung.ports import Configuration, Cost, Costed, Costs, Index, Unavailable
 Layer = Callable[[Costs], Costed | Unavailable]
 Indexes = frozenset[Index]
 NONE: Indexes = frozenset()
+Answer = tuple[float, Indexes]  # cost, and what plans use
 TABLES = """
 select t.relname, a.attname, format_type(a.atttypid, a.atttypmod), coalesce(s.avg_width, 8), pg_relation_size(t.oid)
 from pg_class t
@@ -77,7 +78,8 @@ class Priced:
         self.statements, self.facts, self._layer = statements, facts, layer
         names = {table: list(columns) for table, columns in facts.columns.items()}
         self.used: list[tuple[Used, ...]] = [used(statement.text, names) for statement in statements]
-        self._costs: dict[Indexes, tuple[tuple[float, Indexes], ...]] = {}
+        self._costs: dict[Indexes, tuple[Answer, ...]] = {}
+        self._alone: dict[tuple[int, Indexes], Answer] = {}
         self._sizes: dict[Index, int] = {}
         self.asked = 0
 
@@ -85,8 +87,7 @@ class Priced:
         """
         Return what an execution of a statement costs, 0 where it cannot be planned.
         """
-        self._ask([indexes])
-        return self._costs[indexes][place][0]
+        return self._of_one(place, indexes)[0]
 
     def totals(self, configurations: Sequence[Indexes]) -> list[float]:
         """
@@ -103,8 +104,7 @@ class Priced:
         """
         Return those of *indexes* that the plans of a statement use.
         """
-        self._ask([indexes])
-        return self._costs[indexes][place][1]
+        return self._of_one(place, indexes)[1]
 
     def size_bytes(self, indexes: Iterable[Index]) -> int:
         """
@@ -112,31 +112,43 @@ class Priced:
         """
         wanted = set(indexes)
         if missing := wanted - set(self._sizes):
-            self._answer(missing, [])
+            self._answer(self.statements, missing, [])
         return sum(self._sizes[index] for index in wanted)
+
+    def _of_one(self, place: int, indexes: Indexes) -> Answer:
+        if indexes in self._costs:
+            return self._costs[indexes][place]
+        if (place, indexes) not in self._alone:
+            ((self._alone[place, indexes],),) = self._answer([self.statements[place]], indexes, [indexes])
+        return self._alone[place, indexes]
 
     def _ask(self, configurations: Iterable[Indexes]) -> None:
         new = [indexes for indexes in dict.fromkeys(configurations) if indexes not in self._costs]
         if new:
-            self._answer({index for indexes in new for index in indexes}, new)
+            answers = self._answer(self.statements, {index for indexes in new for index in indexes}, new)
+            self._costs.update(zip(new, answers, strict=True))
 
-    def _answer(self, indexes: Iterable[Index], configurations: Sequence[Indexes]) -> None:
+    def _answer(
+        self, statements: Sequence[Weighted], indexes: Iterable[Index], configurations: Sequence[Indexes]
+    ) -> list[tuple[Answer, ...]]:
         order = tuple(sorted(indexes, key=repr))
         position = {index: place for place, index in enumerate(order)}
         question = Costs(
-            tuple(statement.text for statement in self.statements),
+            tuple(statement.text for statement in statements),
             order,
             tuple(Configuration(tuple(sorted(position[index] for index in each))) for each in configurations),
         )
         answer = self._layer(question)
         assert isinstance(answer, Costed), answer
         self._sizes.update(zip(order, answer.sizes_bytes, strict=True))
-        for each, costs in zip(configurations, answer.costs, strict=True):
-            self._costs[each] = tuple(
+        self.asked += len(configurations)
+        return [
+            tuple(
                 (cost.expected, frozenset(order[place] for place in cost.used)) if cost is not None else (0.0, NONE)
                 for cost in costs
             )
-        self.asked += len(configurations)
+            for costs in answer.costs
+        ]
 
 
 def built_layer(built: Built) -> Layer:

@@ -37,14 +37,14 @@ JOINS = (
         wrong=["products (title)", "lines (product_id)"],
     ),
     shape(
-        "join_of_a_narrow_range",
+        "join_of_a_customers_range",
         "select sum(l.price) from orders o join lines l on l.order_id = o.id"
-        " where o.placed_at >= $1 and o.placed_at < $2",
-        "2026-03-01 00:00+00",
-        "2026-03-01 02:00+00",
-        why="Two hours of orders, and their lines.",
-        right=[("orders (placed_at)", "lines (order_id)")],
-        wrong=["orders (placed_at)"],
+        " where o.customer_id = $1 and o.placed_at >= $2",
+        "6000",
+        "2026-01-01 00:00+00",
+        why="A few orders of one customer, and their lines.",
+        right=[("orders (customer_id, placed_at)", "lines (order_id)"), ("orders (customer_id)", "lines (order_id)")],
+        wrong=["orders (customer_id, placed_at)", "lines (order_id)"],
     ),
     shape(
         "join_sorted_by_the_outer",

@@ -297,8 +297,13 @@ PARTIAL = (
     shape(
         "without_zip",
         "select id, email from customers where zip is null",
-        why="Rare nulls, and no other condition.",
-        right=["customers (id) where zip is null", "customers (email) where zip is null", "customers (zip)"],
+        why="Rare nulls, no other condition, and little that is read: an index of those rows that has it all.",
+        right=[
+            "customers (id) include (email) where zip is null",
+            "customers (email) include (id) where zip is null",
+            "customers (id, email) where zip is null",
+        ],
+        wrong=["customers (zip)", "customers (zip) include (id, email)"],
     ),
     shape(
         "waiting_job",
