@@ -136,7 +136,7 @@ def _statistics(tree: Tree, known: Known) -> Iterator[Remedy]:
         share = _share_with_below(tree, about) if wrong else sum(tree.share(node) for node in met)
         told = f", and {_off_words(about)}" if wrong else ""
         yield Remedy(
-            "analyze", about.number, share, f"{reason[:1].upper()}{reason[1:]}{told}. Other plans may be right.",
+            "analyze", about.number, share, f"Stale statistics: {reason}{told}. Other plans may be right.",
             analyze(table).statements,
         )  # fmt: skip
     for node in origins:

@@ -8,6 +8,7 @@ Not here  working anything out (steps/explain, moves/remedies.py), JSON (plan_sh
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -273,16 +274,10 @@ def _next(explained: Explained) -> str:
     typed = source.typed if source.typed in {"-", "STATEMENT"} else shlex.quote(source.typed)
     if source.plan is not None:
         return "rung explain 'SELECT …'      (with a database at hand an index is tried, and statistics are looked at)"
+    count = max(map(int, re.findall(r"\$(\d{1,2})\b", source.text)), default=0)
+    values = "".join(f" --param VALUE{number}" for number in range(1, count + 1))
     if not tree.executed:
-        count = max((int(number) for number in _parameters(source.text)), default=0) if explained.planned.generic else 0
-        values = "".join(f" --param VALUE{number}" for number in range(1, count + 1))
         return f"rung explain {typed} --analyze{values}      (runs it: where the time goes)"
     if any(remedy.sql for remedy in explained.remedies):
-        return f"try the first change, then again: rung explain {typed} --analyze"
+        return f"try the first change, then again: rung explain {typed} --analyze{values}"
     return "rung find      (is this statement what holds the app back?)"
-
-
-def _parameters(text: str) -> list[str]:
-    import re
-
-    return re.findall(r"\$(\d{1,2})\b", text)

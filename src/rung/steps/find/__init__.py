@@ -163,7 +163,7 @@ def _ask_how_well_known(plan: Plan | None) -> Step[list[Evidence]]:
     return [
         Evidence(
             "statistics",
-            f"{reason}: the planner may expect the wrong rows, and plans and prices rest on that",
+            f"stale statistics: {reason}; the planner may expect the wrong rows, and prices rest on what it expects",
             {"rows_known": table.rows_known, "changed": float(table.changed)},
         )
         for table, reason in reasons(known)
