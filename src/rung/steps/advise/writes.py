@@ -129,7 +129,7 @@ def entry_s(index: Index, table: Table) -> float:
     """
     first = next((column for column in table.columns if column.name == index.columns[0].name), None)
     grows = first is not None and first.correlation >= GROWS_CORRELATION_MIN
-    return entry_cost(tree_of(index, table, ascending=grows)).seconds
+    return entry_cost(tree_of(index, table, gathered=grows)).seconds
 
 
 def columns_of(index: Index, table: Table) -> frozenset[str]:
