@@ -403,16 +403,6 @@ indexes = st.builds(
     include=st.lists(words, max_size=2).map(tuple),
     where=texts,
 )
-rich_columns = st.builds(
-    IndexColumn, words, st.booleans(), st.none() | st.booleans(), st.just(False), st.just("") | words
-)
-rich_indexes = st.builds(
-    Index,
-    words,
-    words,
-    st.lists(rich_columns, min_size=1, max_size=4).map(tuple),
-    st.lists(words, max_size=2).map(tuple),
-)
 intervals = st.builds(Interval, figures, figures, figures)
 plans = st.builds(BuildIndex, indexes, words, counts, st.booleans())
 drops = st.builds(DropIndex, words, words, words, texts, counts, st.booleans())

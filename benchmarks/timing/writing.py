@@ -91,7 +91,7 @@ def written(stage: Stage, rows: int, width: int, *, rounds: int = ROUNDS, batch:
     found = []
     for shape in SHAPES:
         stage.connection.execute(
-            sql.SQL("create index timing_written on {} " + shape.made).format(sql.Identifier(INDEXED))
+            sql.SQL("create index timing_written on {} {}").format(sql.Identifier(INDEXED), sql.SQL(shape.made))
         )
         for images in (False, True):
             _whole_pages(stage, "on" if images else "off")
@@ -173,7 +173,7 @@ class _Bench:
         connection = self.stage.connection
         if images:
             connection.execute("checkpoint")
-        prepared = sql.SQL("prepare timing_write as " + text).format(sql.Identifier(table))
+        prepared = sql.SQL("prepare timing_write as {}").format(sql.SQL(text).format(sql.Identifier(table)))
         connection.execute(prepared)
         execute, comma = sql.SQL("execute timing_write ({})"), sql.SQL(", ")
         calls = [execute.format(comma.join(map(sql.Literal, each))).as_string(connection) for each in values]
