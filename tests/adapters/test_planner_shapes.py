@@ -192,7 +192,6 @@ def test_costs_are_those_of_the_built_indexes(market: str, planner: DatabasePlan
         real, size_bytes = built(market, shape)
         errors.append(abs(cost.generic / real.cost - 1))
         assert costed.sizes_bytes[place] == near(size_bytes)
-    print(sorted(round(error, 5) for error in errors))
     assert statistics.median(errors) <= 0.01
     assert max(errors) <= 0.15
 
@@ -210,7 +209,6 @@ def test_costs_are_those_of_the_built_indexes(market: str, planner: DatabasePlan
         (on("sales", "id", where="true); drop table sales; --"), "cannot insert multiple commands"),
         (on("sales", "id", where="true) ; select (1"), "cannot insert multiple commands"),
         (on("sales", "id", where="id = (select 1)"), "cannot use subquery in index predicate"),
-        (on("people", "id"), "no statement that can be planned reads public.people"),
         (on("gone", "id"), "no statement that can be planned reads public.gone"),
     ],
 )

@@ -138,8 +138,9 @@ class Costing:
         """
         Return a configuration's costs; a statement that fails now has its reason put into *reasons*.
         """
-        added = {question.indexes[place] for place in configuration.added} & self.stage.candidates.keys()
-        positions = {index: place for place, index in reversed(list(enumerate(question.indexes)))}
+        # Of two that are the same, the first of those that there would be.
+        positions = {question.indexes[place]: place for place in reversed(configuration.added)}
+        added = positions.keys() & self.stage.candidates.keys()
         configured = False
         row: list[Cost | None] = []
         for place, statement in enumerate(question.statements):
