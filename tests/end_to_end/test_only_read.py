@@ -242,15 +242,16 @@ def test_a_restart_in_the_middle_of_a_build(tmp_path: Path) -> None:
     with start(folder) as server:
         execute(server.dsn(), TABLES.format(rows=ROWS, **WHOLE))
         hands = RepositoryHands(tmp_path, server.dsn(), lock_timeout_s=PATIENCE_S_MAX, old_transaction_s=PATIENCE_S_MAX)
-        with psycopg.connect(server.dsn()) as holder:
-            holder.execute("insert into orders values (0, 1, now(), '')")
+        holder = psycopg.connect(server.dsn())
+        holder.execute("insert into orders values (0, 1, now(), '')")
 
-            def say(line: str) -> None:
-                if line.startswith("waiting for"):
-                    server.stop()
+        def say(line: str) -> None:
+            if line.startswith("waiting for"):
+                server.stop()
 
-            with pytest.raises((BuildFailed, DatabaseRefused)) as failed:
-                hands.apply(work, say=say, wait=True)
+        with pytest.raises((BuildFailed, DatabaseRefused)) as failed:
+            hands.apply(work, say=say, wait=True)
+        holder.close()
     assert "An invalid index by_customer_rung may be left" in failed.value.why
     with passing(folder) as again:
         (left,) = rows(

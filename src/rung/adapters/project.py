@@ -112,7 +112,7 @@ def _script_location(path: Path, notes: list[str]) -> str | None:
     Return the folder that a configuration of Alembic names, relative to it; None where it is none of Alembic's.
     """
     text = _bytes(path).decode(errors="replace")
-    location: Any = None
+    location: object = None
     try:
         if path.suffix == ".toml":
             location = tomllib.loads(text).get("tool", {}).get("alembic", {}).get("script_location")
@@ -145,8 +145,7 @@ def _revision(source: bytes, path: str) -> Revision | None:
     revision, down = said.get("revision"), said.get("down_revision")
     if not isinstance(revision, str):
         return None
-    below = (down,) if isinstance(down, str) else tuple(down or ())
-    return Revision(path, revision, below)
+    return Revision(path, revision, (down,) if isinstance(down, str) else tuple(down or ()))
 
 
 def _assigned(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:

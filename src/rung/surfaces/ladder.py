@@ -42,7 +42,7 @@ def ladder_text(look: Look, *, head: bool = True) -> str:
     for row, (quote, also) in zip(told, shown, strict=True):
         known = quote.rung > 0 and quote.fullest == look.quotes[0].fullest
         lines += [row, *_below(quote, also, known=known, trusted=finding.simulated.trusted)]
-    lines += ["", *_simulated(finding)]
+    lines += ["", *_simulated(finding), *_unplanned(finding)]
     if chosen is not None:
         lines += [labelled("Assumes", *chosen.assumptions), ""]
     return "\n".join([*lines, labelled("Next", _next(look, chosen))])
@@ -97,6 +97,16 @@ def _below(quote: Quote, also: Sequence[Quote], *, known: bool, trusted: bool) -
         told.append(f"the same for: {'; '.join(each.what for each in also)}")
     line = " · ".join(part for part in told if part)
     return [INDENT + part for part in [*lines, *(wrapped(line, width() - len(INDENT)) if line else ())]]
+
+
+def _unplanned(finding: Finding) -> list[str]:
+    """
+    Return why there is no index among the moves, where the database was asked and would not plan the statement.
+    """
+    if finding.bottleneck is None or not finding.bottleneck.statement or not finding.server or finding.plan is not None:
+        return []
+    said = next((each.text for each in finding.evidence if each.what == "plan"), "no plan")
+    return [labelled("Not seen", f"{said}. Without a plan no index can be priced."), ""]
 
 
 def _simulated(finding: Finding) -> list[str]:
