@@ -21,6 +21,7 @@ import psycopg
 from psycopg import sql
 
 from benchmarks.advisor.advising import building, shown
+from benchmarks.advisor.built import TREE_SIZE
 from rung.ports import Index
 from tests.shapes.shape import Execution, Shape
 
@@ -106,11 +107,6 @@ def _built(connection: Connection, indexes: Sequence[Index]) -> Iterator[int]:
             connection.execute(sql.SQL("drop index if exists {}").format(sql.Identifier(index.schema, name)))
 
 
-# An index on a partitioned table is as large as those of its partitions; of another there is no tree.
-TREE_SIZE = """
-select coalesce(sum(pg_relation_size(relid)), pg_relation_size(%s::regclass))::bigint
-from pg_partition_tree(%s::regclass)
-"""
 TOUCHED = """
 select coalesce(sum(shared_blks_hit + shared_blks_read), 0)::bigint from pg_stat_statements s
 join pg_database d on d.oid = s.dbid and d.datname = current_database()
