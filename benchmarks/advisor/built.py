@@ -29,6 +29,11 @@ from rung.adapters.postgres import explain
 from rung.ports import Index, Plan
 
 PREFIX = "built_"
+# An index on a partitioned table is as large as those of its partitions; of another there is no tree.
+TREE_SIZE = """
+select coalesce(sum(pg_relation_size(relid)), pg_relation_size(%s::regclass))::bigint
+from pg_partition_tree(%s::regclass)
+"""
 
 
 class Built:
@@ -75,7 +80,7 @@ class Built:
         self.build_s[index] = time.perf_counter() - began_s
         if any(key.expression for key in index.columns):
             self.connection.execute(sql.SQL("analyze {}").format(sql.Identifier(index.schema, index.table)))
-        row = self.connection.execute("select pg_relation_size(%s::regclass)", (_at(index),)).fetchone()
+        row = self.connection.execute(TREE_SIZE, 2 * (_at(index),)).fetchone()
         assert row is not None
         self.sizes_bytes[index] = row[0]
         self._in_force.add(index)

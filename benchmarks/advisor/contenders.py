@@ -84,7 +84,7 @@ def postgres_mcp(workload: Priced, budget_bytes: int | None) -> tuple[Index, ...
     ]
     base_bytes = sum(workload.facts.size_bytes[table] for table in columns)
     taken: Indexes = NONE
-    cost = workload.totals([taken])[0]
+    cost = workload.begin()
     objective = _objective(cost, base_bytes)
     while True:
         trials = [taken | {each} for each in candidates if each not in taken]
@@ -116,7 +116,7 @@ def dexter(workload: Priced, budget_bytes: int | None) -> tuple[Index, ...]:
 
     It knows no budget; here statements take theirs in the order of what they save, as long as there is room.
     """
-    workload.totals([NONE])
+    workload.begin()
     suggested: dict[Index, float] = {}
     for place, statement in enumerate(workload.statements):
         singles, pairs = _dexters_candidates(workload, place)
@@ -172,7 +172,7 @@ def extend(workload: Priced, budget_bytes: int | None) -> tuple[Index, ...]:
     singles = [plain(table, (name,)) for table, names in columns.items() for name in names]
     singles = [each for each in singles if (each.table, names_of(each)) not in workload.facts.existing]
     taken: Indexes = NONE
-    cost = workload.totals([taken])[0]
+    cost = workload.begin()
     while True:
         trials = [taken | {each} for each in singles if each not in taken]
         trials += [
@@ -212,7 +212,7 @@ def dta(workload: Priced, budget_bytes: int | None) -> tuple[Index, ...]:
 
     The search is repeated from the indexes that do best alone; it is not cut off by time here.
     """
-    workload.totals([NONE])
+    workload.begin()
     candidates = _merged(_useful(workload))
     candidates = [each for each in candidates if (each.table, names_of(each)) not in workload.facts.existing]
     candidates = [each for each in candidates if fits(workload, frozenset({each}), budget_bytes)]
@@ -265,4 +265,4 @@ def _sorted(indexes: Iterable[Index]) -> tuple[Index, ...]:
     return tuple(sorted(indexes, key=repr))
 
 
-SEARCHES: dict[str, Search] = {"postgres-mcp": postgres_mcp, "Dexter": dexter, "Extend": extend, "DTA": dta}
+SEARCHES: dict[str, Search] = {"Dexter": dexter, "Extend": extend, "DTA": dta, "postgres-mcp": postgres_mcp}

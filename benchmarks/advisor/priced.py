@@ -71,15 +71,18 @@ class Priced:
 
     Attributes:
         used: Columns of each statement.
-        asked: How many configurations were asked for.
+        asked: How many costs of a statement under a configuration were asked for.
     """
 
     def __init__(self, statements: Sequence[Weighted], facts: Facts, layer: Layer) -> None:
         self.statements, self.facts, self._layer = statements, facts, layer
         names = {table: list(columns) for table, columns in facts.columns.items()}
         self.used: list[tuple[Used, ...]] = [used(statement.text, names) for statement in statements]
-        self._costs: dict[Indexes, tuple[Answer, ...]] = {}
-        self._alone: dict[tuple[int, Indexes], Answer] = {}
+        # By the first column of an index it is of use to a statement, or not.
+        self._columns = [
+            {(each.table, each.column) for each in used if each.condition or each.group} for used in self.used
+        ]
+        self._costs: list[dict[Indexes, Answer]] = [{} for _ in statements]
         self._sizes: dict[Index, int] = {}
         self.asked = 0
 
@@ -87,16 +90,17 @@ class Priced:
         """
         Return what an execution of a statement costs, 0 where it cannot be planned.
         """
-        return self._of_one(place, indexes)[0]
+        self._ask(place, [indexes])
+        return self._costs[place][self._of_use(place, indexes)][0]
 
     def totals(self, configurations: Sequence[Indexes]) -> list[float]:
         """
         Return what all executions cost under each configuration.
         """
-        self._ask(configurations)
-        executions = [statement.executions for statement in self.statements]
+        for place in range(len(self.statements)):
+            self._ask(place, configurations)
         return [
-            sum(count * cost for count, (cost, _) in zip(executions, self._costs[indexes], strict=True))
+            sum(one.executions * self.cost(place, indexes) for place, one in enumerate(self.statements))
             for indexes in configurations
         ]
 
@@ -104,7 +108,8 @@ class Priced:
         """
         Return those of *indexes* that the plans of a statement use.
         """
-        return self._of_one(place, indexes)[1]
+        self._ask(place, [indexes])
+        return self._costs[place][self._of_use(place, indexes)][1]
 
     def size_bytes(self, indexes: Iterable[Index]) -> int:
         """
@@ -115,18 +120,27 @@ class Priced:
             self._answer(self.statements, missing, [])
         return sum(self._sizes[index] for index in wanted)
 
-    def _of_one(self, place: int, indexes: Indexes) -> Answer:
-        if indexes in self._costs:
-            return self._costs[indexes][place]
-        if (place, indexes) not in self._alone:
-            ((self._alone[place, indexes],),) = self._answer([self.statements[place]], indexes, [indexes])
-        return self._alone[place, indexes]
+    def begin(self) -> float:
+        """
+        Return what all executions cost today; asked first, so that the what-if layer sees all statements at once.
+        """
+        if any(NONE not in costs for costs in self._costs):
+            (answers,) = self._answer(self.statements, [], [NONE])
+            for costs, answer in zip(self._costs, answers, strict=True):
+                costs[NONE] = answer
+        return self.totals([NONE])[0]
 
-    def _ask(self, configurations: Iterable[Indexes]) -> None:
-        new = [indexes for indexes in dict.fromkeys(configurations) if indexes not in self._costs]
+    def _of_use(self, place: int, indexes: Indexes) -> Indexes:
+        columns = self._columns[place]
+        return frozenset(index for index in indexes if (index.table, index.columns[0].name) in columns)
+
+    def _ask(self, place: int, configurations: Iterable[Indexes]) -> None:
+        of_use = dict.fromkeys(self._of_use(place, indexes) for indexes in configurations)
+        new = [indexes for indexes in of_use if indexes not in self._costs[place]]
         if new:
-            answers = self._answer(self.statements, {index for indexes in new for index in indexes}, new)
-            self._costs.update(zip(new, answers, strict=True))
+            indexes = {index for each in new for index in each}
+            for each, (answer,) in zip(new, self._answer([self.statements[place]], indexes, new), strict=True):
+                self._costs[place][each] = answer
 
     def _answer(
         self, statements: Sequence[Weighted], indexes: Iterable[Index], configurations: Sequence[Indexes]
@@ -141,7 +155,7 @@ class Priced:
         answer = self._layer(question)
         assert isinstance(answer, Costed), answer
         self._sizes.update(zip(order, answer.sizes_bytes, strict=True))
-        self.asked += len(configurations)
+        self.asked += len(statements) * len(configurations)
         return [
             tuple(
                 (cost.expected, frozenset(order[place] for place in cost.used)) if cost is not None else (0.0, NONE)

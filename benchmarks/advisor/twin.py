@@ -59,6 +59,8 @@ def compared(
     """
     rows = []
     for name, text, candidate in pairs:
+        # The twin copies what is in force.
+        built.put_in_force(())
         row: dict[str, Any] = {"of": of, "statement": name, "index": shown(candidate)}
         try:
             promise = ask(WhatIf(text, candidate))
@@ -79,7 +81,6 @@ def _short(row: dict[str, Any]) -> str:
 
 
 def _beside(built: Built, text: str, candidate: Index, promise: Promise) -> dict[str, Any]:
-    built.put_in_force(())
     before = built.explain(text)
     built.put_in_force((candidate,))
     after = built.explain(text)
