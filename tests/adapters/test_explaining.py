@@ -327,6 +327,7 @@ def notes(cluster: Cluster) -> Iterator[str]:
 
 def spilled(dsn: str, statement: str, work_memory: str) -> list[Spill]:
     settings = f"-c work_mem={work_memory} -c max_parallel_workers_per_gather=0 -c enable_mergejoin=off"
+    settings += " -c enable_sort=off"  # what can be hashed is, and what must be sorted is sorted all the same
     planned = read_plan(psycopg.conninfo.make_conninfo(dsn, options=settings), statement, analyze=True)
     nodes = read(planned.document, hash_factor=planned.hash_factor).nodes
     return [node.spill for node in nodes if node.spill is not None]

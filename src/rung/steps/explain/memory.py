@@ -23,8 +23,8 @@ from rung.units import kilobytes
 SORT_ROW_BYTES = 48 + 16
 # A hashed row: HashJoinTupleData (16), the header of a MinimalTuple (16), its bucket (8, doubled).
 HASH_ROW_BYTES = 16 + 16 + 16
-# A group: its entry and bucket, the header of its tuple, and what its aggregates keep.
-GROUP_BYTES = 136
+# A group: entry, bucket, header of its tuple, what a simple aggregate keeps (67 measured on PostgreSQL 18).
+GROUP_BYTES = 72
 # The width that is told is an average that was estimated; a need that is met exactly is met half of the time.
 MARGIN = 1.2
 
