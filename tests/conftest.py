@@ -7,11 +7,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
 
 from rung.adapters.cluster import Cluster, start
+
+# A machine with other work on it takes as long as it takes.
+hypothesis.settings.register_profile("rung", deadline=None)
+hypothesis.settings.load_profile("rung")
 
 # No test measures what a commit costs, and none has to survive a power cut.
 SETTINGS = {

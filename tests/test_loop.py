@@ -178,7 +178,7 @@ def test_a_patch_is_applied_and_taken_back_by_hands(folder: Path) -> None:
     finding = loop.look("before").finding
     change = loop.take(finding, quote_of(name="nplusone:1", plan=None, patch=Patch("a.py", "+b\n"), taken_as=PATCH))
     loop.apply(change, say=lambda _: None, wait=True)
-    loop.undo(loop.taken("nplusone"))
+    loop.undo(loop.taken("nplusone"), say=lambda _: None)
 
     assert ["rung/migrations/nplusone-1.patch"] == hands.files
     assert [("a.py", "+b\n", False), ("a.py", "+b\n", True)] == hands.patched

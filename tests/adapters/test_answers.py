@@ -22,6 +22,8 @@ from rung.ports import (
     Costs,
     Describe,
     Explain,
+    IndexUse,
+    IndexUsed,
     Plan,
     PlanNode,
     Promise,
@@ -47,13 +49,14 @@ answer_of = {
     Describe: st.builds(Table),
     WhatIf: st.builds(Promise, plans, plans),
     Costs: st.builds(Costed),
+    IndexUse: st.builds(IndexUsed),
 }
 pairs = st.one_of(*(st.tuples(st.from_type(question), answer_of[question]) for question in QUESTIONS))
 
 
 def test_every_kind_of_answer_has_its_strategy() -> None:
     assert set(QUESTIONS) == set(answer_of)
-    assert set(ANSWERS) == {ServerFacts, Plan, Table, Promise, Costed}
+    assert set(ANSWERS) == {ServerFacts, Plan, Table, Promise, Costed, IndexUsed}
 
 
 @settings(max_examples=30, deadline=None)

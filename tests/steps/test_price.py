@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rung.moves.index import IndexMove, executing
+from rung.moves.index import IndexMove
+from rung.moves.rate import executing
 from rung.ports import Step
 from rung.steps.find.finding import Finding, Interval
 from rung.steps.find.headroom import headroom_words

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
+from hypothesis import strategies as st
 from psycopg import sql
 
 from rung.config import Settings
@@ -16,9 +17,11 @@ from rung.ports import Index, IndexColumn
 from rung.steps.price.quote import BuildIndex
 from rung.steps.take import create_index, drop_index, file_stem, identifier, literal, take
 from rung.steps.twin.variant import Patch, Setting
-from tests.strategies import indexes, quote_of, words
+from tests.strategies import quote_of, words
 
 SETTINGS = Settings()
+plain_columns = st.builds(IndexColumn, words, st.booleans())
+plain_indexes = st.builds(Index, words, words, st.lists(plain_columns, min_size=1, max_size=4).map(tuple))
 HERE = Settings(migrations_folder="m", index_lock_timeout_s=5.0)
 
 MIGRATION = """\
@@ -99,10 +102,10 @@ def test_a_patch_is_a_file_that_git_applies(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text("one\ntwo\n")
     diff = "--- a/shop.py\n+++ b/shop.py\n@@ -1,2 +1,2 @@\n one\n-two\n+three\n"
     quote = quote_of(name="nplusone:5", what="ask\n--- once", plan=None, patch=Patch("shop.py", diff))
-    change = take(quote, folder="rung/migrations", lock_timeout_s=5)
+    change = take(quote, HERE)
     (file,) = change.files
 
-    assert ("rung/migrations/nplusone-5.patch", quote.patch) == (file.path, change.patch)
+    assert ("m/nplusone-5.patch", quote.patch) == (file.path, change.patch)
     assert "Predicted for p95 of GET /orders: 200 ms now, then 20 ms (10 ms to 30 ms).\n" in file.text
     for arguments, text in ([], "one\nthree\n"), (["-R"], "one\ntwo\n"):
         subprocess.run(["git", "apply", *arguments, "-"], cwd=tmp_path, input=file.text.encode(), check=True)
@@ -151,7 +154,7 @@ def test_strings_are_quoted_as_psycopg_does(text: str) -> None:
     assert sql.Literal(text).as_string(None).strip() == literal(text).strip()
 
 
-@given(index=indexes, name=words)
+@given(index=plain_indexes, name=words)
 def test_statements_are_composed_as_psycopg_would(index: Index, name: str) -> None:
     """
     The whole statement equals one composed by psycopg.sql, for any names.

@@ -150,7 +150,8 @@ def _plain(draft: Draft) -> Written:
     notes: tuple[str, ...] = ()
     if work.rebuilds is not None and work.rebuilds.partitioned:
         notes = ("Writers wait while the undo's file builds the index again; rung take --undo builds it without.",)
-    return Written((TextFile(f"{stem}.sql", texts[0]), TextFile(f"{stem}.undo.sql", texts[1])), work, notes)
+    files = (TextFile(f"{stem}.sql", texts[0]), TextFile(f"{stem}.undo.sql", texts[1]))
+    return Written(files if work.undo else files[:1], work, notes)
 
 
 _PATCH = """\
