@@ -9,8 +9,8 @@ In        recorded statements: the work of an execution, and the seconds that on
 Out       low, middle and high of the seconds that other work would take
 Not here  plans (adapters/planner.py), what becomes of a request (steps/twin), writes (writes.py)
 
-Sources: SECONDS is measured by `python -m benchmarks.timing --only calibrate`; the question, what else was tried and how
-far off it is: docs/design/0009-from-cost-to-time.md.
+Sources: SECONDS is measured by `python -m benchmarks.timing --only calibrate`; the question, what else was tried
+and how far off it is: docs/design/0009-from-cost-to-time.md.
 """
 
 from __future__ import annotations
