@@ -30,7 +30,7 @@ from benchmarks.timing.calibrated import calibrated
 from benchmarks.timing.judged import BOTH, COLD, EXECUTION, WARM, judged
 from benchmarks.timing.measured import measured
 from benchmarks.timing.stage import Stage
-from benchmarks.timing.writing import written
+from benchmarks.timing.writing import foreseen, written
 from rung import __version__, clock
 from rung.units import show_seconds
 
@@ -109,8 +109,9 @@ def judge(raw: dict[str, Any]) -> dict[str, Any]:
         told["judged"] = {title: judged(raw["reads"], **how) for title, how in QUESTIONS.items()}
         told["plans"] = _plans(raw["reads"]["cases"])
     if raw.get("writes"):
+        told["writes"] = [foreseen(row) for row in raw["writes"]]
         told["writes_summed"] = page.writes_summed(
-            [row for row in raw["writes"] if row["rows"] == raw["writes"][-1]["rows"]]
+            [row for row in told["writes"] if row["rows"] == raw["writes"][-1]["rows"]]
         )
     return told
 

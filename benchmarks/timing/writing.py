@@ -12,6 +12,7 @@ beside it does not count; bytes are those that pg_stat_statements counts.  Linux
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import numpy as np
 from psycopg import sql
 
 from benchmarks.timing.stage import Stage
-from rung.steps.advise.entries import Added, Tree, write_cost
+from rung.steps.advise.entries import Tree, write_cost
 
 BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 NANOSECOND_S = 1e-9
@@ -97,12 +98,10 @@ def written(stage: Stage, rows: int, width: int, *, rounds: int = ROUNDS, batch:
             _whole_pages(stage, "on" if images else "off")
             bench.batches(shape, images=images, rounds=1)  # so that both tables are read
             for kind, (seconds, wal_bytes) in bench.batches(shape, images=images, rounds=rounds).items():
-                foreseen = _foreseen(shape, kind, rows, batch if images else np.inf)
                 found.append(
                     {
-                        "shape": shape.name, "kind": kind, "images": images, "rows": rows, "seconds": seconds,
-                        "wal_bytes": wal_bytes, "plain_s": bench.plain_s[kind],
-                        "foreseen_s": foreseen.seconds, "foreseen_wal_bytes": foreseen.wal_bytes,
+                        "shape": shape.name, "kind": kind, "images": images, "rows": rows, "batch": batch,
+                        "seconds": seconds, "wal_bytes": wal_bytes, "plain_s": bench.plain_s[kind],
                     }
                 )  # fmt: skip
         stage.connection.execute("drop index timing_written")
@@ -110,11 +109,21 @@ def written(stage: Stage, rows: int, width: int, *, rounds: int = ROUNDS, batch:
     return found
 
 
-def _foreseen(shape: Shape, kind: str, rows: int, between: float) -> Added:
-    others = tuple(Tree(each.width_bytes, each.columns, rows) for each in OTHERS)
-    return write_cost(
-        kind, shape.tree(rows), others=others, touches=shape.touched, hot=1.0, writes_between=between, fresh=True
+def foreseen(row: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return a measured row with what moves/writes.py says of it.
+    """
+    shape = next(each for each in SHAPES if each.name == row["shape"])
+    added = write_cost(
+        row["kind"],
+        shape.tree(row["rows"]),
+        others=tuple(Tree(each.width_bytes, each.columns, row["rows"]) for each in OTHERS),
+        touches=shape.touched,
+        hot=1.0,
+        writes_between=row["batch"] if row["images"] else math.inf,
+        fresh=True,
     )
+    return {**row, "foreseen_s": added.seconds, "foreseen_wal_bytes": added.wal_bytes}
 
 
 def _whole_pages(stage: Stage, switch: str) -> None:
@@ -162,7 +171,7 @@ class _Bench:
             a, b = int(self.random.integers(-(2**31), 2**31)), int(self.random.integers(1000))
             status = "open" if self.next_id % 10 == 0 else "done"
             at = BEGAN + timedelta(seconds=self.next_id)
-            inserted.append((self.next_id, a, b, f"{self.random.integers(2**62):032x}", at, status))
+            inserted.append((self.next_id, a, b, self.random.bytes(16).hex(), at, status))
         return [
             ("insert", INSERT, inserted),
             ("update", UPDATE, [(each,) for each in ids]),

@@ -9,8 +9,8 @@ In        recorded statements: the work of an execution, and the seconds that on
 Out       low, middle and high of the seconds that other work would take
 Not here  plans (adapters/planner.py), what becomes of a request (steps/twin), writes (steps/advise/entries.py)
 
-Sources: SECONDS is measured by `python -m benchmarks.timing --calibrate`; docs/design/0009-from-cost-to-time.md has the
-question, what else was tried, and how far off it is.
+Sources: SECONDS is measured by `python -m benchmarks.timing --only calibrate`; the question, what else was tried
+and how far off it is: docs/design/0009-from-cost-to-time.md.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from rung.steps.measure import Floats
 
 # Of a processor, for one of each kind of work, with data in shared buffers.
 SECONDS = {
-    "statement": 8e-6,
-    "node": 2e-6,
-    "descent": 1.0e-6,
-    "fetched": 0.2e-6,
-    "entry": 0.05e-6,
-    "page": 0.3e-6,
-    "scanned": 0.06e-6,
-    "swept": 0.4e-6,
-    "compared": 0.03e-6,
-    "hashed": 0.1e-6,
-    "passed": 0.05e-6,
-    "returned": 0.3e-6,
+    "statement": 12e-6,
+    "node": 3.3e-6,
+    "descent": 0.04e-6,
+    "fetched": 0.09e-6,
+    "entry": 0.01e-6,
+    "page": 1.5e-6,
+    "scanned": 0.061e-6,
+    "swept": 1.7e-6,
+    "compared": 0.022e-6,
+    "hashed": 0.091e-6,
+    "passed": 0.094e-6,
+    "returned": 0.27e-6,
 }
 # How far each may be from there beside the factor that all share, as a standard deviation of its logarithm.  What a
 # page takes depends on whether it was in shared buffers, what a statement takes on how it was sent.
-STRAYS = {"statement": 0.7, "page": 1.0, "swept": 0.7}
-STRAY = 0.35
+STRAYS = {"statement": 0.7, "page": 0.7, "swept": 0.3}
+STRAY = 0.2
 SPEED_STRAYS = 1.0  # of that factor: servers differ, and so do the machines beneath
-MISSES = 0.3  # of a prediction, where the work is only what the planner expects
+MISSES = 0.5  # of a prediction, where the work is only what the planner expects
 OUTLIER = 2.0  # a statement that misses by more than so many MISSES pulls no harder for it
 NORMAL_80 = 1.2816  # 80 % of a normal distribution are within so many standard deviations
 FIT_STEPS = 60

@@ -130,7 +130,12 @@ def _scale(walk: _Walk, rows: float | None) -> float:
         place = walk.children[place][0]
     if rows is None or walk.kind(place) in {"Limit", "Aggregate"}:
         return 1.0
-    return max(rows, ROWS_LEAST) / max(walk.plan.nodes[place].rows, ROWS_LEAST)
+    wanted, planned = max(rows, ROWS_LEAST), max(walk.plan.nodes[place].rows, ROWS_LEAST)
+    while walk.children[place]:
+        place = walk.children[place][0]
+    # Where a join was thought to keep fewer rows than it does, what drives it need not have more than there are.
+    driving = max(walk.plan.nodes[place].rows, ROWS_LEAST)
+    return min(wanted / planned, max(wanted / driving, 1.0))
 
 
 class _Walk:

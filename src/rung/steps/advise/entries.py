@@ -10,7 +10,7 @@ Out       Added: seconds and bytes for one row
 Not here  which statements write which columns, how often (writes.py)
 
 Sources: PostgreSQL's README.HOT; nbtinsert.c and nbtxlog.h for what a new entry logs; access/xlogrecord.h for the sizes
-of headers; the documentation of full_page_writes.  Times are fitted to `python -m benchmarks.timing --calibrate`;
+of headers; the documentation of full_page_writes.  Times come from `python -m benchmarks.timing --only writes`;
 docs/design/0009-from-cost-to-time.md has how far off they are.
 """
 
@@ -23,13 +23,13 @@ from dataclasses import dataclass
 from rung.ports import Index, Table
 
 # Of a processor, on the server on which SECONDS (timing.py) was measured.
-INDEX_S = 0.5e-6  # opening it, forming the entry
-LEVEL_S = 0.3e-6  # from one level to the next, and into the leaf
-COMPARED_S = 0.02e-6  # a key on the way, each column of it
-BYTE_S = 0.004e-6  # of an entry, put in its place and into the log
-EXPRESSION_S = 0.5e-6  # evaluated for each row
-PREDICATE_S = 0.1e-6  # likewise
-IMAGE_S = 2.0e-6  # a page written to the log whole
+INDEX_S = 2e-6  # opening it, forming the entry
+LEVEL_S = 6e-6  # from one level to the next, and into the leaf
+COMPARED_S = 0.1e-6  # a key on the way, each column of it
+BYTE_S = 0.03e-6  # of an entry, put in its place and into the log
+EXPRESSION_S = 2e-6  # evaluated for each row
+PREDICATE_S = 3e-6  # likewise
+IMAGE_S = 2e-6  # a page written to the log whole
 
 PAGE_BYTES = 8192
 ROOM_BYTES = 8152  # without the header of a page and what a btree keeps at its end
@@ -149,7 +149,7 @@ def entry_cost(tree: Tree, *, writes_between: float = math.inf, fresh: bool = Fa
     a_page = ROOM_BYTES / (tree.entry_bytes + POINTER_BYTES)
     # A new entry goes down the right edge without a search where it is the last of all (nbtinsert.c's fast path).
     searched = 0.0 if tree.gathered else math.log2(tree.rows + 2.0)
-    levels = 1 if tree.gathered else tree.height + 1
+    levels = 0 if tree.gathered else tree.height + 1
     images = _images(tree, writes_between)
     image_bytes = PAGE_BYTES * (0.5 if tree.gathered else LEAF_FULL) + IMAGE_HEADER_BYTES
     seconds = (
