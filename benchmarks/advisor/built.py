@@ -34,6 +34,11 @@ TREE_SIZE = """
 select coalesce(sum(pg_relation_size(relid)), pg_relation_size(%s::regclass))::bigint
 from pg_partition_tree(%s::regclass)
 """
+# With what it has on partitions.
+SWITCH = """
+update pg_index set indisvalid = %s
+where indexrelid in (select %s::regclass::oid union all select relid::oid from pg_partition_tree(%s::regclass))
+"""
 
 
 class Built:
@@ -69,9 +74,7 @@ class Built:
         for index in wanted - set(self.sizes_bytes):
             self._build(index)
         for index in wanted ^ self._in_force:
-            self.connection.execute(
-                "update pg_index set indisvalid = %s where indexrelid = %s::regclass", (index in wanted, _at(index))
-            )
+            self.connection.execute(SWITCH, (index in wanted, *2 * (_at(index),)))
         self._in_force = wanted
 
     def _build(self, index: Index) -> None:

@@ -65,7 +65,7 @@ def judge(
             began_s = time.perf_counter()
             indexes = advise(statements, dsn, int(share * data_bytes))
             took_s = time.perf_counter() - began_s
-            say(f"{share:.0%} {name}: {len(indexes)} indexes after {took_s:.1f} s")
+            say(f"{share:.0%} {name} after {took_s:.1f} s: {'; '.join(shown(index) for index in indexes) or 'nothing'}")
             advised.append((name, share, indexes, took_s))
     rows = []
     for name, share, indexes, took_s in advised:

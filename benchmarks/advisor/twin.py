@@ -62,6 +62,7 @@ def compared(
         # The twin copies what is in force.
         built.put_in_force(())
         row: dict[str, Any] = {"of": of, "statement": name, "index": shown(candidate)}
+        row["expression"] = any(column.expression for column in candidate.columns)
         try:
             promise = ask(WhatIf(text, candidate))
             if isinstance(promise, Unavailable):

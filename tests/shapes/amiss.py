@@ -23,7 +23,6 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "in_subselect",
         "union",
         "with_used_twice",
-        "insert_from_select",
         "partitioned_without_its_key",
         "names_with_capitals",
         "dexter_basic",

@@ -103,7 +103,7 @@ def test_our_advice_is_right(databases: Databases, ours: Ours, group: Group, sha
 
 @pytest.mark.parametrize("statement", peers.UNPLANNABLE)
 def test_what_cannot_be_planned_does_not_spoil_the_rest(databases: Databases, ours: Ours, statement: str) -> None:
-    one = next(shape for shape in peers.GROUP.shapes if shape.name == "pghero_where")
+    one = next(shape for shape in peers.GROUP.shapes if shape.name == "pghero_order")
     statements = [Weighted(statement), Weighted(one.executions[0].text)]
     dsn = databases(peers.GROUP)
     assert fault(dsn, one, bar(dsn, one), ours(statements, dsn, None)) == ""

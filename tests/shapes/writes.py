@@ -90,7 +90,7 @@ WRITES = (
     ),
     shape(
         "insert_from_select",
-        "insert into carts select id + 100000, name, note from guests where name = $1",
+        "insert into carts select id + 100000, name, name from guests where name = $1",
         "Guest 77",
         why="An insert whose rows come from a select.",
         right=["guests (name)"],
