@@ -111,7 +111,7 @@ def written(stage: Stage, rows: int, width: int, *, rounds: int = ROUNDS, batch:
 
 def foreseen(row: dict[str, Any]) -> dict[str, Any]:
     """
-    Return a measured row with what moves/writes.py says of it.
+    Return a measured row with what entries.py says of it.
     """
     shape = next(each for each in SHAPES if each.name == row["shape"])
     added = write_cost(
