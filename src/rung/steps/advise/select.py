@@ -34,6 +34,8 @@ STEPS_MAX = 40
 SWAPS_MAX = 3  # for each index of a set
 LIKELY = 12  # steps that are worked out exactly, of those that look best
 SWAPS_LIKELY = 4
+# An index of twice the size has to bring what it serves to less than 2^-ROOM_WORTH of what the smaller one does.
+ROOM_WORTH = 0.75
 
 
 class Costs:
@@ -187,7 +189,7 @@ class Choice:
         Return the set that saves most within the budget; with none, that to which no index adds enough.
         """
         if budget_bytes is None:
-            return self._pruned(self._swapped(self._grown(None, by_size=False).chosen, None, set()))
+            return self._narrowed(self._pruned(self._swapped(self._grown(None, by_size=False).chosen, None, set())))
         fitting = [chosen for chosen in self._pool() if self.size_bytes(chosen) <= budget_bytes]
         return min(fitting, key=lambda chosen: (self.value_s(chosen), self.size_bytes(chosen), sorted(chosen)))
 
@@ -323,6 +325,26 @@ class Choice:
         for index in sorted(chosen, key=lambda index: (-self.sizes_bytes[index], index)):
             if not self._saves(chosen - {index}, chosen):
                 chosen -= {index}
+        return chosen
+
+    def _narrowed(self, chosen: Chosen) -> Chosen:
+        """
+        Return *chosen* with what an index begins with in its place, where the rest saves less than its room is worth.
+
+        With a budget room has its price already; without one a wide index would be taken for any gain.
+        """
+        for index in sorted(chosen):
+            now_s = self._reads_s(chosen)
+            for narrow in sorted(
+                self.excludes.get(index, frozenset()) - chosen, key=lambda each: self.sizes_bytes[each]
+            ):
+                then = (chosen - {index}) | {narrow}
+                then_s = self._reads_s(then)
+                longer = then_s > now_s
+                share = self.sizes_bytes[narrow] / max(self.sizes_bytes[index], 1)
+                if then_s[longer].sum() * share**ROOM_WORTH <= now_s[longer].sum():
+                    chosen = then
+                    break
         return chosen
 
     def _reads_s(self, chosen: Chosen) -> Floats:
