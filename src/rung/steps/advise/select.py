@@ -34,7 +34,7 @@ STEPS_MAX = 40
 SWAPS_MAX = 3  # for each index of a set
 LIKELY = 12  # steps that are worked out exactly, of those that look best
 SWAPS_LIKELY = 4
-# An index of twice the size has to bring what it serves to less than 2^-ROOM_WORTH of what it takes with the smaller one.
+# An index of twice the size has to bring what it serves to less than 2^-ROOM_WORTH of what the smaller one does.
 ROOM_WORTH = 1.0
 
 
