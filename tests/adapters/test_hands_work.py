@@ -179,7 +179,7 @@ def test_a_statement_that_fails_says_what_stays(orders: str, tmp_path: Path) -> 
     work = Work((Statement("ANALYZE orders"), Statement("ANALYZE nothing")), ())
     with pytest.raises(BuildFailed, match='relation "nothing" does not exist') as failed:
         _hands(orders, tmp_path).apply(work, say=_nothing, wait=False)
-    assert "What came before it stays." == failed.value.left
+    assert "Done before it, and still so: ANALYZE orders." == failed.value.left
 
 
 def test_whether_an_index_is_used_is_counted(orders: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -372,7 +373,9 @@ def test_a_dump_answers_as_the_server_does(tickets: str, planner: DatabasePlanne
             from_dump.describe(Describe("public", "tickets")),
         )
         assert isinstance(ours, Table)
-        assert ours == theirs
+        assert isinstance(theirs, Table)
+        # What the server counted of writes is no part of a dump.
+        assert replace(ours, writes=theirs.writes) == theirs
         plan, planned = planner.explain(Explain(statement)), from_dump.explain(Explain(statement))
         assert isinstance(plan, Plan)
         assert plan == planned
@@ -384,7 +387,9 @@ def test_a_dump_answers_as_the_server_does(tickets: str, planner: DatabasePlanne
         assert isinstance(promise, Promise)
         assert promise.used
         # What was made for an answer is not there in the next.
-        assert theirs == from_dump.describe(Describe("public", "tickets"))
+        again = from_dump.describe(Describe("public", "tickets"))
+        assert isinstance(again, Table)
+        assert replace(again, writes=theirs.writes) == theirs
         missing = from_dump.explain(Explain("select * from gone"))
         assert Unavailable('relation "gone" does not exist') == missing
     finally:

@@ -21,7 +21,7 @@ from rung.adapters.explaining import read_plan
 from rung.adapters.hands import RepositoryHands
 from rung.adapters.planner import DatabasePlanner
 from rung.errors import BuildFailed
-from rung.ports import Describe, Explain, Index, IndexColumn, Plan, Promise, Statement, Table, WhatIf
+from rung.ports import Describe, Explain, Index, IndexColumn, Plan, Promise, Statement, Table, WhatIf, Work
 from rung.steps.explain.questions import Known, Statistics
 from rung.steps.explain.stale import stale
 from rung.steps.explain.tree import read
@@ -126,4 +126,4 @@ def test_an_index_is_tried_against_it(standby: str) -> None:
 def test_nothing_can_be_taken_there(standby: str, tmp_path: Path) -> None:
     hands = RepositoryHands(tmp_path, standby, lock_timeout_s=0.5, old_transaction_s=60.0)
     with pytest.raises(BuildFailed, match="recovery"):
-        hands.run([Statement("ANALYZE orders")], say=lambda _: None)
+        hands.apply(Work((Statement("ANALYZE orders"),), ()), say=lambda _: None, wait=True)

@@ -23,7 +23,8 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.shapes import misfits
-from tests.scenarios.test_refusals import TIMEOUT_S, environment, recorded, run
+from tests.scenarios.test_refusals import environment, recorded, run
+from tests.warm import TIMEOUT_S
 
 HERE = Path(__file__).parent
 RUNG = [sys.executable, "-m", "rung"]
