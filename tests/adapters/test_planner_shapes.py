@@ -69,7 +69,7 @@ def market(cluster: Cluster) -> Iterator[str]:
     with psycopg.connect(cluster.dsn(name), autocommit=True) as connection:
         for statement in MARKET.split(";\n"):
             connection.execute(sql.SQL(statement))
-        # An ANALYZE between two looks would give a built index of an expression statistics that its promise cannot have.
+        # An ANALYZE between two looks would give a built index of an expression statistics that no promise can have.
         connection.execute(sql.SQL(STILL))
     yield cluster.dsn(name)
     _execute(cluster.dsn(), f"drop database {name} with (force)")
