@@ -11,7 +11,6 @@ from __future__ import annotations
 _NAMES: dict[str, tuple[str, ...]] = {
     "carries too much along": (
         "equality_of_two",
-        "equality_beside_or",
         "json_field",
         "union",
         "mcp_narrow_range",
@@ -35,6 +34,5 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "dexter_materialized_view",
     ),
     "an index of an expression that all rows satisfy": ("computed",),
-    "an index of the expression that PostgreSQL makes of a domain, not of the column": ("domain",),
 }
 AMISS = {name: reason for reason, names in _NAMES.items() for name in names}

@@ -189,7 +189,7 @@ class Choice:
         Return the set that saves most within the budget; with none, that to which no index adds enough.
         """
         if budget_bytes is None:
-            return self._narrowed(self._pruned(self._swapped(self._grown(None, by_size=False).chosen, None, set())))
+            return self._sized(self._pruned(self._swapped(self._grown(None, by_size=False).chosen, None, set())))
         fitting = [chosen for chosen in self._pool() if self.size_bytes(chosen) <= budget_bytes]
         return min(fitting, key=lambda chosen: (self.value_s(chosen), self.size_bytes(chosen), sorted(chosen)))
 
@@ -327,24 +327,22 @@ class Choice:
                 chosen -= {index}
         return chosen
 
-    def _narrowed(self, chosen: Chosen) -> Chosen:
+    def _sized(self, chosen: Chosen) -> Chosen:
         """
-        Return *chosen* with what an index begins with in its place, where the rest saves less than its room is worth.
+        Return *chosen*, each in the width that is worth its room: what begins with it, or what it begins with.
 
-        With a budget room has its price already; without one a wide index would be taken for any gain.
+        With a budget room has its price already; without one the widest would be taken for any gain, or the narrowest
+        because both save nearly all.
         """
         for index in sorted(chosen):
-            now_s = self._reads_s(chosen)
-            for narrow in sorted(
-                self.excludes.get(index, frozenset()) - chosen, key=lambda each: self.sizes_bytes[each]
-            ):
-                then = (chosen - {index}) | {narrow}
-                then_s = self._reads_s(then)
-                longer = then_s > now_s
-                share = self.sizes_bytes[narrow] / max(self.sizes_bytes[index], 1)
-                if then_s[longer].sum() * share**ROOM_WORTH <= now_s[longer].sum():
-                    chosen = then
-                    break
+            rest = chosen - {index}
+            wider = {each for each in self.usable if index in self.excludes.get(each, frozenset())}
+            narrower = self.excludes.get(index, frozenset()) & set(self.usable)
+            family = sorted(({index} | narrower | wider) - rest)
+            taken_s = {each: self._reads_s(rest | {each}) for each in family}
+            served = np.logical_or.reduce([each_s < self._reads_s(rest) for each_s in taken_s.values()])
+            worth = {each: taken_s[each][served].sum() * self.sizes_bytes[each] ** ROOM_WORTH for each in family}
+            chosen = rest | {min(family, key=lambda each: (worth[each], each))}
         return chosen
 
     def _reads_s(self, chosen: Chosen) -> Floats:
