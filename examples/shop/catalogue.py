@@ -14,7 +14,7 @@ from sqlalchemy.orm import selectinload
 
 from .models import Product
 
-NEWEST_COUNT = 48
+NEWEST_COUNT = 40
 PAGE_SIZE = 30
 
 
