@@ -392,17 +392,10 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 figures = st.floats(allow_nan=False, allow_infinity=False, width=64).map(lambda value: float(f"{value:.6g}"))
 shares = st.floats(0, 1).map(lambda value: float(f"{value:.6g}"))
 counts = st.integers(0, 2**63 - 1)
-columns = st.builds(
-    IndexColumn, words, st.booleans(), nulls_first=st.none() | st.booleans(), expression=st.booleans(), opclass=texts
-)
-indexes = st.builds(
-    Index,
-    words,
-    words,
-    st.lists(columns, min_size=1, max_size=4).map(tuple),
-    include=st.lists(words, max_size=2).map(tuple),
-    where=texts,
-)
+some_words = st.just("") | words
+columns = st.builds(IndexColumn, words, st.booleans(), st.none() | st.booleans(), st.booleans(), some_words)
+keys, carried = st.lists(columns, min_size=1, max_size=4).map(tuple), st.lists(words, max_size=2).map(tuple)
+indexes = st.builds(Index, words, words, keys, carried, some_words)
 intervals = st.builds(Interval, figures, figures, figures)
 plans = st.builds(BuildIndex, indexes, words, counts, st.booleans())
 drops = st.builds(DropIndex, words, words, words, texts, counts, st.booleans())

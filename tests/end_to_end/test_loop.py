@@ -49,7 +49,9 @@ def test_a_turn_of_the_loop_finds_prices_takes_and_confirms_an_index(tmp_path: P
     bottleneck = finding["bottleneck"]
     assert ("query", "corner.py:39") == (bottleneck["seam"], bottleneck["code"])
     assert "GET /customers/{customer_id}/orders" == finding["goal"]["route"]
-    assert "index:orders(customer_id,placed_at)" == finding["move"]["name"] == first["move"]
+    # With the date it is one page less for each row; whether that is worth its room, statistics decide.
+    assert finding["move"]["name"] == first["move"]
+    assert first["move"] in {"index:orders(customer_id)", "index:orders(customer_id,placed_at)"}
     assert (False, True) == (first["applied"]["already"], second["applied"]["already"])
     assert "moved" == verdict["verdict"], verdict["words"]
     assert verdict["paired"]

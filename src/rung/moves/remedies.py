@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from rung.moves.index import told
 from rung.moves.statistics import analyze, more, qualified
-from rung.ports import Index, Step, Unavailable
+from rung.ports import Describe, Index, Step, Table, Unavailable
 from rung.steps.advise import Weighted, advise
 from rung.steps.explain.questions import Known, Planned, Statistics, TableStatistics
 from rung.steps.explain.stale import reasons
@@ -79,6 +79,9 @@ def _indexes(tree: Tree, statement: str) -> Step[list[Remedy]]:
     """
     scans = sorted((node for node in tree.nodes if _reads_much(tree, node)), key=lambda node: -tree.share(node))
     if not scans:
+        return []
+    table = yield Describe(scans[0].schema, scans[0].relation)
+    if not isinstance(table, Table):
         return []
     advice = yield from advise([Weighted(statement, executions_per_s=1.0)], indexes_max=INDEXES_MAX)
     refused = advice.unavailable or advice.unplanned[0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from psycopg import sql
 from rung.adapters.catalog import describe
 from rung.adapters.cluster import Cluster, start_passing
 from rung.adapters.planner.copying import Problem, copy, restore
-from rung.adapters.planner.costing import Costing
+from rung.adapters.planner.costing import NUMBERED, Costing
 from rung.adapters.planner.dumped import PlannerDump
 from rung.adapters.planner.facts import Facts, Sight, locked_reason, look_at, sight_of, sights_of
 from rung.adapters.planner.stage import Stage
@@ -118,7 +119,12 @@ class DatabasePlanner:
         Return what the catalog knows of a table.
         """
         found = self._look(lambda connection: describe(connection, question.schema, question.name))
-        return Unavailable(f"there is no table {question.schema}.{question.name}") if found is None else found
+        if found is None:
+            return Unavailable(f"there is no table {question.schema}.{question.name}")
+        if isinstance(found, Unavailable):
+            return found
+        # Planning from a dump looks into the twin itself, where candidates are.
+        return replace(found, existing=tuple(each for each in found.existing if not NUMBERED.match(each.name)))
 
     def index_use(self, question: IndexUse) -> IndexUsed | Unavailable:
         """
