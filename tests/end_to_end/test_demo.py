@@ -96,7 +96,9 @@ def test_the_demo_goes_round_twice_and_a_killed_one_leaves_nothing_running(folde
     assert len(taken) == len(list((place / "rung" / "ledger").glob("000[12]-*.toml")))
     written = [".patch"] * taken.count("nplusone") + [".sql", ".sql"] * (len(taken) - taken.count("nplusone"))
     assert written == sorted(path.suffix for path in (place / "rung" / "migrations").iterdir())
-    patched = "selectinload(Product.reviews)" in (place / "shop" / "catalogue.py").read_text("utf-8")
+    patched = "select(Product).options(selectinload(Product.reviews)).order_by(" in (
+        place / "shop" / "catalogue.py"
+    ).read_text("utf-8")
     assert patched == ("nplusone" in taken)
     wait_for(lambda: not offspring(folder), f"left running: {offspring(folder)}")
 
