@@ -16,7 +16,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from rung.adapters import hands as hands_module
 from rung.adapters.cluster import Cluster
@@ -25,6 +24,8 @@ from rung.clock import monotonic_s, sleep
 from rung.errors import BuildBlocked, BuildFailed, DatabaseDenied, DatabaseNotGiven
 from rung.ports import Applied, Index, IndexColumn, NamedIndex, Work
 from rung.steps.take import create_index, drop_index
+from tests.asking import execute as _execute
+from tests.asking import rows as _rows
 
 NAME = "orders_customer_id_created_at_desc_rung"
 INDEX = Index("public", "orders", (IndexColumn("customer_id"), IndexColumn("created_at", descending=True)))
@@ -459,13 +460,3 @@ def _until(happened: Callable[[], bool]) -> None:
     while not happened():
         assert monotonic_s() < deadline_s
         sleep(0.02)
-
-
-def _execute(dsn: str, statement: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement))
-
-
-def _rows(dsn: str, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        return connection.execute(sql.SQL(statement)).fetchall()

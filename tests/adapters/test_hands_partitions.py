@@ -11,7 +11,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from rung.adapters.cluster import Cluster
 from rung.adapters.hands import RepositoryHands
@@ -20,6 +19,8 @@ from rung.errors import BuildFailed
 from rung.ports import Applied, Index, IndexColumn, Work
 from rung.steps.price.quote import BuildIndex, DropIndex
 from rung.steps.take import take
+from tests.asking import execute as _execute
+from tests.asking import rows as _rows
 from tests.strategies import quote_of
 
 NAME = "orders_customer_id_rung"
@@ -265,13 +266,3 @@ def _tree(dsn: str, name: str = NAME) -> list[tuple[Any, ...]]:
 
 def _files(dsn: str) -> set[tuple[Any, ...]]:
     return set(_rows(dsn, "select oid, relname from pg_class where relkind in ('i', 'I') and relnamespace = 2200"))
-
-
-def _execute(dsn: str, statement: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement))
-
-
-def _rows(dsn: str, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        return connection.execute(sql.SQL(statement)).fetchall()

@@ -5,11 +5,9 @@ The hands on what is more than one plain index: rich indexes, indexes that go, s
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from rung.adapters.hands import RepositoryHands
 from rung.adapters.planner import DatabasePlanner
@@ -18,6 +16,8 @@ from rung.errors import BuildFailed
 from rung.ports import Index, IndexColumn, IndexUse, IndexUsed, Statement, Unavailable, Work
 from rung.steps.price.quote import BuildIndex, DropIndex, Script
 from rung.steps.take import index_name, take
+from tests.asking import execute as _execute
+from tests.asking import rows as _rows
 from tests.strategies import quote_of
 
 ORDERS = """
@@ -256,13 +256,3 @@ def _nothing(line: str) -> None:
     """
     Nobody listens.
     """
-
-
-def _execute(dsn: str, statement: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement))
-
-
-def _rows(dsn: str, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        return connection.execute(sql.SQL(statement)).fetchall()

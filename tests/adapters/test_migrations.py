@@ -9,7 +9,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -22,6 +21,7 @@ from rung.config import Settings
 from rung.ports import Index, IndexColumn, NamedIndex, Work
 from rung.steps.price.quote import BuildIndex, DropIndex, Quote
 from rung.steps.take import Change, create_index, index_name, take
+from tests.asking import execute, rows
 from tests.strategies import quote_of
 
 PATIENCE_S_MAX = 60.0
@@ -344,13 +344,3 @@ def run(folder: Path, arguments: list[str], given: dict[str, str], *, fails: boo
     )  # fmt: skip
     assert fails == bool(done.returncode), done.stdout + done.stderr
     return done.stdout + done.stderr
-
-
-def execute(dsn: str, statement: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement))
-
-
-def rows(dsn: str, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        return connection.execute(sql.SQL(statement)).fetchall()

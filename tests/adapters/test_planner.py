@@ -36,6 +36,8 @@ from rung.ports import (
     WhatIf,
 )
 from rung.steps.take import create_index
+from tests.asking import execute as _execute
+from tests.asking import rows as _rows
 
 # Skewed on purpose: few customers have most orders, and dates come in order of id.
 SHOP = """
@@ -479,13 +481,3 @@ def _role(cluster: Cluster, dsn: str, grants: str) -> Iterator[str]:
 def _with_role_setting(dsn: str) -> str:
     _execute(dsn, f"alter database {dsn.rpartition('/')[2]} set search_path = '$user', tenant")
     return dsn
-
-
-def _execute(dsn: str, statement: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement))
-
-
-def _rows(dsn: str, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        return connection.execute(sql.SQL(statement)).fetchall()

@@ -16,10 +16,11 @@ from psycopg import sql
 
 from rung.adapters.cluster import Cluster
 from rung.adapters.planner import DatabasePlanner
-from rung.adapters.planner.candidates import creation
 from rung.adapters.postgres import explain
 from rung.ports import Configuration, Costed, Costs, Index, IndexColumn, Plan, Promise, Unavailable, WhatIf
+from rung.steps.take.sql import create_at_once
 from tests.adapters.test_planner import _execute, _planner
+from tests.asking import keep_still
 
 MARKET = """
 create table people (id bigint primary key, email varchar(80) not null, city text, born date);
@@ -50,15 +51,6 @@ vacuum analyze;
 """
 
 
-STILL = """
-do $$ declare each regclass; begin
-    for each in select oid from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace loop
-        execute format('alter table %s set (autovacuum_enabled = off)', each);
-    end loop;
-end $$
-"""
-
-
 @pytest.fixture(scope="module")
 def market(cluster: Cluster) -> Iterator[str]:
     """
@@ -69,8 +61,8 @@ def market(cluster: Cluster) -> Iterator[str]:
     with psycopg.connect(cluster.dsn(name), autocommit=True) as connection:
         for statement in MARKET.split(";\n"):
             connection.execute(sql.SQL(statement))
-        # An ANALYZE between two looks would give a built index of an expression statistics that no promise can have.
-        connection.execute(sql.SQL(STILL))
+    # It would give a built index of an expression statistics that no promise can have.
+    keep_still(cluster.dsn(name))
     yield cluster.dsn(name)
     _execute(cluster.dsn(), f"drop database {name} with (force)")
 
@@ -276,7 +268,7 @@ def built(dsn: str, shape: Shape) -> tuple[Plan, int]:
     The plan with the index, and its size, in a transaction that is rolled back.
     """
     with psycopg.connect(dsn) as connection:
-        connection.execute(creation(shape.index, "really_built"))
+        connection.execute(create_at_once(shape.index, "really_built").sql.encode())
         (size_bytes,) = connection.execute(
             "select coalesce(sum(pg_relation_size(relid)), 0)::int8 from pg_partition_tree('really_built') where isleaf"
         ).fetchone() or (0,)

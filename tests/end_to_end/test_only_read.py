@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import conninfo, sql
+from psycopg import conninfo
 
 from rung.adapters.cluster import Cluster, start
 from rung.adapters.hands import RepositoryHands
@@ -41,6 +41,7 @@ from rung.ports import (
 from rung.steps.price.quote import BuildIndex
 from rung.steps.take import take
 from rung.surfaces.cli import main
+from tests.asking import execute, rows
 from tests.strategies import SLOW, TEXTS, keep_recording, quote_of, shop
 
 WAIT_S_MAX = 0.1
@@ -442,13 +443,3 @@ def until(happened: Callable[[], bool]) -> None:
     while not happened():
         assert monotonic_s() < deadline_s
         sleep(0.02)
-
-
-def execute(dsn: str, statement: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement))
-
-
-def rows(dsn: str, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        return connection.execute(sql.SQL(statement)).fetchall()

@@ -237,23 +237,6 @@ class RepositoryHands:
                 say(left)
                 raise
 
-    def _run(self, connection: psycopg.Connection[Any], statement: Statement, *, say: Say) -> None:
-        """
-        Run a statement that leaves nothing half done.
-        """
-        run = Running(connection, statement)
-        with one_interrupt() as interrupts:
-            try:
-                self._run_held(run, interrupts, say=say)
-            except BaseException as problem:
-                with interrupts.held():
-                    run.stop()
-                if isinstance(problem, psycopg.Error) and not isinstance(problem, psycopg.errors.InsufficientPrivilege):
-                    raise BuildFailed(
-                        statement.sql, first_line(problem), left="What came before it stays."
-                    ) from problem
-                raise
-
     def _run_held(self, run: Running, interrupts: Interrupts, *, say: Say) -> None:
         with interrupts.held():
             run.start()

@@ -335,27 +335,6 @@ def plan_of(tree: Mapping[str, Any], statement: str = "") -> Plan:
     return Plan(tuple(nodes))
 
 
-# Partial and expression indexes do not serve every lookup on their columns, nor do those with an operator
-# class, collation or order of nulls of their own.  indoption has 1 for DESC and 2 for NULLS FIRST, which is
-# DESC's default (PostgreSQL source, INDOPTION_DESC and INDOPTION_NULLS_FIRST).
-PLAIN_INDEXES = """
-select i.indexrelid, i.indrelid, array_agg(a.attname::text order by k.place) as columns,
-       array_agg((i.indoption[k.place - 1]::int & 1) = 1 order by k.place) as descending,
-       i.indnkeyatts = i.indnatts as keys_only
-from pg_index i
-join pg_class c on c.oid = i.indexrelid
-join pg_am m on m.oid = c.relam and m.amname = 'btree'
-cross join lateral unnest(i.indkey::int[]) with ordinality as k (attnum, place)
-join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-where i.indpred is null and i.indexprs is null and k.place <= i.indnkeyatts
-group by i.indexrelid, i.indrelid, i.indnkeyatts, i.indnatts
-having bool_and(
-    i.indoption[k.place - 1] in (0, 3) and i.indcollation[k.place - 1] in (0, a.attcollation)
-    and (select o.opcdefault from pg_opclass o where o.oid = i.indclass[k.place - 1])
-)
-"""
-
-
 INDEX_USE = """
 select i.indisvalid, coalesce(
     (select sum(s.idx_scan) from pg_stat_all_indexes s

@@ -19,11 +19,12 @@ import numpy as np
 
 from rung.ports import Plan, PlanNode, Step
 from rung.steps.explain.questions import Known, KnownColumn, Statistics, TableStatistics
-from rung.steps.explain.stale import columns_in, reasons
+from rung.steps.explain.stale import columns_in, reasons, tables_of
 from rung.steps.find.finding import Finding, costliest_scan
 from rung.steps.measure import Part, Profile
 from rung.steps.price.quote import MIGRATION, Offer, Script
 from rung.steps.take import identifier
+from rung.steps.take.sql import NAME_BYTES_MAX, NAME_SUFFIX
 from rung.steps.twin.twin import Twin
 from rung.steps.twin.variant import unchanged
 from rung.units import show_count
@@ -33,8 +34,6 @@ ROWS_MIN = 100  # below it another plan would hardly be another time
 TARGET, TARGET_MAX = 1000, 10_000
 # PostgreSQL takes at most eight columns (STATS_MAX_DIMENSIONS), and their combinations grow fast.
 COLUMNS_MAX = 4
-NAME_SUFFIX = "_rung"
-NAME_BYTES_MAX = 63
 # Of unknown values the planner guesses: a range a third of the rows, a pattern half a percent, a list ten elements, a
 # LIMIT a tenth (PostgreSQL, selfuncs.h).  Only of equality it expects what an average value gives.
 GUESSED = re.compile(r"[<>~]|\bANY\b|\bALL\b")
@@ -64,14 +63,6 @@ class StatisticsMove:
         if outdated:
             return tuple(_offer(table, analyze(table), reason) for table, reason in outdated)
         return _off(profile, suspect.part, plan, known)
-
-
-def tables_of(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """
-    Return schema and name of each table that *plan* reads, once; what it only writes to needs no statistics.
-    """
-    read = (node for node in plan.nodes if node.schema and node.relation and "Scan" in node.kind)
-    return tuple(dict.fromkeys((node.schema, node.relation) for node in read))
 
 
 def _off(profile: Profile, part: Part, plan: Plan, known: Known) -> tuple[Offer, ...]:

@@ -36,6 +36,7 @@ from rung.surfaces.terminal import (
 if TYPE_CHECKING:
     from rung.config import Settings
     from rung.loop import Look, Loop
+    from rung.ports import Say
     from rung.steps.price.quote import Quote
 
 
@@ -263,7 +264,7 @@ def run_take(arguments: argparse.Namespace) -> int:
             if quote.runnable:
                 work.reach_database("rung take --apply")
         change = loop.take(look.finding, quote)
-        say = print if not arguments.json else (lambda line: print(line, file=sys.stderr))
+        say = _beside(arguments)
         applied = loop.apply(change, say=say, wait=arguments.wait) if arguments.apply else None
     if arguments.json:
         print_json(document.document("take", **document.take_content(change, applied)))
@@ -272,13 +273,20 @@ def run_take(arguments: argparse.Namespace) -> int:
     return EXIT_ANSWERED
 
 
+def _beside(arguments: argparse.Namespace) -> Say:
+    """
+    Return what tells the progress of a command, beside its document where it prints one.
+    """
+    return (lambda line: print(line, file=sys.stderr)) if arguments.json else print
+
+
 def _undo(work: wire.Workplace, loop: Loop, arguments: argparse.Namespace) -> int:
     from rung.surfaces import document, done
 
     change = loop.taken(arguments.move)
     if change.work is not None and change.work.undo:
         work.reach_database("rung take --undo")
-    loop.undo(change, say=print if not arguments.json else (lambda line: print(line, file=sys.stderr)))
+    loop.undo(change, say=_beside(arguments))
     if arguments.json:
         print_json(document.document("take", **document.take_content(change, None)))
     else:

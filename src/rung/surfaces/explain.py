@@ -31,7 +31,6 @@ from rung.surfaces.shapes import document
 from rung.surfaces.terminal import EXIT_ANSWERED, print_json
 
 NAME = re.compile(r"\[?([0-9a-f]{4,16})\]?")
-NAME_LETTERS_MIN = 4
 PATH_LETTERS_MAX = 4096
 WORK_MEMORY = "4MB"  # PostgreSQL's default, where a plan from elsewhere does not say otherwise
 HASH_FACTOR = "2"

@@ -17,7 +17,8 @@ from psycopg import sql
 
 from rung.adapters.catalog import describe
 from rung.adapters.postgres import explain, first_line
-from rung.ports import Cost, Costed, Costs, Describe, Explain, Index, IndexColumn, Question, Unavailable
+from rung.ports import Cost, Costed, Costs, Describe, Explain, Index, Question, Unavailable
+from rung.steps.take.sql import create_at_once
 
 
 class Building:
@@ -70,33 +71,7 @@ class Building:
     def _built(self, indexes: Iterable[Index], dropped: Iterable[str]) -> Iterator[None]:
         with self.connection.transaction(force_rollback=True):
             for number, index in enumerate(indexes):
-                self.connection.execute(creation(index, f"candidate_{number}"))
+                self.connection.execute(create_at_once(index, f"candidate_{number}").sql.encode())
             for name in dropped:
                 self.connection.execute(sql.SQL("drop index {}").format(sql.Identifier(*name.split("."))))
             yield
-
-
-def creation(index: Index, name: str) -> sql.Composed:
-    """
-    Return the statement that builds *index*.
-    """
-    parts = [
-        sql.SQL("create index {} on {} ({})").format(
-            sql.Identifier(name),
-            sql.Identifier(index.schema, index.table),
-            sql.SQL(", ").join(map(_key, index.columns)),
-        )
-    ]
-    if index.include:
-        parts.append(sql.SQL("include ({})").format(sql.SQL(", ").join(map(sql.Identifier, index.include))))
-    if index.where:
-        parts.append(sql.SQL("where ({})").format(sql.SQL(index.where)))
-    return sql.SQL(" ").join(parts)
-
-
-def _key(column: IndexColumn) -> sql.Composed:
-    name = sql.SQL("({})").format(sql.SQL(column.name)) if column.expression else sql.Identifier(column.name)
-    words = [name, sql.SQL(column.opclass), sql.SQL("desc" if column.descending else "")]
-    if column.nulls_first is not None:
-        words.append(sql.SQL("nulls first" if column.nulls_first else "nulls last"))
-    return sql.SQL(" ").join(words)

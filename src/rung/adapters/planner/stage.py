@@ -24,10 +24,10 @@ from psycopg import pq, sql
 from rung.adapters.cluster import Cluster
 from rung.adapters.planner import growing
 from rung.adapters.planner.btree import PAGE_BYTES, height_of, pages_of, raise_to_height
-from rung.adapters.planner.candidates import creation
 from rung.adapters.planner.facts import Facts, StandingIndex
 from rung.adapters.postgres import Named, connected, explained, first_line, refuse_failed
 from rung.ports import Index
+from rung.steps.take.sql import create_at_once
 
 Connection = psycopg.Connection[Any]
 
@@ -217,7 +217,7 @@ class Stage:
         made: dict[Index, tuple[Part, ...]] = {}
         for index in new:
             name = f"{CANDIDATE}_{len(self.indexes)}"
-            statement = creation(index, name).as_bytes(connection)
+            statement = create_at_once(index, name).sql.encode()
             try:
                 refuse_failed(connection.pgconn.exec_params(statement, None), pq.ExecStatus.COMMAND_OK)
             except psycopg.Error as problem:

@@ -15,18 +15,14 @@ Source: PostgreSQL documentation, 66.7 Heap-Only Tuples, 67 B-Tree Indexes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
-from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 
 from rung.ports import Index, Table
 from rung.steps.advise.entries import entry_cost, tree_of
+from rung.steps.measure.parsed import parsed
 
 # Of keys that only grow, which go to the right end of the tree.
 GROWS_CORRELATION_MIN = 0.99
@@ -156,11 +152,8 @@ def columns_set(statement: str, operation: str) -> frozenset[str] | None:
     """
     if len(statement) > READ_CHARACTERS_MAX:
         return None
-    # sqlglot takes "$2,$" for the beginning of a dollar-quoted text; a blank behind the number parts them.
-    spaced = re.sub(r"\$[0-9]+", r"\g<0> ", statement)
-    try:
-        tree: Any = normalize_identifiers(sqlglot.parse_one(spaced, read="postgres"), dialect="postgres")
-    except (SqlglotError, RecursionError):
+    tree = parsed(statement, folded=True)
+    if tree is None:
         return None
     kinds = {"Update": exp.Update, "Insert": exp.Insert}
     change = tree.find(kinds[operation]) if operation in kinds else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from rung.ports import Plan
 from rung.steps.explain.questions import Known, KnownColumn, TableStatistics
 from rung.units import show_count, show_share
 
@@ -21,6 +22,14 @@ GROWN_PAGES_MIN = 100
 GROWN_LEAST = 1.1
 
 _NAME = re.compile(r'"((?:[^"]|"")+)"|([^\W\d][\w$]*)(?!\s*\()')
+
+
+def tables_of(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """
+    Return schema and name of each table that *plan* reads, once; what it only writes to needs no statistics.
+    """
+    read = (node for node in plan.nodes if node.schema and node.relation and "Scan" in node.kind)
+    return tuple(dict.fromkeys((node.schema, node.relation) for node in read))
 
 
 def stale(table: TableStatistics, *, standby: bool = False) -> str:

@@ -21,7 +21,7 @@ from dataclasses import replace
 from rung.errors import RecordingTooShort
 from rung.ports import Describe, Explain, Plan, Server, ServerFacts, Step, Table, Unavailable
 from rung.steps.explain.questions import Known, Statistics
-from rung.steps.explain.stale import reasons
+from rung.steps.explain.stale import reasons, tables_of
 from rung.steps.find.counterfactual import overloaded, suspects
 from rung.steps.find.evidence import exemplars, numbers_of, reading_of, rows_kept
 from rung.steps.find.finding import (
@@ -153,8 +153,7 @@ def _ask_how_well_known(plan: Plan | None) -> Step[list[Evidence]]:
     """
     Ask the database how old its statistics are of what the plan reads, and return what is wrong with them.
     """
-    read = [node for node in plan.nodes if node.schema and "Scan" in node.kind] if plan is not None else []
-    tables = tuple(dict.fromkeys((node.schema, node.relation) for node in read if node.relation))
+    tables = tables_of(plan) if plan is not None else ()
     if not tables:
         return []
     known = yield Statistics(tables)

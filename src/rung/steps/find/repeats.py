@@ -20,11 +20,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from rung.ports import Column, Rows, Step
+from rung.steps.measure.parsed import parsed
 from rung.steps.measure.questions import sql
 from rung.steps.twin.edit import REPEATS_MIN
 
@@ -157,11 +156,7 @@ def _pages(text: str) -> bool:
     """
     if not re.search(r"\b(?:limit|fetch)\b", text, re.IGNORECASE):
         return False
-    try:
-        # sqlglot takes "$2,$" for the beginning of a dollar-quoted text; a blank behind the number parts them.
-        tree = sqlglot.parse_one(re.sub(r"\$[0-9]+", r"\g<0> ", text), read="postgres")
-    except (SqlglotError, RecursionError):
-        return False
+    tree = parsed(text)
     if not isinstance(tree, exp.Select):
         return False
     if tree.args.get("offset") is not None:

@@ -34,6 +34,13 @@ def create_index(index: Index, name: str) -> Statement:
     return Statement(f"CREATE INDEX CONCURRENTLY {identifier(name)} ON {table_of(index)} {body_of(index)}")
 
 
+def create_at_once(index: Index, name: str) -> Statement:
+    """
+    Return the statement that builds *index* while writers wait: for a table that nobody else writes to.
+    """
+    return Statement(f"CREATE INDEX {identifier(name)} ON {table_of(index)} {body_of(index)}")
+
+
 def create_on_only(index: Index, name: str) -> Statement:
     """
     Return the statement that gives a partitioned table an index that its partitions' indexes can join.
