@@ -18,7 +18,8 @@ from typing import Any
 
 import msgspec
 
-FORMAT = 2
+FORMAT = 3
+OLDEST = 2  # of an app's older rung: it says nothing of traces and log lines
 FRAME_BYTES_MAX = 64 * 1024 * 1024
 _LENGTH_BYTES = 4
 
@@ -32,6 +33,9 @@ class FrameRefused(ValueError):
 class Hello(msgspec.Struct, array_like=True, frozen=True, tag="hello"):
     """
     Who sends: one per process, and again when more libraries have been imported.
+
+    `key` are 64 random bits from which the ids of its traces and spans are worked out (trace_context.py), 0 of a
+    process that has none.
     """
 
     format: int
@@ -42,6 +46,7 @@ class Hello(msgspec.Struct, array_like=True, frozen=True, tag="hello"):
     python: str
     libraries: dict[str, str]
     started_s: float
+    key: int = 0
 
 
 # One wait or piece of work of a request, packed little-endian; `start_s` counts from the request's arrival, and -1
@@ -84,7 +89,8 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
     One finished request or other unit of work, with its segments (SEGMENT, one after the other).
 
     `first_byte_s` is of streamed responses; `follows` is the request that this background work comes after; an
-    `exemplar` was kept outside of a window because it was slow or failed.
+    `exemplar` was kept outside of a window because it was slow or failed; `trace` and `caller` are the ids that came
+    with it, in hexadecimal, None where it began a trace of its own.
     """
 
     request: int
@@ -104,6 +110,8 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
     exemplar: bool
     segments: bytes
     reads: list[Read]
+    trace: str | None = None
+    caller: str | None = None
 
 
 class InFlight(msgspec.Struct, array_like=True, frozen=True):
@@ -151,6 +159,23 @@ class Total(msgspec.Struct, array_like=True, frozen=True):
     bins: list[tuple[float, int]]
 
 
+class Line(msgspec.Struct, array_like=True, frozen=True):
+    """
+    One line that the app logged: its template, never the values in it.
+
+    `segment` is the one within which it was logged, None for the request itself; `template` is None where the text was
+    put together before it was logged; `level` is the standard library's number.
+    """
+
+    at_s: float
+    request: int | None
+    segment: int | None
+    level: int
+    logger: str
+    template: str | None
+    code: str | None
+
+
 class Statement(msgspec.Struct, array_like=True, frozen=True):
     """
     What a fingerprint stands for; sent once per process.
@@ -175,6 +200,7 @@ class Batch(msgspec.Struct, array_like=True, frozen=True, tag="batch"):
     totals: list[Total]
     counts: dict[str, int]
     failed_at: dict[str, int]
+    lines: list[Line] = []
 
 
 def encode_hello(hello: Hello) -> bytes:
@@ -194,12 +220,15 @@ def encode_batch(
     totals: Sequence[tuple[Any, ...]] = (),
     counts: Mapping[str, int],
     failed_at: Mapping[str, int],
+    lines: Sequence[tuple[Any, ...]] = (),
 ) -> bytes:
     """
     Return one frame; the tuples are in the order of the fields above.
     """
     return _framed(
-        msgspec.msgpack.encode(("batch", requests, statements, places, in_flight, samples, totals, counts, failed_at))
+        msgspec.msgpack.encode(
+            ("batch", requests, statements, places, in_flight, samples, totals, counts, failed_at, lines)
+        )
     )
 
 
@@ -254,6 +283,8 @@ def _refuse_other(body: bytes) -> None:
     head = msgspec.msgpack.decode(body)
     if not isinstance(head, list) or len(head) < 2 or head[0] != "hello" or not isinstance(head[1], int):
         raise FrameRefused("the first frame does not say who sends")
-    if head[1] != FORMAT:
+    if not OLDEST <= head[1] <= FORMAT:
         version = head[2] if len(head) > 2 and isinstance(head[2], str) else "of another version"
-        raise FrameRefused(f"format {head[1]} of rung {version[:40]}; this collector reads format {FORMAT}")
+        raise FrameRefused(
+            f"format {head[1]} of rung {version[:40]}; this collector reads formats {OLDEST} to {FORMAT}"
+        )

@@ -59,7 +59,7 @@ def test_the_probe_brings_nothing_but_itself() -> None:
     """
     `import rung.probe` happens in the user's process: every module it loads is the user's memory and start.
     """
-    found = strangers(loaded_by("rung.probe"), ("rung.probe", "rung.frames"))
+    found = strangers(loaded_by("rung.probe"), ("rung.probe", "rung.frames", "rung.trace_context"))
     assert not found, f"import rung.probe loads {found}; import them inside the function that needs them, if at all"
 
 
@@ -102,7 +102,7 @@ def forbidden_in_the_probe(tree: ast.Module, *, at_the_top: frozenset[str] = fro
     found = []
     for line, name, outside in imported(tree):
         top = name.partition(".")[0]
-        ours = name == "rung" or name.startswith(("rung.probe", "rung.frames"))
+        ours = name == "rung" or name.startswith(("rung.probe", "rung.frames", "rung.trace_context"))
         if top in sys.stdlib_module_names or top in at_the_top or ours:
             continue
         if outside or top not in IN_THE_SENDER | IN_AN_INSTRUMENT:

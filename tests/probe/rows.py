@@ -12,7 +12,8 @@ from rung.probe import core
 PLAIN: dict[str, Any] = {
     "request": 1, "kind": "request", "route": "/", "method": "GET", "status": 200, "arrived_s": 1.0, "queue_s": None,
     "first_byte_s": None, "duration_s": 1.0, "cpu_s": 0.1, "cancelled": False, "error": None, "session": None,
-    "follows": None, "exemplar": False, "segments": b"", "reads": [],
+    "follows": None, "exemplar": False, "segments": b"", "reads": [], "trace": None,
+    "caller": None,
 }  # fmt: skip
 PLACE = (0, "query", "f" * 16, "h:1/d", None)
 

@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rung.frames import FORMAT, FRAME_BYTES_MAX, SEGMENT, Batch, FrameRefused, Hello, Reader, encode_batch, encode_hello
+from rung.frames import (
+    FORMAT,
+    FRAME_BYTES_MAX,
+    OLDEST,
+    SEGMENT,
+    Batch,
+    FrameRefused,
+    Hello,
+    Reader,
+    encode_batch,
+    encode_hello,
+)
 from rung.probe import core
 from tests.probe import rows
 
@@ -52,7 +63,7 @@ def test_the_probe_packs_segments_as_readers_unpack_them() -> None:
         (STREAM[len(encode_hello(HELLO)) :], "who sends"),
         ((FRAME_BYTES_MAX + 1).to_bytes(4, "big"), "largest"),
         (encode_hello(msgspec.structs.replace(HELLO, format=FORMAT + 1)), f"format {FORMAT + 1} of rung 0.1.0"),
-        (encode_hello(msgspec.structs.replace(HELLO, format=FORMAT - 1)), f"reads format {FORMAT}"),
+        (encode_hello(msgspec.structs.replace(HELLO, format=OLDEST - 1)), f"reads formats {OLDEST} to {FORMAT}"),
         (b"\x00\x00\x00\x02\xc1\xc1", "not a frame"),
         (encode_hello(HELLO) + b"\x00\x00\x00\x01\x90", "not a frame"),
     ],
@@ -66,3 +77,13 @@ def test_what_is_no_frame_is_refused(data: bytes, reason: str) -> None:
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(FrameRefused):
         list(Reader().feed(data))
+
+
+def test_what_an_older_rung_sends_is_read() -> None:
+    old_hello = msgspec.msgpack.encode(("hello", OLDEST, "0.1.0", "h", "i", 7, "3.11.7", {}, 1.5))
+    old_batch = msgspec.msgpack.encode(("batch", [ROW[:-2]], [], [], [], [], [], {}, {}))
+    hello, batch = Reader().feed(b"".join(len(each).to_bytes(4, "big") + each for each in (old_hello, old_batch)))
+    assert isinstance(hello, Hello)
+    assert hello.key == 0
+    assert isinstance(batch, Batch)
+    assert (batch.requests[0].trace, batch.lines) == (None, [])

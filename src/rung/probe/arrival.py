@@ -1,14 +1,20 @@
 """
-How long a request waited before the app took it, from the header that a proxy in front sets.
+What came with a request: how long it waited before the app took it, and which trace it is part of.
 
-In        the value of X-Request-Start, and when the app took the request (seconds since the epoch)
-Out       seconds, or None where the value makes no sense
-Not here  requests without the header
+In        the values of X-Request-Start and traceparent
+Out       seconds, and ids; nothing where a value makes no sense
+Not here  requests without these headers
 """
 
 from __future__ import annotations
 
 import math
+
+from rung.trace_context import parse
+
+TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
+if TYPE_CHECKING:
+    from rung.probe.core import Request
 
 # nginx writes t=SECONDS.FRACTION, Heroku milliseconds, HAProxy and Apache microseconds: they differ in magnitude.
 _SECONDS_MAX = 1e11  # in the year 5138
@@ -38,3 +44,12 @@ def queue_s(value: bytes, arrived_s: float) -> float | None:
         return None
     # Two clocks differ by a little; a request cannot have waited for less than nothing.
     return max(waited_s, 0.0)
+
+
+def called_by(request: Request, traceparent: bytes) -> None:
+    """
+    Note the trace that *request* is part of, and the caller's span.
+    """
+    context = parse(traceparent)
+    if context is not None:
+        request.trace, request.caller, _ = context

@@ -121,15 +121,16 @@ class Request(Clock):
         coroutine: The app's, where it is one, for a look at what a request in flight waits for.
         thread: Of a request that has a thread to itself, that thread's identity.
         prepared: Of a statement that is prepared and not yet executed: where its segment ends, place, start, seconds.
+        trace, caller: The ids that came with it (trace_context.py), in hexadecimal.
         met: How often each statement was executed so far, by its first place; None before the first.
     """
 
     # Slots, each set: what lies in the class instead is looked for through all of its bases, and with the caches of
     # an app in between that takes longer than setting it.
     __slots__ = (
-        "arrived_s", "cancelled", "clocks", "coroutine", "ended", "ending", "error", "first_byte", "follows", "kind",
-        "met", "method", "prefix", "prepared", "queue_s", "reads", "route", "row", "segments", "serial", "serials",
-        "session", "start", "status", "sums",
+        "arrived_s", "caller", "cancelled", "clocks", "coroutine", "ended", "ending", "error", "first_byte", "follows",
+        "kind", "met", "method", "prefix", "prepared", "queue_s", "reads", "route", "row", "segments", "serial",
+        "serials", "session", "start", "status", "sums", "trace",
     )  # fmt: skip
 
     thread: int | None = None
@@ -151,6 +152,8 @@ class Request(Clock):
         self.route: str | None = None
         self.error: str | None = None
         self.queue_s: float | None = None
+        self.trace: str | None = None
+        self.caller: str | None = None
         self.first_byte: float | None = None
         self.session: int | None = None
         self.follows: int | None = None
@@ -360,6 +363,7 @@ def freeze(request: Request, *, final: bool = False) -> float:
         request.queue_s, None if first is None or end - first < STREAM_S_MIN else first - request.start,
         end - request.start, cpu_s,
         request.cancelled, request.error, request.session, request.follows, False, segments, request.reads,
+        request.trace, request.caller,
     )  # fmt: skip
     # A task that outlives the request keeps its context, and with it this object: let it be a small one.
     request.segments, request.reads, request.met = [], (), None

@@ -163,6 +163,7 @@ class Sender(threading.Thread):
             python=platform.python_version(),
             libraries=libraries,
             started_s=self._started_s,
+            key=state.key,
         )
         self._carry(frames.encode_hello(hello))
 

@@ -9,6 +9,7 @@ Not here  what a request and a segment are (core.py), what is kept and given up 
 from __future__ import annotations
 
 import itertools
+import os
 from collections import deque
 
 TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
@@ -27,8 +28,8 @@ class State:
     """
 
     __slots__ = (
-        "asked", "depth", "dropped", "failed_at", "failures", "finished", "held_bytes", "keep_whole", "level", "live",
-        "looked", "on_finished", "on_framework", "places", "places_unsent", "recording", "run", "sampled", "serials",
+        "asked", "depth", "dropped", "failed_at", "failures", "finished", "held_bytes", "keep_whole", "key", "level",
+        "live", "looked", "on_finished", "on_framework", "places", "places_unsent", "recording", "run", "sampled", "serials",
         "shed", "started", "statements", "statements_known", "stepped", "websockets",
     )  # fmt: skip
 
@@ -46,6 +47,8 @@ class State:
         """
         # False once nobody collects: requests are then counted as dropped and nothing of them is kept.
         self.recording = True
+        # From which the ids of its traces and spans are worked out (trace_context.py).
+        self.key = int.from_bytes(os.urandom(8), "big")
         self.shed = 0  # level of guard.py: what is given up to stay within the probe's means
         self.level = 0  # of windows.py: how rarely a window opens
         self.depth = 0  # of the sample of keys whose reads are digested (reads.py)

@@ -56,6 +56,9 @@ def _begun(environ: Any) -> Threaded | None:
         sent = environ.get("HTTP_X_REQUEST_START")
         if sent is not None:
             request.queue_s = arrival.queue_s(sent.encode("latin-1"), request.arrived_s)
+        came_with = environ.get("HTTP_TRACEPARENT")
+        if came_with is not None:
+            arrival.called_by(request, came_with.encode("latin-1"))
         cookies = environ.get("HTTP_COOKIE")
         if cookies is not None:
             request.session = digest.of_session(cookies.encode("latin-1"))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rung.frames import SEGMENT, Batch, FrameRefused, Hello, InFlight, Place, Request, Sample, Total
+from rung.frames import SEGMENT, Batch, FrameRefused, Hello, InFlight, Line, Place, Request, Sample, Total
 
 FORMAT = 2
 
@@ -37,7 +37,8 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
         *_PROCESS, ("request", "BIGINT"), ("kind", "VARCHAR"), ("route", "VARCHAR"), ("method", "VARCHAR"),
         ("status", "SMALLINT"), ("arrived_s", "DOUBLE"), ("queue_s", "DOUBLE"), ("first_byte_s", "DOUBLE"),
         ("duration_s", "DOUBLE"), ("cpu_s", "DOUBLE"), ("cancelled", "BOOLEAN"), ("error", "VARCHAR"),
-        ("session", "BIGINT"), ("follows", "BIGINT"), ("exemplar", "BOOLEAN"),
+        ("session", "BIGINT"), ("follows", "BIGINT"), ("exemplar", "BOOLEAN"), ("trace", "VARCHAR"),
+        ("caller", "VARCHAR"),
     ),
     "segments": (
         *_PROCESS, ("request", "BIGINT"), ("segment", "INTEGER"), ("parent", "INTEGER"), ("seam", "VARCHAR"),
@@ -61,11 +62,15 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
         *_PROCESS, ("from_s", "DOUBLE"), ("route", "VARCHAR"), ("method", "VARCHAR"), ("status", "SMALLINT"),
         ("requests", "BIGINT"), ("duration_s", "DOUBLE"), ("cpu_s", "DOUBLE"), ("bins", "VARCHAR"),
     ),
+    "lines": (
+        *_PROCESS, ("at_s", "DOUBLE"), ("request", "BIGINT"), ("segment", "INTEGER"), ("level", "SMALLINT"),
+        ("logger", "VARCHAR"), ("template", "VARCHAR"), ("code", "VARCHAR"),
+    ),
     "statements": (("database", "VARCHAR"), ("statement", "VARCHAR"), ("text", "VARCHAR"), ("kind", "VARCHAR")),
     "processes": (
         *_PROCESS, ("started_s", "DOUBLE"), ("python", "VARCHAR"), ("libraries", "VARCHAR"),
         ("requests", "BIGINT"), ("dropped", "BIGINT"), ("failures", "BIGINT"), ("counts", "VARCHAR"),
-        ("failed_at", "VARCHAR"),
+        ("failed_at", "VARCHAR"), ("key", "VARCHAR"),
     ),
 }  # fmt: skip
 
@@ -238,6 +243,7 @@ class Intake:
         self._rows["in_flight"] += [(*who, *_seen(one)) for one in batch.in_flight]
         self._rows["samples"] += [(*who, *_looked(one)) for one in batch.samples]
         self._rows["totals"] += [(*who, *_summed(one)) for one in batch.totals]
+        self._rows["lines"] += [(*who, *_logged(one)) for one in batch.lines]
         for statement in batch.statements:
             key = (statement.database, statement.statement)
             if key not in self._statements:
@@ -293,7 +299,7 @@ def _fields(request: Request) -> tuple[Any, ...]:
     return (
         request.request, request.kind, request.route, request.method, request.status, request.arrived_s,
         request.queue_s, request.first_byte_s, request.duration_s, request.cpu_s, request.cancelled, request.error,
-        request.session, request.follows, request.exemplar,
+        request.session, request.follows, request.exemplar, request.trace, request.caller,
     )  # fmt: skip
 
 
@@ -305,6 +311,10 @@ def _seen(one: InFlight) -> tuple[Any, ...]:
 
 def _looked(one: Sample) -> tuple[Any, ...]:
     return one.at_s, one.lasted_s, one.request, one.route, one.code, one.function
+
+
+def _logged(one: Line) -> tuple[Any, ...]:
+    return one.at_s, one.request, one.segment, one.level, one.logger, one.template, one.code
 
 
 def _summed(one: Total) -> tuple[Any, ...]:
@@ -362,7 +372,7 @@ def _process_row(process: Process) -> tuple[Any, ...]:
         hello.host, hello.instance, hello.worker, hello.started_s, hello.python,
         json.dumps(hello.libraries, sort_keys=True), process.requests, process.counts.get("dropped", 0),
         process.counts.get("failures", 0), json.dumps(process.counts, sort_keys=True),
-        json.dumps(process.failed_at, sort_keys=True),
+        json.dumps(process.failed_at, sort_keys=True), f"{hello.key:016x}" if hello.key else None,
     )  # fmt: skip
 
 
