@@ -29,8 +29,8 @@ class State:
 
     __slots__ = (
         "asked", "depth", "dropped", "failed_at", "failures", "finished", "held_bytes", "keep_whole", "key", "level",
-        "live", "looked", "on_finished", "on_framework", "places", "places_unsent", "recording", "run", "sampled", "serials",
-        "shed", "started", "statements", "statements_known", "stepped", "websockets",
+        "live", "looked", "on_finished", "on_framework", "places", "places_unsent", "recording", "run", "sampled",
+        "serials", "shed", "started", "statements", "statements_known", "stepped", "websockets",
     )  # fmt: skip
 
     def __init__(self) -> None:
