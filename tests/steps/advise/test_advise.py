@@ -230,6 +230,16 @@ def test_weights_decide_under_a_budget() -> None:
         assert [wanted] == [told(each.index) for each in advice.indexes]
 
 
+def test_what_one_slow_statement_hides_gets_its_index_too() -> None:
+    """
+    Beside a statement that takes nearly all of the time another seems to weigh nothing, until the first has its index.
+    """
+    slow, hidden = Lookup(equal=("a",)), Lookup(equal=("b",))
+    workload = [Weighted(slow.text, 1.0, 1000.0), Weighted(hidden.text, 1.0, 0.1)]
+    advice: Advice = answered(advise(workload), Simple([slow, hidden]))
+    assert {"a", "b"} == {each.index.columns[0].name for each in advice.indexes}
+
+
 def dropped(*lookups: Lookup, of: Any) -> list[tuple[str, str, str]]:
     """
     Return name, reason and what stands beside each index that could go.

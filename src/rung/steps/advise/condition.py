@@ -271,7 +271,7 @@ def _clause(reader: _Reader, tokens: Sequence[Token]) -> Clause:
     if whole.column:
         return Test(whole, "IS TRUE", whole)
     place = _operator_at(tokens)
-    if place is None or any(word in {"SubPlan", "CASE"} for word in words):
+    if place is None or "CASE" in words or _asks(tokens[:place]) or _asks(tokens[place + 1 :]):
         return Opaque(whole)
     right = tokens[place + 1 :]
     if right and right[0].text in {"ANY", "ALL"}:
@@ -279,6 +279,14 @@ def _clause(reader: _Reader, tokens: Sequence[Token]) -> Clause:
             return Opaque(whole)
         return Comparison(reader.term(tokens[:place]), tokens[place].text, reader.term(right[1:]), any_of=True)
     return Comparison(reader.term(tokens[:place]), tokens[place].text, reader.term(right))
+
+
+def _asks(tokens: Sequence[Token]) -> bool:
+    """
+    Return whether *tokens* ask a subplan for more than the one value that it is: an index can look up that value.
+    """
+    words = [token.text for token in _bare(tokens)]
+    return "SubPlan" in words and not (words[0] == "SubPlan" and len(words) == 2)
 
 
 def _operator_at(tokens: Sequence[Token]) -> int | None:

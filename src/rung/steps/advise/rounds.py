@@ -12,7 +12,7 @@ Not here  which of them to choose (select.py)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations, zip_longest
 
 from rung.ports import Configuration, Costed, Index, IndexColumn, Step, Unavailable
@@ -27,7 +27,7 @@ BEST = 4  # of those that helped, for each table
 HELPS = 0.98  # of the cost; what makes a statement less cheap than this does not help it
 FOREIGN_MAX = 10  # of indexes that helped others
 MERGED_MAX = 24
-WEIGHT_SHARE_MIN = 0.0005  # of the whole; a statement that weighs less gets no index for its own sake
+WEIGHT_SHARE_MIN = 0.0005  # of what indexes leave; a statement that weighs less gets none for its own sake
 # What a unit of the planner's cost takes where no time was measured: 3.7 to 4.8 µs for scans of pages in memory, on the
 # bench on which writes were measured (writes.py); it only weighs reads against writes.
 SECOND_PER_COST = 5e-6
@@ -222,18 +222,21 @@ def rounds(known: Known) -> Step[None]:
     Ask for all that the search needs to know.
     """
     yield from today(known)
-    own = _own(known)
-    yield from known.ask(
-        {statement: [*(frozenset({place}) for place in places), frozenset(places)] for statement, places in own.items()}
-    )
+    own: dict[int, list[int]] = {}
+    # What seems to weigh nothing beside one statement that lacks its index may be what is left once it has it.
+    while more := _own(known, own):
+        own |= more
+        yield from known.ask(
+            {place: [*(frozenset({index}) for index in mine), frozenset(mine)] for place, mine in more.items()}
+        )
     yield from known.ask(_wider(known, own))
     yield from known.ask(_merged(known))
     yield from known.ask(_together(known))
 
 
-def _own(known: Known) -> dict[int, list[int]]:
+def _own(known: Known, but: Collection[int]) -> dict[int, list[int]]:
     """
-    Return the indexes, keys alone, that each statement could use.
+    Return the indexes, keys alone, that each statement could use, of those that weigh enough and are not in *but*.
     """
     gathered = known.gathered
     lookups: dict[Name, Lookups] = {}
@@ -246,9 +249,9 @@ def _own(known: Known) -> dict[int, list[int]]:
         ]
         lookups[name] = Lookups(table, found)
     own: dict[int, list[int]] = {}
-    least = WEIGHT_SHARE_MIN * sum(known.costs.weights)
+    least = WEIGHT_SHARE_MIN * sum(map(known.costs.least_s, range(len(gathered.statements))))
     for statement, mine in enumerate(gathered.accesses):
-        if not known.costs.base[statement] or known.costs.weights[statement] < least:
+        if statement in but or not known.costs.base[statement] or known.costs.weights[statement] < least:
             continue
         lists = []
         for access in mine:

@@ -115,6 +115,15 @@ class Costs:
             return self.weights[statement]
         return self.weights[statement] * self.cost(statement, indexes) / base
 
+    def least_s(self, statement: int) -> float:
+        """
+        Return what *statement* takes with the best that is known for it, seconds a second.
+        """
+        base = self.base[statement]
+        if not base:
+            return self.weights[statement]
+        return self.weights[statement] * min(self._exact[statement].values(), default=base) / base
+
     def together(self) -> set[Chosen]:
         """
         Return the sets of several indexes that make some statement cheaper than each part of them.
