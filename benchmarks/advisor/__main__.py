@@ -24,6 +24,7 @@ from psycopg import sql
 from benchmarks.advisor import judged, report, tpch
 from benchmarks.advisor import twin as twins
 from benchmarks.advisor.built import Built
+from benchmarks.advisor.enlarged import enlarge
 from benchmarks.advisor.ours import Ours
 from benchmarks.advisor.priced import Layer, built_layer, facts_of
 from rung import __version__, clock
@@ -60,14 +61,17 @@ def main() -> None:
         told["data_bytes"] = tpch.fill(dsn, asked.folder or Path(passing), asked.scale, _say)
         timed = tpch.statements(asked.scale)
         with Built(dsn) as built:
-            if asked.twin:
+            if asked.enlarged:
+                told |= _enlarged(asked, cluster, dsn, timed)
+            elif asked.twin:
                 told["twin"] = _twin(cluster, dsn, built, timed[:3] if asked.quick else timed, quick=asked.quick)
             else:
                 told |= _judged(asked, dsn, built, timed, told["data_bytes"])
     if asked.json:
         print(json.dumps(told, indent=2))
         return
-    print(f"TPC-H at scale {asked.scale:g}, {told['postgresql']}, what-if by {asked.layer}\n")
+    times = f", {asked.enlarged} times as large by statistics" if asked.enlarged else ""
+    print(f"TPC-H at scale {asked.scale:g}{times}, {told['postgresql']}, what-if by {asked.layer}\n")
     print(report.text(told))
 
 
@@ -81,6 +85,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="where TPC-H's data are kept for the next run (not kept)")
     parser.add_argument("--layer", choices=("twin", "built"), default="twin", help="who tells the others' costs (twin)")
     parser.add_argument("--only", action="append", metavar="NAME", help="only this contender; may be repeated")
+    parser.add_argument(
+        "--enlarged", type=int, metavar="N", help="instead: N times the scale by statistics alone; costs, no times"
+    )
     parser.add_argument("--twin", action="store_true", help="instead: the planner twin held against the real server")
     return parser.parse_args()
 
@@ -113,6 +120,22 @@ def _judged(
         found = ours(statements, dsn, None)
         took_s = time.perf_counter() - began_s
         return {"rows": rows, "many": {"statements": MANY, "indexes": len(found), "took_s": took_s}}
+
+
+def _enlarged(asked: argparse.Namespace, cluster: Cluster, dsn: str, timed: tuple[tpch.Timed, ...]) -> dict[str, Any]:
+    data_bytes = enlarge(cluster, dsn, asked.enlarged)
+    with Ours() as ours, closing(DatabasePlanner(dsn)) as planner:
+        contenders = {report.OURS: ours, **judged.advisors(lambda _: planner.costs)}
+        rows = judged.foreseen(
+            dsn,
+            timed,
+            {name: one for name, one in contenders.items() if not asked.only or name in asked.only},
+            planner.costs,
+            data_bytes=data_bytes,
+            shares=SHARES[2:3] if asked.quick else SHARES,
+            say=_say,
+        )
+    return {"data_bytes": data_bytes, "enlarged": asked.enlarged, "foreseen": rows}
 
 
 def _twin(cluster: Cluster, dsn: str, built: Built, timed: tuple[tpch.Timed, ...], *, quick: bool) -> dict[str, Any]:

@@ -75,6 +75,39 @@ def judge(
     return rows
 
 
+def foreseen(
+    dsn: str,
+    timed: Sequence[Timed],
+    contenders: Mapping[str, Advisor],
+    layer: Layer,
+    *,
+    data_bytes: int,
+    shares: Sequence[float],
+    say: Say,
+) -> list[dict[str, Any]]:
+    """
+    Return a row for each budget and contender, and one for no index: what the planner would ask for all statements.
+
+    Nothing is built: for a database whose rows are not there.
+    """
+    statements = tuple(Weighted(each.text) for each in timed)
+    priced = Priced(statements, facts_of(dsn), layer)
+    now = priced.begin()
+    rows: list[dict[str, Any]] = [{"contender": NOTHING, "budget": 0.0, "cost": now, "size_bytes": 0}]
+    for share in shares:
+        for name, advise in contenders.items():
+            began_s = time.perf_counter()
+            indexes = frozenset(advise(statements, dsn, int(share * data_bytes)))
+            took_s = time.perf_counter() - began_s
+            cost, size_bytes = priced.totals([indexes])[0], priced.size_bytes(indexes)
+            say(f"{share:.0%} {name} after {took_s:.1f} s: {cost:.0f}, {size_bytes} bytes")
+            rows.append({
+                "contender": name, "budget": share, "cost": cost, "size_bytes": size_bytes, "advised_s": took_s,
+                "indexes": [shown(index) for index in sorted(indexes, key=shown)],
+            })  # fmt: skip
+    return rows
+
+
 def measured(
     built: Built, timed: Sequence[Timed], indexes: Sequence[Index], *, rounds: int, timeout_s: float
 ) -> dict[str, Any]:

@@ -8,7 +8,7 @@ Not here  measuring (judged.py, twin.py)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.advisor.judged import NOTHING
@@ -24,6 +24,8 @@ def text(told: dict[str, Any]) -> str:
     parts = []
     if told.get("rows"):
         parts += [budgets(told["rows"]), advice(told["rows"])]
+    if told.get("foreseen"):
+        parts += [foreseen(told["foreseen"]), advice(told["foreseen"])]
     if told.get("many"):
         one = told["many"]
         parts.append(
@@ -38,22 +40,33 @@ def budgets(rows: Sequence[dict[str, Any]]) -> str:
     """
     Return total seconds by budget and contender, the best one of each budget in bold.
     """
+    return _by_budget(rows, "total_s", _total)
+
+
+def foreseen(rows: Sequence[dict[str, Any]]) -> str:
+    """
+    Return the planner's cost of all statements by budget and contender, the least of each budget in bold.
+    """
+    return _by_budget(rows, "cost", lambda row: f"{row['cost']:,.0f}")
+
+
+def _by_budget(rows: Sequence[dict[str, Any]], by: str, total_of: Callable[[dict[str, Any]], str]) -> str:
     nothing = next(row for row in rows if row["contender"] == NOTHING)
     shares = sorted({row["budget"] for row in rows if row["contender"] != NOTHING})
     names = list(dict.fromkeys(row["contender"] for row in rows if row["contender"] != NOTHING))
     lines = [
-        f"Without an index: {_total(nothing)}.",
+        f"Without an index: {total_of(nothing)}.",
         "",
         f"| contender | {' | '.join(f'{share:.0%}' for share in shares)} |",
         "|---|" + "--:|" * len(shares),
     ]
     found = {(row["contender"], row["budget"]): row for row in rows}
-    best = {share: min(found[name, share]["total_s"] for name in names) for share in shares}
+    best = {share: min(found[name, share][by] for name in names) for share in shares}
     for name in names:
         cells = []
         for share in shares:
             row = found[name, share]
-            total = f"**{_total(row)}**" if row["total_s"] <= best[share] else _total(row)
+            total = f"**{total_of(row)}**" if row[by] <= best[share] else total_of(row)
             cells.append(f"{total} ({show_bytes(row['size_bytes'])}, {row['advised_s']:.1f} s)")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)

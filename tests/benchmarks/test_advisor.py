@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,10 +17,12 @@ from benchmarks.advisor.advising import Weighted, index, shown
 from benchmarks.advisor.built import Built
 from benchmarks.advisor.columns import used
 from benchmarks.advisor.contenders import SEARCHES
+from benchmarks.advisor.enlarged import enlarge
 from benchmarks.advisor.judged import advisors, judge, many, measured
 from benchmarks.advisor.priced import Priced, built_layer, facts_of
 from benchmarks.advisor.tpch import Timed
 from benchmarks.advisor.twin import compared, figures, tpch_pairs
+from rung.adapters.cluster import Cluster
 from rung.adapters.planner import DatabasePlanner
 from tests.shapes.cases import GROUPS
 
@@ -150,3 +153,28 @@ def test_the_twin_is_held_against_the_server(built: Built, database: str) -> Non
     assert told["cost_error_worst"] < 0.15
     assert told["size_error_worst"] < 0.15
     assert "books" in report.twin({"figures": {"books": told}, "rows": rows})
+
+
+def test_a_larger_scale_is_planned_without_its_rows(cluster: Cluster, database: str) -> None:
+    """
+    A hundred times as large: scans cost a hundred times as much, keys differ a hundred times as often, others do not.
+    """
+    with psycopg.connect(database, autocommit=True) as connection:
+        for statement in BOOKS.replace("author", "b_authorkey").split(";\n"):
+            connection.execute(sql.SQL(statement))
+        cost, rows = _planned(connection)
+        size_bytes = enlarge(cluster, database, 100)
+        large_cost, large_rows = _planned(connection)
+        row = connection.execute("select pg_relation_size('books')").fetchone()
+
+    assert row is not None
+    assert size_bytes == row[0]
+    assert large_cost == pytest.approx(100 * cost, rel=0.01)
+    assert large_rows == pytest.approx(rows, rel=0.05)
+
+
+def _planned(connection: psycopg.Connection[Any]) -> tuple[float, float]:
+    connection.execute("set max_parallel_workers_per_gather = 0")
+    row = connection.execute("explain (format json) select * from books where b_authorkey = 7 and year > 0").fetchone()
+    assert row is not None
+    return row[0][0]["Plan"]["Total Cost"], row[0][0]["Plan"]["Plan Rows"]
