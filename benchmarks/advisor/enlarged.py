@@ -34,18 +34,20 @@ GROWN = """
 select pg_restore_relation_stats('schemaname', 'public', 'relname', %s::text, 'relpages', %s::int,
     'reltuples', %s::real, 'relallvisible', %s::int)
 """
-# Keys are whole numbers from 1 on, so their bounds grow as their number does; a share of the rows stays that share.
+# Keys are whole numbers from 1 on, so their bounds grow as their number does; none of so many is a common one.
 KEYS = """
-select tablename::text, attname::text, n_distinct::float8,
+select tablename::text, attname::text, n_distinct::float8, avg_width, correlation,
        (select array_agg((bound.value::float8 * %(factor)s)::bigint order by bound.place)::text
         from unnest(histogram_bounds::text::text[]) with ordinality bound (value, place))
 from pg_stats
 where schemaname = 'public' and tablename <> all(%(steady)s) and attname like '%%key'
   and split_part(attname, '_', 2) <> all(%(steady_keys)s)
 """
+CLEARED = "select pg_clear_attribute_stats('public', %s::text, %s::text, false)"
 KEY_GROWN = """
 select pg_restore_attribute_stats('schemaname', 'public', 'relname', %s::text, 'attname', %s::text, 'inherited', false,
-    'n_distinct', %s::real, 'histogram_bounds', %s::text, 'null_frac', 0::real, 'avg_width', 8::int)
+    'n_distinct', %s::real, 'avg_width', %s::int, 'correlation', %s::real, 'histogram_bounds', %s::text,
+    'null_frac', 0::real)
 """
 
 
@@ -76,6 +78,7 @@ def _enlarge_keys(connection: Connection, factor: int) -> None:
     found = connection.execute(
         KEYS, {"factor": factor, "steady": list(STEADY), "steady_keys": list(STEADY_KEYS)}
     ).fetchall()
-    for table, column, distinct, bounds in found:
+    for table, column, distinct, *rest in found:
+        connection.execute(CLEARED, (table, column))
         # Below zero it is a share of the rows, and grows with them.
-        connection.execute(KEY_GROWN, (table, column, distinct * factor if distinct > 0 else distinct, bounds))
+        connection.execute(KEY_GROWN, (table, column, distinct * factor if distinct > 0 else distinct, *rest))
