@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -20,11 +21,29 @@ from psycopg import sql
 from rung.adapters.planner.compared import difference
 from rung.adapters.planner.drawn import Vector, vectors_of
 from rung.adapters.planner.facts import Sight
+from rung.adapters.planner.lacking import SKIP, Lacking
 from rung.adapters.planner.stage import CANDIDATE, Stage
 from rung.adapters.postgres import Named, explained, first_line, generic_tree, plan_of
 from rung.ports import Configuration, Cost, Costed, Costs, Index, Plan, Promise, Unavailable, WhatIf
 
+Tree = Mapping[str, Any]
+
 NUMBERED = re.compile(rf"^{CANDIDATE}_\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Able:
+    """
+    A plan that the user's server is able to make.
+
+    Attributes:
+        joins: Those kinds of joins in it that the server lacks nonetheless: no index brings them.
+        without: What the twin would have used, and was kept from.
+    """
+
+    tree: Tree
+    joins: frozenset[str]
+    without: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +55,7 @@ class _Asked:
     statement: str
     relations: frozenset[Named]
     today: Plan
+    able: _Able
     vectors: tuple[Vector, ...]
     name: bytes
     generic: bytes
@@ -47,6 +67,7 @@ class _Priced:
     generic: float
     drawn: tuple[float, ...]
     used: frozenset[Index]
+    without: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +87,9 @@ class Costing:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
+        self._lacking = Lacking(stage.facts.major)
+        # Its many columns take time to read, and only what an older server lacks is looked for with their tables.
+        self._verbose = sql.Literal(self._lacking.anything)
         self._asked: dict[str, _Asked] = {}
         self._known: defaultdict[str, dict[_Choice, _Priced]] = defaultdict(dict)
 
@@ -80,16 +104,17 @@ class Costing:
         stage.add((index,))
         if index in stage.refused:
             return Unavailable(stage.refused[index])
-        before = self._ask(question.statement, sight.relations).today
+        asked = self._ask(question.statement, sight.relations)
         stage.configure((index,), ())
-        after = plan_of(generic_tree(stage.connection, question.statement), question.statement)
+        able = self._able(lambda: generic_tree(stage.connection, question.statement), asked.able.joins)
+        after = plan_of(able.tree, question.statement)
         return Promise(
-            before=before,
+            before=asked.today,
             after=_anonymous(after),
             used=any(stage.indexes.get(node.index) == index for node in after.nodes),
             size_bytes=stage.candidates[index].size_bytes,
-            differs=difference(sight.plan, before),
-            notes=(*stage.notes, *_notes_of((index,))),
+            differs=difference(sight.plan, asked.today),
+            notes=(*stage.notes, *_notes_of((index,)), *self._kept_from(asked.able.without | able.without)),
         )
 
     def costs(self, question: Costs, sights: Sequence[Sight]) -> Costed:
@@ -111,10 +136,11 @@ class Costing:
             for statement, reason in zip(statements, reasons, strict=True)
             if not reason
         }
+        without = {what for statement in touching for what in self._asked[statement].able.without}
         rows: list[tuple[Cost | None, ...]] = [()] * len(question.configurations)
         # The larger ones first: what a plan leaves unused under many indexes need not be planned under fewer.
         for place in sorted(range(len(rows)), key=lambda place: -len(question.configurations[place].added)):
-            rows[place] = self._row(question, question.configurations[place], touching, reasons)
+            rows[place] = self._row(question, question.configurations[place], touching, reasons, without)
         return Costed(
             costs=tuple(
                 tuple(None if reason else cost for cost, reason in zip(row, reasons, strict=True)) for row in rows
@@ -125,7 +151,7 @@ class Costing:
             ),
             refused=tuple(stage.refused.get(index, "") for index in question.indexes),
             differs=tuple(differs),
-            notes=(*stage.notes, *_notes_of(question.indexes)),
+            notes=(*stage.notes, *_notes_of(question.indexes), *self._kept_from(without)),
         )
 
     def _row(
@@ -134,9 +160,11 @@ class Costing:
         configuration: Configuration,
         touching: Mapping[str, frozenset[Index]],
         reasons: list[str],
+        without: set[str],
     ) -> tuple[Cost | None, ...]:
         """
-        Return a configuration's costs; a statement that fails now has its reason put into *reasons*.
+        Return a configuration's costs; a statement that fails now has its reason put into *reasons*, and what the twin
+        was kept from is put into *without*.
         """
         # Of two that are the same, the first of those that there would be.
         positions = {question.indexes[place]: place for place in reversed(configuration.added)}
@@ -161,6 +189,7 @@ class Costing:
                     row.append(None)
                     continue
             self._known[statement][choice] = priced
+            without |= priced.without
             used = tuple(sorted(positions[index] for index in priced.used))
             shares = tuple(vector.share for vector in asked.vectors)
             row.append(Cost(priced.generic, priced.drawn, shares, used))
@@ -195,11 +224,44 @@ class Costing:
         connection = self.stage.connection
         if asked.drawn:
             self.stage.prepare(asked.name, asked.statement)
-        trees = [explained(connection, question) for question in (asked.generic, *asked.drawn)]
-        generic, *drawn = (float(tree["Total Cost"]) for tree in trees)
+        ables = [
+            self._able(partial(explained, connection, question), asked.able.joins)
+            for question in (asked.generic, *asked.drawn)
+        ]
+        generic, *drawn = (float(able.tree["Total Cost"]) for able in ables)
         indexes = self.stage.indexes
-        used = frozenset(indexes[name] for tree in trees for name in _index_names(tree) if name in indexes)
-        return _Priced(generic, tuple(drawn), used)
+        used = frozenset(indexes[name] for able in ables for name in _index_names(able.tree) if name in indexes)
+        return _Priced(generic, tuple(drawn), used, frozenset().union(*(able.without for able in ables)))
+
+    def _able(self, ask: Callable[[], Tree], joins: frozenset[str] = frozenset()) -> _Able:
+        """
+        Return the plan that *ask* gives without the indexes that the user's server could not use in that way.
+
+        Args:
+            joins: Kinds of joins that the server lacks, and that are in the plan whichever indexes there are.
+        """
+        stage, lacking = self.stage, self._lacking
+        without: set[str] = set()
+        tree = ask()
+        try:
+            while True:
+                gone, newer = lacking.skipped(stage.connection, tree), lacking.joins(tree)
+                if gone:
+                    without.add(SKIP)
+                elif newer - joins:
+                    gone = stage.made(_index_names(tree))
+                    without.update(f"make a {join} join" for join in newer if gone)
+                if not gone:
+                    return _Able(tree, newer, frozenset(without))
+                stage.hide(gone)
+                tree = ask()
+        finally:
+            stage.show()
+
+    def _kept_from(self, without: Iterable[str]) -> tuple[str, ...]:
+        what = " and ".join(sorted(without))
+        major = self.stage.facts.major
+        return (f"planned without what PostgreSQL {major} cannot do: {what}",) if what else ()
 
     def _ask(self, statement: str, relations: frozenset[Named]) -> _Asked:
         """
@@ -209,17 +271,19 @@ class Costing:
             return self._asked[statement]
         stage = self.stage
         stage.configure((), ())
-        tree = generic_tree(stage.connection, statement)
+        able = self._able(lambda: generic_tree(stage.connection, statement))
         name = f"rung_{len(self._asked)}".encode()
-        vectors, questions = self._vectors(name, tree, statement)
+        vectors, questions = self._vectors(name, able.tree, statement)
         self._asked[statement] = _Asked(
             statement=statement,
             relations=relations,
-            today=plan_of(tree, statement),
+            today=plan_of(able.tree, statement),
+            able=able,
             vectors=vectors,
             name=name,
             # That it is a single statement, generic_tree() has seen to.
-            generic=b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + statement.encode(errors="replace"),
+            generic=b"EXPLAIN (GENERIC_PLAN, VERBOSE %s, FORMAT JSON) " % self._verbose.as_bytes()
+            + statement.encode(errors="replace"),
             drawn=questions,
         )
         return self._asked[statement]
@@ -233,8 +297,8 @@ class Costing:
             parameters = stage.connection.pgconn.describe_prepared(name).nparams
             vectors = vectors_of(stage.connection, tree, statement, parameters)
             questions = tuple(
-                sql.SQL("EXPLAIN (FORMAT JSON) EXECUTE {} ({})")
-                .format(sql.Identifier(name.decode()), sql.SQL(", ").join(vector.literals))
+                sql.SQL("EXPLAIN (VERBOSE {}, FORMAT JSON) EXECUTE {} ({})")
+                .format(self._verbose, sql.Identifier(name.decode()), sql.SQL(", ").join(vector.literals))
                 .as_bytes(stage.connection)
                 for vector in vectors
             )
