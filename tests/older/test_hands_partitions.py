@@ -7,7 +7,5 @@ from __future__ import annotations
 from tests.adapters.test_hands_partitions import (
     orders,
     test_a_drop_is_brought_back_partition_by_partition,
-    test_a_writer_is_never_held_up,
     test_every_partition_gets_one_and_the_parents_is_valid,
-    test_the_files_do_the_same,
 )

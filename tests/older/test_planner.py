@@ -11,5 +11,4 @@ from tests.adapters.test_planner import (
     test_the_apps_own_role_is_enough,
     test_the_promise_is_what_the_built_index_does,
     test_the_twin_prices_todays_plan_as_the_server_does,
-    test_the_users_database_is_unchanged_and_no_twin_is_left,
 )

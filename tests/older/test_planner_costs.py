@@ -10,6 +10,5 @@ from tests.adapters.test_planner_costs import (
     test_a_dump_answers_as_the_server_does,
     test_a_partial_index_counts_for_the_values_that_it_holds,
     test_a_skewed_column_is_planned_with_a_common_a_middle_and_a_rare_value,
-    test_another_plan_of_the_server_is_said,
     tickets,
 )
