@@ -21,7 +21,7 @@ from psycopg import sql
 from rung.adapters.planner.compared import difference
 from rung.adapters.planner.drawn import Vector, vectors_of
 from rung.adapters.planner.facts import Sight
-from rung.adapters.planner.lacking import SKIP, Lacking
+from rung.adapters.planner.lacking import SKIP, First, Lacking, counted
 from rung.adapters.planner.stage import CANDIDATE, Stage
 from rung.adapters.postgres import Named, explained, first_line, generic_tree, plan_of
 from rung.ports import Configuration, Cost, Costed, Costs, Index, Plan, Promise, Unavailable, WhatIf
@@ -29,6 +29,7 @@ from rung.ports import Configuration, Cost, Costed, Costs, Index, Plan, Promise,
 Tree = Mapping[str, Any]
 
 NUMBERED = re.compile(rf"^{CANDIDATE}_\d+")
+EACH_ROW_ITS_OWN = -1.0  # stadistinct of a column that has no value twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,28 +236,41 @@ class Costing:
 
     def _able(self, ask: Callable[[], Tree], joins: frozenset[str] = frozenset()) -> _Able:
         """
-        Return the plan that *ask* gives without the indexes that the user's server could not use in that way.
+        Return the plan that *ask* gives once the twin is kept from what the user's server cannot do.
 
         Args:
             joins: Kinds of joins that the server lacks, and that are in the plan whichever indexes there are.
         """
         stage, lacking = self.stage, self._lacking
         without: set[str] = set()
+        kept: set[First] = set()
         tree = ask()
         try:
             while True:
-                gone, newer = lacking.skipped(stage.connection, tree), lacking.joins(tree)
-                if gone:
+                skipped, newer = lacking.skipped(stage.connection, tree) - kept, lacking.joins(tree)
+                if skipped:
                     without.add(SKIP)
-                elif newer - joins:
-                    gone = stage.made(_index_names(tree))
-                    without.update(f"make a {join} join" for join in newer if gone)
-                if not gone:
-                    return _Able(tree, newer, frozenset(without))
-                stage.hide(gone)
+                    kept |= skipped
+                    self._keep_from_skipping(skipped, tree)
+                else:
+                    bringing = stage.made(_index_names(tree)) if newer - joins else frozenset()
+                    if not bringing:
+                        return _Able(tree, newer, frozenset(without))
+                    without.update(f"make a {join} join" for join in newer - joins)
+                    stage.hide(bringing)
                 tree = ask()
         finally:
             stage.show()
+            for first in kept:
+                stage.tell_distinct(first.table, first.number, first.distinct)
+
+    def _keep_from_skipping(self, skipped: Iterable[First], tree: Tree) -> None:
+        for first in skipped:
+            if counted(tree, first.name):
+                self.stage.hide((first.index,))
+            else:
+                # Over as many values as there are rows no planner skips; it prices the scan as the older one does.
+                self.stage.tell_distinct(first.table, first.number, EACH_ROW_ITS_OWN)
 
     def _kept_from(self, without: Iterable[str]) -> tuple[str, ...]:
         what = " and ".join(sorted(without))

@@ -5,7 +5,7 @@ Much that came with a newer version has a setting of its own, which the older se
 the twin for that reason (stage.py).  Here is the rest.
 
 In        EXPLAIN's tree of a plan, made with VERBOSE; the twin's catalog; the server's major version
-Out       the indexes without which the twin plans as the server can, and what they were used for
+Out       columns that it skips over, joins that the server does not have
 Not here  planning again without them (costing.py), how plans of today differ (compared.py)
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -29,11 +29,8 @@ JOINS_SINCE = {"Right Anti": 16, "Right Semi": 18}
 # A column that is no key of its own (an expression) has number 0 and gives no row: before it is built and analysed, the
 # planner does not know how many values to skip over, and skips none.
 FIRST_COLUMN = """
-select x.oid::int8, a.attname::text,
-       coalesce(
-           case when s.stadistinct < 0 then -s.stadistinct * greatest(t.reltuples, 0) else s.stadistinct end, 0
-       )::float8,
-       pg_relation_size(x.oid) / current_setting('block_size')::int
+select x.oid::int8, t.oid::int8, a.attnum, a.attname::text, coalesce(s.stadistinct, 0)::float8,
+       greatest(t.reltuples, 0)::float8, pg_relation_size(x.oid) / current_setting('block_size')::int
 from pg_index i
 join pg_class x on x.oid = i.indexrelid
 join pg_namespace n on n.oid = x.relnamespace
@@ -46,15 +43,30 @@ where n.nspname = %s and x.relname = %s
 
 
 @dataclass(frozen=True, slots=True)
-class _First:
+class First:
     """
-    The first column of an index: how many values it has (0 where unknown), and how many pages the index.
+    The first column of an index.
+
+    Attributes:
+        index: Oid of the index; *table* that of its table, in which the column has *number*.
+        distinct: Its values as pg_statistic has them: a count, or negative a share of the rows; 0 if unknown.
     """
 
-    oid: int
-    column: str
-    values: float
+    index: int
+    table: int
+    number: int
+    name: str
+    distinct: float
+    rows: float
     pages: int
+
+    @property
+    def worth_skipping(self) -> bool:
+        """
+        Whether it has no more values than the index has pages: else the planner skips nothing.
+        """
+        values = self.distinct if self.distinct >= 0 else -self.distinct * self.rows
+        return 0 < values <= self.pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +88,8 @@ class Lacking:
 
     def __init__(self, major: int) -> None:
         self.major = major
-        self._first: dict[tuple[str, str], _First | None] = {}
+        self._first: dict[tuple[str, str], First | None] = {}
+        self._distinct: dict[tuple[int, int], float] = {}
 
     @property
     def anything(self) -> bool:
@@ -85,21 +98,21 @@ class Lacking:
         """
         return self.major < max(SKIP_SINCE, *JOINS_SINCE.values())
 
-    def skipped(self, connection: Connection, tree: Tree) -> frozenset[int]:
+    def skipped(self, connection: Connection, tree: Tree) -> frozenset[First]:
         """
-        Return the oids of the indexes over whose first column the plan skips.
+        Return the first columns that the plan skips over: it looks an index up by later ones and leaves them open.
 
-        Such a plan looks an index up by later columns and leaves the first one open.  An older server has that plan
-        too, and reads the whole index for it; the costs are the same where there are more values than pages, as the
-        newer one then skips nothing (PostgreSQL source, btcostestimate).
+        An older server has that plan too, and reads the whole index for it.
+
+        Source: PostgreSQL's btcostestimate.
         """
         if self.major >= SKIP_SINCE:
             return frozenset()
-        found: set[int] = set()
+        found: set[First] = set()
         for scan in _scans(tree, "", ""):
             first = self._first_of(connection, scan) if scan.condition else None
-            if first and 0 < first.values <= first.pages and not _names(scan.condition, scan.alias, first.column):
-                found.add(first.oid)
+            if first and first.worth_skipping and not _names(scan.condition, scan.alias, first.name):
+                found.add(first)
         return frozenset(found)
 
     def joins(self, tree: Tree) -> frozenset[str]:
@@ -110,12 +123,32 @@ class Lacking:
         here = frozenset((kind,) if JOINS_SINCE.get(kind, 0) > self.major else ())
         return here.union(*(self.joins(child) for child in tree.get("Plans", ())))
 
-    def _first_of(self, connection: Connection, scan: _Scan) -> _First | None:
+    def _first_of(self, connection: Connection, scan: _Scan) -> First | None:
         name = (scan.schema, scan.index)
         if name not in self._first:
             row = connection.execute(FIRST_COLUMN, name).fetchone()
-            self._first[name] = None if row is None else _First(*row)
+            first = None if row is None else First(*row)
+            if first is not None:
+                # What the twin says of it may be changed while it plans (costing.py).
+                distinct = self._distinct.setdefault((first.table, first.number), first.distinct)
+                first = replace(first, distinct=distinct)
+            self._first[name] = first
         return self._first[name]
+
+
+def counted(tree: Tree, column: str) -> bool:
+    """
+    Return whether any condition or key of the plan names a column of this name, of whichever table.
+
+    >>> counted({"Output": ["o.kind"], "Plans": [{"Group Key": ["o.kind"]}]}, "kind")
+    True
+    >>> counted({"Output": ["o.kind"], "Index Cond": "(o.id = $1)"}, "kind")
+    False
+    """
+    texts = [value for key, value in tree.items() if key not in {"Output", "Plans"}]
+    words = "(?:" + "|".join((re.escape(column), re.escape(_quoted(column)))) + ")"
+    here = any(re.search(rf'\.{words}(?![\w"$])', str(text)) for text in texts)
+    return here or any(counted(child, column) for child in tree.get("Plans", ()))
 
 
 def _scans(tree: Tree, schema: str, alias: str) -> Iterator[_Scan]:

@@ -306,6 +306,15 @@ class Stage:
         _switch(self.connection, on=self._hidden)
         self._hidden = frozenset()
 
+    def tell_distinct(self, table: int, number: int, distinct: float) -> None:
+        """
+        Let the column *number* of the table with the oid *table* have so many values, as pg_statistic writes it.
+        """
+        self.connection.execute(
+            "update pg_statistic set stadistinct = %s where starelid = %s and staattnum = %s and not stainherit",
+            (distinct, table, number),
+        )
+
     def prepare(self, name: bytes, statement: str) -> None:
         """
         Prepare *statement* under *name*, unless it is prepared.
