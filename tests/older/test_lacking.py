@@ -9,7 +9,6 @@ from contextlib import closing
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from benchmarks.advisor.advising import building
 from rung.adapters.cluster import Cluster
@@ -24,33 +23,38 @@ from tests.strategies import answered
 
 # Few kinds, many accounts: what has to be known for a lookup is the second column of an index.  Calls have one.
 TABLES = """
-create table visits (id bigint primary key, kind int not null, account_id int not null, note text not null);
-insert into visits select n, n % 4, hashint4(n) & 16383, repeat('x', 60) from generate_series(1, 60000) n;
-create table calls (id bigint primary key, kind int not null, account_id int not null, note text not null);
+create table visits (id bigint primary key, kind int not null, hour int not null, account_id int not null, note text);
+insert into visits
+select n, n % 4, hashint4(-n) & 15, hashint4(n) & 16383, repeat('x', 60) from generate_series(1, 60000) n;
+create table calls (like visits including all);
 insert into calls select * from visits;
 create index calls_by_kind on calls (kind, account_id);
 create table accounts (id int primary key, state int not null);
 insert into accounts select n, n % 7 from generate_series(0, 16383) n;
 """
 BY_KIND = Index("public", "visits", (IndexColumn("kind"), IndexColumn("account_id")))
+BY_KIND_AND_HOUR = Index("public", "visits", (*BY_KIND.columns[:1], IndexColumn("hour"), *BY_KIND.columns[1:]))
 BY_ACCOUNT = Index("public", "visits", (IndexColumn("account_id"),))
 OF_ACCOUNT = "select note from visits where account_id = $1"
+COUNTED = "select kind, hour, count(*) from visits group by kind, hour"
 CALLS = "select note from calls where account_id = $1"
 KEPT_FROM = "planned without what PostgreSQL 15 cannot do: "
-# Of what came with 16 to 18, statements whose plans it may change.
+# Statements whose plans 16 to 18 have changed, and whether the twin is kept from that.
 NEWER = (
-    "select count(*) from accounts a where exists (select from visits v where v.account_id = a.id and v.kind = $1)",
-    "select count(*) from accounts a where state = $1 and not exists (select from visits v where account_id = a.id)",
-    "select count(distinct account_id), array_agg(id order by note) from visits where kind = $1",
-    "select kind, account_id, count(*) from calls group by account_id, kind order by kind limit 5",
-    "select distinct account_id, kind from calls order by kind",
-    "select a.state, b.state from accounts a join accounts b on a.id = b.id where a.state = $1",
-    "select * from calls where kind = $1 and (account_id = $2 or account_id = $3)",
-    "select * from calls where kind = $1 and account_id = any($2)",
-    "select id from calls where kind = $1 union select id from visits where kind = $1",
-    CALLS,
+    ("select count(*) from accounts a where exists (select from visits where account_id = a.id and kind = $1)", False),
+    (
+        "select count(*) from accounts a where state = $1 and not exists (select from visits where account_id = a.id)",
+        False,
+    ),
+    ("select count(distinct account_id), array_agg(id order by note) from visits where kind = $1", True),
+    ("select kind, account_id, count(*) from calls group by account_id, kind order by kind limit 5", True),
+    ("select distinct account_id, kind from calls order by kind", True),
+    ("select a.state, b.state from accounts a join accounts b on a.id = b.id where a.state = $1", True),
+    ("select * from calls where kind = $1 and (account_id = $2 or account_id = $3)", False),
+    ("select * from calls where kind = $1 and account_id = any($2)", True),
+    ("select id from calls where kind = $1 union select id from visits where kind = $1", False),
+    (CALLS, True),
 )
-# Without what is kept from it, the twin's plans of the shape suite would be no better than this.
 EQUAL_SHARE_MIN = 0.9
 
 
@@ -120,11 +124,22 @@ def test_an_index_that_is_only_skipped_through_is_read_whole(visits: str, planne
     assert built(visits, BY_ACCOUNT, OF_ACCOUNT).cost == pytest.approx(both.generic, rel=0.02)
 
 
+def test_a_column_in_the_middle_is_not_skipped_over_either(visits: str, planner: DatabasePlanner) -> None:
+    statement = "select note from visits where kind = $1 and account_id = $2"
+    promise, own = promise_of(planner, statement, BY_KIND_AND_HOUR), built(visits, BY_KIND_AND_HOUR, statement)
+    assert promise.used
+    assert promise.notes[-1] == KEPT_FROM + lacking.SKIP
+    assert promise.after.cost == pytest.approx(own.cost, rel=0.02)
+
+
 def test_where_more_hangs_on_the_skipped_column_the_index_is_not_used(planner: DatabasePlanner) -> None:
+    before = promise_of(planner, COUNTED, BY_ACCOUNT)
     promise = promise_of(planner, "select kind, count(*) from visits where account_id = $1 group by kind", BY_KIND)
     assert not promise.used
     assert promise.before == promise.after
     assert promise.notes[-1] == KEPT_FROM + lacking.SKIP
+    # What the twin was told to that end, it has forgotten.
+    assert planner.what_if(WhatIf(COUNTED, BY_ACCOUNT)) == before
 
 
 def test_what_the_server_does_with_that_index_is_far_from_what_the_twin_would(
@@ -188,15 +203,17 @@ def test_a_join_that_the_server_lacks_is_not_what_an_index_is_used_for(
     assert promise.notes[-1] == KEPT_FROM + "make a Semi join"
 
 
-@pytest.mark.parametrize("statement", NEWER)
+@pytest.mark.parametrize(("statement", "same"), NEWER)
 def test_todays_plan_is_the_servers_own_or_the_difference_is_said(
-    visits: str, planner: DatabasePlanner, statement: str
+    visits: str, planner: DatabasePlanner, statement: str, same: bool
 ) -> None:
     costed = costed_of(planner, (statement,))
     ((cost,), (differs,)) = costed.costs[0], costed.differs
+    assert isinstance(cost, Cost)
     with looking(visits) as connection:
         own = explain(connection, statement)
-    print(statement, "|", differs, own.cost, cost.generic, [(n.kind, n.cost) for n in own.nodes], costed.notes)
+    assert same is (differs == "")
+    assert differs or cost.generic == pytest.approx(own.cost, rel=0.01)
 
 
 def test_most_of_the_shape_suites_plans_are_the_servers_own(visits: str, planner: DatabasePlanner) -> None:
@@ -211,6 +228,5 @@ def test_most_of_the_shape_suites_plans_are_the_servers_own(visits: str, planner
     for statement, cost, theirs, differs in zip(statements, costed.costs[0], own, costed.differs, strict=True):
         assert isinstance(cost, Cost)
         assert differs or cost.generic == pytest.approx(theirs, rel=0.01), statement
-        if differs: print(differs, statement)
     assert len(statements) > 50
     assert costed.differs.count("") >= EQUAL_SHARE_MIN * len(statements)

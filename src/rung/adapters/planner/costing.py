@@ -21,7 +21,7 @@ from psycopg import sql
 from rung.adapters.planner.compared import difference
 from rung.adapters.planner.drawn import Vector, vectors_of
 from rung.adapters.planner.facts import Sight
-from rung.adapters.planner.lacking import SKIP, First, Lacking, counted
+from rung.adapters.planner.lacking import SKIP, Column, Lacking, counted
 from rung.adapters.planner.stage import CANDIDATE, Stage
 from rung.adapters.postgres import Named, explained, first_line, generic_tree, plan_of
 from rung.ports import Configuration, Cost, Costed, Costs, Index, Plan, Promise, Unavailable, WhatIf
@@ -243,14 +243,14 @@ class Costing:
         """
         stage, lacking = self.stage, self._lacking
         without: set[str] = set()
-        kept: set[First] = set()
+        seen: set[Column] = set()
         tree = ask()
         try:
             while True:
-                skipped, newer = lacking.skipped(stage.connection, tree) - kept, lacking.joins(tree)
+                skipped, newer = lacking.skipped(stage.connection, tree) - seen, lacking.joins(tree)
                 if skipped:
                     without.add(SKIP)
-                    kept |= skipped
+                    seen |= skipped
                     self._keep_from_skipping(skipped, tree)
                 else:
                     bringing = stage.made(_index_names(tree)) if newer - joins else frozenset()
@@ -261,16 +261,16 @@ class Costing:
                 tree = ask()
         finally:
             stage.show()
-            for first in kept:
-                stage.tell_distinct(first.table, first.number, first.distinct)
+            for column in seen:
+                stage.tell_distinct(column.table, column.number, column.distinct)
 
-    def _keep_from_skipping(self, skipped: Iterable[First], tree: Tree) -> None:
-        for first in skipped:
-            if counted(tree, first.name):
-                self.stage.hide((first.index,))
-            else:
+    def _keep_from_skipping(self, skipped: Iterable[Column], tree: Tree) -> None:
+        for column in skipped:
+            if not counted(tree, column.name):
                 # Over as many values as there are rows no planner skips; it prices the scan as the older one does.
-                self.stage.tell_distinct(first.table, first.number, EACH_ROW_ITS_OWN)
+                self.stage.tell_distinct(column.table, column.number, EACH_ROW_ITS_OWN)
+            elif column.place == 1:
+                self.stage.hide((column.index,))
 
     def _kept_from(self, without: Iterable[str]) -> tuple[str, ...]:
         what = " and ".join(sorted(without))

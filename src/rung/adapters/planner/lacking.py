@@ -22,38 +22,43 @@ Connection = psycopg.Connection[Any]
 Tree = Mapping[str, Any]
 
 SKIP_SINCE = 18
-SKIP = "skip over the first column of an index"
+SKIP = "skip over a column of an index"
 # How EXPLAIN names joins, and the version that they came with (PostgreSQL's release notes).
 JOINS_SINCE = {"Right Anti": 16, "Right Semi": 18}
 
-# A column that is no key of its own (an expression) has number 0 and gives no row: before it is built and analysed, the
-# planner does not know how many values to skip over, and skips none.
-FIRST_COLUMN = """
-select x.oid::int8, t.oid::int8, a.attnum, a.attname::text, coalesce(s.stadistinct, 0)::float8,
+# An expression is no column and gives no row: before its index is built and analysed, the planner does not know how
+# many values to skip over, and skips none.
+COLUMNS = """
+select x.oid::int8, t.oid::int8, k.place::int, a.attnum, a.attname::text, coalesce(s.stadistinct, 0)::float8,
        greatest(t.reltuples, 0)::float8, pg_relation_size(x.oid) / current_setting('block_size')::int
 from pg_index i
 join pg_class x on x.oid = i.indexrelid
 join pg_namespace n on n.oid = x.relnamespace
 join pg_am m on m.oid = x.relam and m.amname = 'btree'
 join pg_class t on t.oid = i.indrelid
-join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-left join pg_statistic s on s.starelid = i.indrelid and s.staattnum = i.indkey[0] and not s.stainherit
-where n.nspname = %s and x.relname = %s
+cross join lateral unnest(i.indkey::int[]) with ordinality as k (attnum, place)
+join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+left join pg_statistic s on s.starelid = i.indrelid and s.staattnum = k.attnum and not s.stainherit
+where n.nspname = %s and x.relname = %s and k.place <= i.indnkeyatts
+order by k.place
 """
 
 
 @dataclass(frozen=True, slots=True)
-class First:
+class Column:
     """
-    The first column of an index.
+    A column of an index.
 
     Attributes:
-        index: Oid of the index; *table* that of its table, in which the column has *number*.
+        index: Oid of the index, in which it is the one at *place*; *table* that of its table, where it has *number*.
         distinct: Its values as pg_statistic has them: a count, or negative a share of the rows; 0 if unknown.
+        rows: Of the table.
+        pages: Of the index.
     """
 
     index: int
     table: int
+    place: int
     number: int
     name: str
     distinct: float
@@ -88,7 +93,7 @@ class Lacking:
 
     def __init__(self, major: int) -> None:
         self.major = major
-        self._first: dict[tuple[str, str], First | None] = {}
+        self._columns: dict[tuple[str, str], tuple[Column, ...]] = {}
         self._distinct: dict[tuple[int, int], float] = {}
 
     @property
@@ -98,21 +103,26 @@ class Lacking:
         """
         return self.major < max(SKIP_SINCE, *JOINS_SINCE.values())
 
-    def skipped(self, connection: Connection, tree: Tree) -> frozenset[First]:
+    def skipped(self, connection: Connection, tree: Tree) -> frozenset[Column]:
         """
-        Return the first columns that the plan skips over: it looks an index up by later ones and leaves them open.
+        Return the columns that the plan skips over: it looks an index up by later ones and leaves them open.
 
-        An older server has that plan too, and reads the whole index for it.
+        An older server has that plan too, and reads all that the columns before leave of the index.
 
         Source: PostgreSQL's btcostestimate.
         """
         if self.major >= SKIP_SINCE:
             return frozenset()
-        found: set[First] = set()
+        found: set[Column] = set()
         for scan in _scans(tree, "", ""):
-            first = self._first_of(connection, scan) if scan.condition else None
-            if first and first.worth_skipping and not _names(scan.condition, scan.alias, first.name):
-                found.add(first)
+            columns = self._columns_of(connection, scan) if scan.condition else ()
+            looked_up = {column for column in columns if _names(scan.condition, scan.alias, column.name)}
+            last = max((column.place for column in looked_up), default=0)
+            found.update(
+                column
+                for column in columns
+                if column.place < last and column not in looked_up and column.worth_skipping
+            )
         return frozenset(found)
 
     def joins(self, tree: Tree) -> frozenset[str]:
@@ -123,17 +133,16 @@ class Lacking:
         here = frozenset((kind,) if JOINS_SINCE.get(kind, 0) > self.major else ())
         return here.union(*(self.joins(child) for child in tree.get("Plans", ())))
 
-    def _first_of(self, connection: Connection, scan: _Scan) -> First | None:
+    def _columns_of(self, connection: Connection, scan: _Scan) -> tuple[Column, ...]:
         name = (scan.schema, scan.index)
-        if name not in self._first:
-            row = connection.execute(FIRST_COLUMN, name).fetchone()
-            first = None if row is None else First(*row)
-            if first is not None:
-                # What the twin says of it may be changed while it plans (costing.py).
-                distinct = self._distinct.setdefault((first.table, first.number), first.distinct)
-                first = replace(first, distinct=distinct)
-            self._first[name] = first
-        return self._first[name]
+        if name not in self._columns:
+            columns = (Column(*row) for row in connection.execute(COLUMNS, name).fetchall())
+            # What the twin says of a column may be changed while it plans (costing.py); the first answer counts.
+            self._columns[name] = tuple(
+                replace(column, distinct=self._distinct.setdefault((column.table, column.number), column.distinct))
+                for column in columns
+            )
+        return self._columns[name]
 
 
 def counted(tree: Tree, column: str) -> bool:
