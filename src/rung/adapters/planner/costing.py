@@ -21,7 +21,7 @@ from psycopg import sql
 from rung.adapters.planner.compared import difference
 from rung.adapters.planner.drawn import Vector, vectors_of
 from rung.adapters.planner.facts import Sight
-from rung.adapters.planner.lacking import SKIP, Column, Lacking, counted
+from rung.adapters.planner.lacking import Column, Lacking, counted
 from rung.adapters.planner.stage import CANDIDATE, Stage
 from rung.adapters.postgres import Named, explained, first_line, generic_tree, plan_of
 from rung.ports import Configuration, Cost, Costed, Costs, Index, Plan, Promise, Unavailable, WhatIf
@@ -35,16 +35,11 @@ EACH_ROW_ITS_OWN = -1.0  # stadistinct of a column that has no value twice
 @dataclass(frozen=True, slots=True)
 class _Able:
     """
-    A plan that the user's server is able to make.
-
-    Attributes:
-        joins: Those kinds of joins in it that the server lacks nonetheless: no index brings them.
-        without: What the twin would have used, and was kept from.
+    A plan as near to what the user's server can do as the twin comes, and sentences that say where it was not.
     """
 
     tree: Tree
-    joins: frozenset[str]
-    without: frozenset[str]
+    said: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +51,7 @@ class _Asked:
     statement: str
     relations: frozenset[Named]
     today: Plan
-    able: _Able
+    said: frozenset[str]
     vectors: tuple[Vector, ...]
     name: bytes
     generic: bytes
@@ -68,7 +63,7 @@ class _Priced:
     generic: float
     drawn: tuple[float, ...]
     used: frozenset[Index]
-    without: frozenset[str]
+    said: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +102,7 @@ class Costing:
             return Unavailable(stage.refused[index])
         asked = self._ask(question.statement, sight.relations)
         stage.configure((index,), ())
-        able = self._able(lambda: generic_tree(stage.connection, question.statement), asked.able.joins)
+        able = self._able(lambda: generic_tree(stage.connection, question.statement))
         after = plan_of(able.tree, question.statement)
         return Promise(
             before=asked.today,
@@ -115,7 +110,7 @@ class Costing:
             used=any(stage.indexes.get(node.index) == index for node in after.nodes),
             size_bytes=stage.candidates[index].size_bytes,
             differs=difference(sight.plan, asked.today),
-            notes=(*stage.notes, *_notes_of((index,)), *self._kept_from(asked.able.without | able.without)),
+            notes=(*stage.notes, *_notes_of((index,)), *sorted(asked.said | able.said)),
         )
 
     def costs(self, question: Costs, sights: Sequence[Sight]) -> Costed:
@@ -137,11 +132,11 @@ class Costing:
             for statement, reason in zip(statements, reasons, strict=True)
             if not reason
         }
-        without = {what for statement in touching for what in self._asked[statement].able.without}
+        said = {sentence for statement in touching for sentence in self._asked[statement].said}
         rows: list[tuple[Cost | None, ...]] = [()] * len(question.configurations)
         # The larger ones first: what a plan leaves unused under many indexes need not be planned under fewer.
         for place in sorted(range(len(rows)), key=lambda place: -len(question.configurations[place].added)):
-            rows[place] = self._row(question, question.configurations[place], touching, reasons, without)
+            rows[place] = self._row(question, question.configurations[place], touching, reasons, said)
         return Costed(
             costs=tuple(
                 tuple(None if reason else cost for cost, reason in zip(row, reasons, strict=True)) for row in rows
@@ -152,7 +147,7 @@ class Costing:
             ),
             refused=tuple(stage.refused.get(index, "") for index in question.indexes),
             differs=tuple(differs),
-            notes=(*stage.notes, *_notes_of(question.indexes), *self._kept_from(without)),
+            notes=(*stage.notes, *_notes_of(question.indexes), *sorted(said)),
         )
 
     def _row(
@@ -161,11 +156,11 @@ class Costing:
         configuration: Configuration,
         touching: Mapping[str, frozenset[Index]],
         reasons: list[str],
-        without: set[str],
+        said: set[str],
     ) -> tuple[Cost | None, ...]:
         """
-        Return a configuration's costs; a statement that fails now has its reason put into *reasons*, and what the twin
-        was kept from is put into *without*.
+        Return a configuration's costs; a statement that fails now has its reason put into *reasons*, and what is to be
+        known of its plans is put into *said*.
         """
         # Of two that are the same, the first of those that there would be.
         positions = {question.indexes[place]: place for place in reversed(configuration.added)}
@@ -190,7 +185,7 @@ class Costing:
                     row.append(None)
                     continue
             self._known[statement][choice] = priced
-            without |= priced.without
+            said |= priced.said
             used = tuple(sorted(positions[index] for index in priced.used))
             shares = tuple(vector.share for vector in asked.vectors)
             row.append(Cost(priced.generic, priced.drawn, shares, used))
@@ -225,44 +220,29 @@ class Costing:
         connection = self.stage.connection
         if asked.drawn:
             self.stage.prepare(asked.name, asked.statement)
-        ables = [
-            self._able(partial(explained, connection, question), asked.able.joins)
-            for question in (asked.generic, *asked.drawn)
-        ]
+        ables = [self._able(partial(explained, connection, question)) for question in (asked.generic, *asked.drawn)]
         generic, *drawn = (float(able.tree["Total Cost"]) for able in ables)
         indexes = self.stage.indexes
         used = frozenset(indexes[name] for able in ables for name in _index_names(able.tree) if name in indexes)
-        return _Priced(generic, tuple(drawn), used, frozenset().union(*(able.without for able in ables)))
+        return _Priced(generic, tuple(drawn), used, frozenset().union(*(able.said for able in ables)))
 
-    def _able(self, ask: Callable[[], Tree], joins: frozenset[str] = frozenset()) -> _Able:
+    def _able(self, ask: Callable[[], Tree]) -> _Able:
         """
         Return the plan that *ask* gives once the twin is kept from what the user's server cannot do.
-
-        Args:
-            joins: Kinds of joins that the server lacks, and that are in the plan whichever indexes there are.
         """
         stage, lacking = self.stage, self._lacking
-        without: set[str] = set()
         seen: set[Column] = set()
         tree = ask()
         try:
-            while True:
-                skipped, newer = lacking.skipped(stage.connection, tree) - seen, lacking.joins(tree)
-                if skipped:
-                    without.add(SKIP)
-                    seen |= skipped
-                    self._keep_from_skipping(skipped, tree)
-                else:
-                    bringing = stage.made(_index_names(tree)) if newer - joins else frozenset()
-                    if not bringing:
-                        return _Able(tree, newer, frozenset(without))
-                    without.update(f"make a {join} join" for join in newer - joins)
-                    stage.hide(bringing)
+            while skipped := lacking.skipped(stage.connection, tree) - seen:
+                seen |= skipped
+                self._keep_from_skipping(skipped, tree)
                 tree = ask()
         finally:
             stage.show()
             for column in seen:
                 stage.tell_distinct(column.table, column.number, column.distinct)
+        return _Able(tree, lacking.said(tree, skipped=bool(seen)))
 
     def _keep_from_skipping(self, skipped: Iterable[Column], tree: Tree) -> None:
         for column in skipped:
@@ -271,11 +251,6 @@ class Costing:
                 self.stage.tell_distinct(column.table, column.number, EACH_ROW_ITS_OWN)
             elif column.place == 1:
                 self.stage.hide((column.index,))
-
-    def _kept_from(self, without: Iterable[str]) -> tuple[str, ...]:
-        what = " and ".join(sorted(without))
-        major = self.stage.facts.major
-        return (f"planned without what PostgreSQL {major} cannot do: {what}",) if what else ()
 
     def _ask(self, statement: str, relations: frozenset[Named]) -> _Asked:
         """
@@ -292,7 +267,7 @@ class Costing:
             statement=statement,
             relations=relations,
             today=plan_of(able.tree, statement),
-            able=able,
+            said=able.said,
             vectors=vectors,
             name=name,
             # That it is a single statement, generic_tree() has seen to.

@@ -5,7 +5,7 @@ Much that came with a newer version has a setting of its own, which the older se
 the twin for that reason (stage.py).  Here is the rest.
 
 In        EXPLAIN's tree of a plan, made with VERBOSE; the twin's catalog; the server's major version
-Out       columns that it skips over, joins that the server does not have
+Out       columns that it skips over; sentences about what differs
 Not here  planning again without them (costing.py), how plans of today differ (compared.py)
 """
 
@@ -22,8 +22,9 @@ Connection = psycopg.Connection[Any]
 Tree = Mapping[str, Any]
 
 SKIP_SINCE = 18
-SKIP = "skip over a column of an index"
-# How EXPLAIN names joins, and the version that they came with (PostgreSQL's release notes).
+# How EXPLAIN names joins, and the version that they came with (PostgreSQL's release notes).  No setting turns them off.
+# They are hash joins that an older server makes the other way round at almost the same cost (docs/benchmarks/advisor.md
+# has how much), so a plan with one is no reason against an index.
 JOINS_SINCE = {"Right Anti": 16, "Right Semi": 18}
 
 # An expression is no column and gives no row: before its index is built and analysed, the planner does not know how
@@ -125,13 +126,21 @@ class Lacking:
             )
         return frozenset(found)
 
-    def joins(self, tree: Tree) -> frozenset[str]:
+    def said(self, tree: Tree, *, skipped: bool) -> frozenset[str]:
         """
-        Return the kinds of joins in the plan that the server does not have, as EXPLAIN names them.
+        Return what has to be known of the plan: what the twin was kept from, and joins that the server does not have.
         """
+        said = {
+            f"planned with a {join} join, which PostgreSQL {self.major} does not have" for join in self._joins(tree)
+        }
+        if skipped:
+            said.add(f"planned without skipping over a column of an index, which PostgreSQL {self.major} cannot")
+        return frozenset(said)
+
+    def _joins(self, tree: Tree) -> frozenset[str]:
         kind = tree.get("Join Type", "")
         here = frozenset((kind,) if JOINS_SINCE.get(kind, 0) > self.major else ())
-        return here.union(*(self.joins(child) for child in tree.get("Plans", ())))
+        return here.union(*(self._joins(child) for child in tree.get("Plans", ())))
 
     def _columns_of(self, connection: Connection, scan: _Scan) -> tuple[Column, ...]:
         name = (scan.schema, scan.index)

@@ -12,7 +12,7 @@ have.  From then on it is switched with `pg_index.indisvalid`: the planner looks
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -283,14 +283,6 @@ class Stage:
         up, down = (on - self._on) | (self._off - off), (self._on - on) | (off - self._off)
         _switch(self.connection, on=up, off=down)
         self._on, self._off = on, off
-
-    def made(self, names: Iterable[str]) -> frozenset[int]:
-        """
-        Return the oids of those candidates, or parts of them, that have one of *names*.
-        """
-        wanted = set(names) & self.indexes.keys()
-        parts = (part for candidate in self.candidates.values() for part in candidate.parts)
-        return frozenset(part.oid for part in parts if part.name in wanted)
 
     def hide(self, oids: Collection[int]) -> None:
         """
