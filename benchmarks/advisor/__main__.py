@@ -1,5 +1,5 @@
 """
-The command line: `python -m benchmarks.advisor [--quick] [--json] [--scale S] [--twin] [--layer twin|built]`.
+The command line: `python -m benchmarks.advisor [--quick] [--json] [--scale S] [--twin [--shapes]] [--server FOLDER]`.
 
 In        flags
 Out       tables, or with --json a document
@@ -54,8 +54,12 @@ def main() -> None:
         "python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}",
         "scale": asked.scale, "layer": asked.layer,
     }  # fmt: skip
-    with tempfile.TemporaryDirectory() as passing, start_passing(settings=SETTINGS) as cluster:
+    with tempfile.TemporaryDirectory() as passing, start_passing(settings=SETTINGS, binaries=asked.server) as cluster:
         told["postgresql"] = cluster.version
+        if asked.twin and asked.shapes:
+            told["twin"] = _figures(_twin_of_shapes(cluster, quick=asked.quick))
+            _report(told, asked)
+            return
         dsn = _database(cluster, "tpch")
         _say(f"Loading TPC-H at scale {asked.scale:g}")
         told["data_bytes"] = tpch.fill(dsn, asked.folder or Path(passing), asked.scale, _say)
@@ -67,11 +71,16 @@ def main() -> None:
                 told["twin"] = _twin(cluster, dsn, built, timed[:3] if asked.quick else timed, quick=asked.quick)
             else:
                 told |= _judged(asked, dsn, built, timed, told["data_bytes"])
+    _report(told, asked)
+
+
+def _report(told: dict[str, Any], asked: argparse.Namespace) -> None:
     if asked.json:
         print(json.dumps(told, indent=2))
         return
     times = f", {asked.enlarged} times as large by statistics" if asked.enlarged else ""
-    print(f"TPC-H at scale {asked.scale:g}{times}, {told['postgresql']}, what-if by {asked.layer}\n")
+    data = "Shape suite" if asked.shapes else f"TPC-H at scale {asked.scale:g}{times}"
+    print(f"{data}, {told['postgresql']}, what-if by {asked.layer}\n")
     print(report.text(told))
 
 
@@ -89,6 +98,8 @@ def _arguments() -> argparse.Namespace:
         "--enlarged", type=int, metavar="N", help="instead: N times the scale by statistics alone; costs, no times"
     )
     parser.add_argument("--twin", action="store_true", help="instead: the planner twin held against the real server")
+    parser.add_argument("--shapes", action="store_true", help="with --twin: the shape suite alone, without TPC-H")
+    parser.add_argument("--server", type=Path, help="folder of the programs of another PostgreSQL (the wheel's)")
     return parser.parse_args()
 
 
@@ -141,8 +152,10 @@ def _enlarged(asked: argparse.Namespace, cluster: Cluster, dsn: str, timed: tupl
 def _twin(cluster: Cluster, dsn: str, built: Built, timed: tuple[tpch.Timed, ...], *, quick: bool) -> dict[str, Any]:
     with closing(DatabasePlanner(dsn)) as planner:
         rows = twins.compared(built, planner.what_if, twins.tpch_pairs(timed), _say, of="TPC-H")
-    for group in GROUPS[:1] if quick else GROUPS:
-        rows += _twin_of_shapes(cluster, group)
+    return _figures(rows + _twin_of_shapes(cluster, quick=quick))
+
+
+def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
     sources = dict.fromkeys(row["of"] for row in rows)
     figures = {of: twins.figures([row for row in rows if row["of"] == of]) for of in sources}
     # An expression has no statistics before its index is there.
@@ -150,7 +163,11 @@ def _twin(cluster: Cluster, dsn: str, built: Built, timed: tuple[tpch.Timed, ...
     return {"figures": {**figures, "all": twins.figures(rows), "all but expressions": plain}, "rows": rows}
 
 
-def _twin_of_shapes(cluster: Cluster, group: Group) -> list[dict[str, Any]]:
+def _twin_of_shapes(cluster: Cluster, *, quick: bool) -> list[dict[str, Any]]:
+    return [row for group in (GROUPS[:1] if quick else GROUPS) for row in _twin_of_group(cluster, group)]
+
+
+def _twin_of_group(cluster: Cluster, group: Group) -> list[dict[str, Any]]:
     dsn = _database(cluster, f"shapes_{group.name}")
     prepare(dsn, group.schema)
     pairs = [

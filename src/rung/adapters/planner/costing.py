@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -20,11 +21,25 @@ from psycopg import sql
 from rung.adapters.planner.compared import difference
 from rung.adapters.planner.drawn import Vector, vectors_of
 from rung.adapters.planner.facts import Sight
+from rung.adapters.planner.lacking import Column, Lacking, counted
 from rung.adapters.planner.stage import CANDIDATE, Stage
 from rung.adapters.postgres import Named, explained, first_line, generic_tree, plan_of
 from rung.ports import Configuration, Cost, Costed, Costs, Index, Plan, Promise, Unavailable, WhatIf
 
+Tree = Mapping[str, Any]
+
 NUMBERED = re.compile(rf"^{CANDIDATE}_\d+")
+EACH_ROW_ITS_OWN = -1.0  # stadistinct of a column that has no value twice
+
+
+@dataclass(frozen=True, slots=True)
+class _Able:
+    """
+    A plan as near to what the user's server can do as the twin comes, and sentences that say where it was not.
+    """
+
+    tree: Tree
+    said: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +51,7 @@ class _Asked:
     statement: str
     relations: frozenset[Named]
     today: Plan
+    said: frozenset[str]
     vectors: tuple[Vector, ...]
     name: bytes
     generic: bytes
@@ -47,6 +63,7 @@ class _Priced:
     generic: float
     drawn: tuple[float, ...]
     used: frozenset[Index]
+    said: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +83,9 @@ class Costing:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
+        self._lacking = Lacking(stage.facts.major)
+        # Its many columns take time to read, and only what an older server lacks is looked for with their tables.
+        self._verbose = sql.Literal(self._lacking.anything)
         self._asked: dict[str, _Asked] = {}
         self._known: defaultdict[str, dict[_Choice, _Priced]] = defaultdict(dict)
 
@@ -80,16 +100,17 @@ class Costing:
         stage.add((index,))
         if index in stage.refused:
             return Unavailable(stage.refused[index])
-        before = self._ask(question.statement, sight.relations).today
+        asked = self._ask(question.statement, sight.relations)
         stage.configure((index,), ())
-        after = plan_of(generic_tree(stage.connection, question.statement), question.statement)
+        able = self._able(lambda: generic_tree(stage.connection, question.statement))
+        after = plan_of(able.tree, question.statement)
         return Promise(
-            before=before,
+            before=asked.today,
             after=_anonymous(after),
             used=any(stage.indexes.get(node.index) == index for node in after.nodes),
             size_bytes=stage.candidates[index].size_bytes,
-            differs=difference(sight.plan, before),
-            notes=(*stage.notes, *_notes_of((index,))),
+            differs=difference(sight.plan, asked.today),
+            notes=(*stage.notes, *_notes_of((index,)), *sorted(asked.said | able.said)),
         )
 
     def costs(self, question: Costs, sights: Sequence[Sight]) -> Costed:
@@ -111,10 +132,11 @@ class Costing:
             for statement, reason in zip(statements, reasons, strict=True)
             if not reason
         }
+        said = {sentence for statement in touching for sentence in self._asked[statement].said}
         rows: list[tuple[Cost | None, ...]] = [()] * len(question.configurations)
         # The larger ones first: what a plan leaves unused under many indexes need not be planned under fewer.
         for place in sorted(range(len(rows)), key=lambda place: -len(question.configurations[place].added)):
-            rows[place] = self._row(question, question.configurations[place], touching, reasons)
+            rows[place] = self._row(question, question.configurations[place], touching, reasons, said)
         return Costed(
             costs=tuple(
                 tuple(None if reason else cost for cost, reason in zip(row, reasons, strict=True)) for row in rows
@@ -125,7 +147,7 @@ class Costing:
             ),
             refused=tuple(stage.refused.get(index, "") for index in question.indexes),
             differs=tuple(differs),
-            notes=(*stage.notes, *_notes_of(question.indexes)),
+            notes=(*stage.notes, *_notes_of(question.indexes), *sorted(said)),
         )
 
     def _row(
@@ -134,9 +156,11 @@ class Costing:
         configuration: Configuration,
         touching: Mapping[str, frozenset[Index]],
         reasons: list[str],
+        said: set[str],
     ) -> tuple[Cost | None, ...]:
         """
-        Return a configuration's costs; a statement that fails now has its reason put into *reasons*.
+        Return a configuration's costs; a statement that fails now has its reason put into *reasons*, and what is to be
+        known of its plans is put into *said*.
         """
         # Of two that are the same, the first of those that there would be.
         positions = {question.indexes[place]: place for place in reversed(configuration.added)}
@@ -161,6 +185,7 @@ class Costing:
                     row.append(None)
                     continue
             self._known[statement][choice] = priced
+            said |= priced.said
             used = tuple(sorted(positions[index] for index in priced.used))
             shares = tuple(vector.share for vector in asked.vectors)
             row.append(Cost(priced.generic, priced.drawn, shares, used))
@@ -195,11 +220,37 @@ class Costing:
         connection = self.stage.connection
         if asked.drawn:
             self.stage.prepare(asked.name, asked.statement)
-        trees = [explained(connection, question) for question in (asked.generic, *asked.drawn)]
-        generic, *drawn = (float(tree["Total Cost"]) for tree in trees)
+        ables = [self._able(partial(explained, connection, question)) for question in (asked.generic, *asked.drawn)]
+        generic, *drawn = (float(able.tree["Total Cost"]) for able in ables)
         indexes = self.stage.indexes
-        used = frozenset(indexes[name] for tree in trees for name in _index_names(tree) if name in indexes)
-        return _Priced(generic, tuple(drawn), used)
+        used = frozenset(indexes[name] for able in ables for name in _index_names(able.tree) if name in indexes)
+        return _Priced(generic, tuple(drawn), used, frozenset().union(*(able.said for able in ables)))
+
+    def _able(self, ask: Callable[[], Tree]) -> _Able:
+        """
+        Return the plan that *ask* gives once the twin is kept from what the user's server cannot do.
+        """
+        stage, lacking = self.stage, self._lacking
+        seen: set[Column] = set()
+        tree = ask()
+        try:
+            while skipped := lacking.skipped(stage.connection, tree) - seen:
+                seen |= skipped
+                self._keep_from_skipping(skipped, tree)
+                tree = ask()
+        finally:
+            stage.show()
+            for column in seen:
+                stage.tell_distinct(column.table, column.number, column.distinct)
+        return _Able(tree, lacking.said(tree, skipped=bool(seen)))
+
+    def _keep_from_skipping(self, skipped: Iterable[Column], tree: Tree) -> None:
+        for column in skipped:
+            if not counted(tree, column.name):
+                # Over as many values as there are rows no planner skips; it prices the scan as the older one does.
+                self.stage.tell_distinct(column.table, column.number, EACH_ROW_ITS_OWN)
+            elif column.place == 1:
+                self.stage.hide((column.index,))
 
     def _ask(self, statement: str, relations: frozenset[Named]) -> _Asked:
         """
@@ -209,17 +260,19 @@ class Costing:
             return self._asked[statement]
         stage = self.stage
         stage.configure((), ())
-        tree = generic_tree(stage.connection, statement)
+        able = self._able(lambda: generic_tree(stage.connection, statement))
         name = f"rung_{len(self._asked)}".encode()
-        vectors, questions = self._vectors(name, tree, statement)
+        vectors, questions = self._vectors(name, able.tree, statement)
         self._asked[statement] = _Asked(
             statement=statement,
             relations=relations,
-            today=plan_of(tree, statement),
+            today=plan_of(able.tree, statement),
+            said=able.said,
             vectors=vectors,
             name=name,
             # That it is a single statement, generic_tree() has seen to.
-            generic=b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + statement.encode(errors="replace"),
+            generic=b"EXPLAIN (GENERIC_PLAN, VERBOSE %s, FORMAT JSON) " % self._verbose.as_bytes()
+            + statement.encode(errors="replace"),
             drawn=questions,
         )
         return self._asked[statement]
@@ -233,8 +286,8 @@ class Costing:
             parameters = stage.connection.pgconn.describe_prepared(name).nparams
             vectors = vectors_of(stage.connection, tree, statement, parameters)
             questions = tuple(
-                sql.SQL("EXPLAIN (FORMAT JSON) EXECUTE {} ({})")
-                .format(sql.Identifier(name.decode()), sql.SQL(", ").join(vector.literals))
+                sql.SQL("EXPLAIN (VERBOSE {}, FORMAT JSON) EXECUTE {} ({})")
+                .format(self._verbose, sql.Identifier(name.decode()), sql.SQL(", ").join(vector.literals))
                 .as_bytes(stage.connection)
                 for vector in vectors
             )

@@ -117,6 +117,14 @@ class Facts:
     extensions: tuple[str, ...]
     statistics: tuple[str, ...]
 
+    @property
+    def major(self) -> int:
+        """
+        The server's major version, also of one that is not released yet.
+        """
+        found = re.match(r"\d+", self.server.version)
+        return int(found[0]) if found else 0
+
 
 def facts_from(tree: dict[str, Any]) -> Facts:
     """

@@ -37,9 +37,11 @@ CANDIDATE = "rung_candidate"
 BUILDING = "-c max_parallel_maintenance_workers=0"
 # Statements are prepared so that each can be planned with values again and again.
 PLANNING = "-c plan_cache_mode=force_custom_plan"
+# What the user's planner cannot be told, it cannot do: a setting that came with a newer version is off.
 SETTINGS = """
-select count(set_config(given.key, given.value, false))
-from json_each_text(%s::json) given join pg_settings known on known.name = given.key
+select count(set_config(known.name, coalesce(given.value, 'off'), false))
+from pg_settings known left join json_each_text(%s::json) given on given.key = known.name
+where given.key is not null or known.name like 'enable\\_%%' and known.vartype = 'bool'
 """
 # An index with its parts, where its table is partitioned.
 PARTS = """
@@ -140,6 +142,7 @@ class Stage:
         self._standing: dict[str, tuple[Part, ...]] = {}
         self._on: frozenset[int] = frozenset()
         self._off: frozenset[int] = frozenset()
+        self._hidden: frozenset[int] = frozenset()
         self._dress()
 
     def close(self) -> None:
@@ -280,6 +283,29 @@ class Stage:
         up, down = (on - self._on) | (self._off - off), (self._on - on) | (off - self._off)
         _switch(self.connection, on=up, off=down)
         self._on, self._off = on, off
+
+    def hide(self, oids: Collection[int]) -> None:
+        """
+        Take away indexes, for the next plans alone.
+        """
+        _switch(self.connection, off=oids)
+        self._hidden |= frozenset(oids)
+
+    def show(self) -> None:
+        """
+        Bring back what was hidden.
+        """
+        _switch(self.connection, on=self._hidden)
+        self._hidden = frozenset()
+
+    def tell_distinct(self, table: int, number: int, distinct: float) -> None:
+        """
+        Let the column *number* of the table with the oid *table* have so many values, as pg_statistic writes it.
+        """
+        self.connection.execute(
+            "update pg_statistic set stadistinct = %s where starelid = %s and staattnum = %s and not stainherit",
+            (distinct, table, number),
+        )
 
     def prepare(self, name: bytes, statement: str) -> None:
         """
