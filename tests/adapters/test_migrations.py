@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from rung.config import Settings
 from rung.ports import Index, IndexColumn, NamedIndex, Work
 from rung.steps.price.quote import BuildIndex, DropIndex, Quote
 from rung.steps.take import Change, create_index, index_name, take
+from tests import warm
 from tests.asking import execute, rows
 from tests.strategies import quote_of
 
@@ -338,9 +338,6 @@ def manage(folder: Path, dsn: str, *arguments: str, fails: bool = False) -> str:
 
 
 def run(folder: Path, arguments: list[str], given: dict[str, str], *, fails: bool) -> str:
-    done = subprocess.run(
-        [sys.executable, "-B", *arguments],
-        cwd=folder, env={**os.environ, **given}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = warm.migrating(folder, *arguments, environment={**os.environ, **given})
     assert fails == bool(done.returncode), done.stdout + done.stderr
     return done.stdout + done.stderr
