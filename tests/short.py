@@ -1,0 +1,35 @@
+"""
+What of a suite `make test` runs: one of each kind; `make test-all` (RUNG_TESTS=all) runs everything.
+
+A case is left to `make test-all` by the mark `long`, and a table of cases is thinned by `every`: by its place in the
+table, so that nobody picks the easy ones.
+
+In        RUNG_TESTS
+Out       marks
+Not here  leaving out what is marked (conftest.py)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+ALL = os.environ.get("RUNG_TESTS") == "all"
+
+
+def every(step: int, cases: Iterable[Any], *, first: int = 0) -> list[Any]:
+    """
+    Return all *cases* for pytest.mark.parametrize; but for each *step*-th, from the *first* on, they are long.
+    """
+    given: list[Any] = []
+    for place, case in enumerate(cases):
+        if place % step == first:
+            given.append(case)
+        elif hasattr(case, "values") and hasattr(case, "marks"):  # what pytest.param returns
+            given.append(pytest.param(*case.values, id=case.id, marks=(*case.marks, pytest.mark.long)))
+        else:
+            given.append(pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.long))
+    return given
