@@ -13,7 +13,7 @@ TESTS ?= tests
 WORKERS ?= -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## *(.*)/make \1|\2/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## *(.*)/make \1|\2/' | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
 
 demo: .venv/.installed  ## the whole loop on a sample shop with a real PostgreSQL, in minutes
 	@$(BIN)/rung demo

@@ -20,7 +20,7 @@ import pytest
 from psycopg import sql
 
 from rung.adapters.cluster import Cluster, start
-from tests.short import ALL
+from tests.short import ALL, LONGEST
 
 # A machine with other work on it takes as long as it takes.  What one run finds, the next one finds.
 hypothesis.settings.register_profile(
@@ -29,7 +29,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("rung")
 
 # Locked by every test process; the file and the folder are there anyway, and nothing is left behind.
-GATE, ROOM = Path(__file__), Path(__file__).parent
+HERE = Path(__file__).parent
+GATE, ROOM = Path(__file__), HERE
 
 # No test measures what a commit costs, and none has to survive a power cut.
 SETTINGS = {
@@ -42,14 +43,13 @@ SETTINGS = {
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """
-    Leave out what is long.
+    Leave out what is long, and begin with the files that take longest, or the last of them would be waited for.
     """
-    if ALL:
-        return
-    long = [item for item in items if item.get_closest_marker("long")]
-    if long:
+    if not ALL and (long := [item for item in items if item.get_closest_marker("long")]):
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.relative_to(HERE).as_posix(), len(places)))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 
+# The files that take longest, the longest first.
+LONGEST = ("end_to_end/test_demo.py", "shapes/test_shapes.py", "benchmarks/test_gauntlet.py")
+
 ALL = os.environ.get("RUNG_TESTS") == "all"
 
 
