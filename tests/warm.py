@@ -13,6 +13,7 @@ Not here  terminals and pipes that close (scenarios/test_streams.py)
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import runpy
@@ -162,5 +163,6 @@ def run(kind: str) -> None:
 if __name__ == "__main__":
     kind = sys.argv[1]
     imported(kind)
+    gc.freeze()  # a child that collects would copy all of it
     serve(socket.socket(fileno=int(sys.argv[2])))
     run(kind)

@@ -23,7 +23,6 @@ import pytest
 from psycopg import sql
 
 from rung import frames
-from tests import warm
 from tests.ports import free_port
 from tests.probe import canaries
 from tests.probe.outside import redis_server, web_server
@@ -59,11 +58,13 @@ class Project:
     said: list[tuple[str, bytes]] = field(default_factory=list)
 
     def rung(self, *arguments: str, status: int | None = 0, **environment: str) -> bytes:
-        done = warm.rung(self.folder, *arguments, environment=self.environment | environment)
-        said, complained = done.stdout.encode(), done.stderr.encode()
-        self.said += [(f"rung {arguments[0]}, output", said), (f"rung {arguments[0]}, errors", complained)]
-        assert status is None or status == done.returncode, (arguments, said, complained)
-        return said
+        done = subprocess.run(
+            [sys.executable, "-m", "rung", *arguments], cwd=self.folder, env=self.environment | environment,
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+        self.said += [(f"rung {arguments[0]}, output", done.stdout), (f"rung {arguments[0]}, errors", done.stderr)]
+        assert status is None or status == done.returncode, (arguments, done.stdout, done.stderr)
+        return done.stdout
 
     @property
     def recording(self) -> Path:

@@ -30,7 +30,6 @@ import pytest
 
 from rung.adapters.launcher import BOOTSTRAP
 from rung.adapters.shelf import names, raw_names, told_by
-from tests import warm
 from tests.adapters.test_pieces import collecting
 from tests.ports import free_port
 from tests.probe.serving import PATIENCE_S, ask, serving, table, wait_listening
@@ -149,7 +148,10 @@ def served(port: int, process: subprocess.Popen[bytes]) -> set[int]:
 
 def rung(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNG", "PG", "DATABASE"))}
-    return warm.rung(cwd, *words, environment=kept)
+    return subprocess.run(
+        [sys.executable, "-m", "rung", *words], cwd=cwd, env=kept, capture_output=True, text=True, timeout=PATIENCE_S,
+        check=False,
+    )  # fmt: skip
 
 
 def app(python: str, port: int) -> list[str]:
