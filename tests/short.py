@@ -18,7 +18,12 @@ from typing import Any
 import pytest
 
 # The files that take longest, the longest first.
-LONGEST = ("end_to_end/test_demo.py", "shapes/test_shapes.py", "benchmarks/test_gauntlet.py")
+LONGEST = (
+    "end_to_end/test_demo.py", "shapes/test_shapes.py", "end_to_end/test_loop.py", "probe/test_never_suffers.py",
+    "scenarios/test_scenarios.py", "nplusone/test_nplusone.py", "end_to_end/test_only_read.py",
+    "adapters/test_planner_costs.py", "scenarios/test_refusals.py", "adapters/test_planner.py",
+    "adapters/test_migrations.py", "benchmarks/test_gauntlet.py", "benchmarks/test_timing.py",
+)  # fmt: skip
 
 ALL = os.environ.get("RUNG_TESTS") == "all"
 

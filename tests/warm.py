@@ -3,8 +3,8 @@ Run rung's command line, and other programs in Python, in a process of their own
 
 A server, one of each kind for each test process, has everything imported and forks for each command.  The child has
 the folder, the environment and the streams that it is given, and is otherwise what `python …` would be; it ends as an
-interpreter ends.  What an interpreter reads of its environment when it starts (PYTHON*) is the server's, so a test of
-that starts one itself.
+interpreter ends, but does not take its modules apart, which would copy them all.  What an interpreter reads of its
+environment when it starts (PYTHON*) is the server's, so a test of that starts one itself.
 
 In        words as they are typed, a folder, an environment
 Out       what subprocess.run returns
@@ -13,6 +13,8 @@ Not here  terminals and pipes that close (scenarios/test_streams.py)
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import gc
 import json
 import os
@@ -22,8 +24,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).parent.parent
 TIMEOUT_S = 90
@@ -160,9 +164,31 @@ def run(kind: str) -> None:
         runpy.run_path(sys.argv[0], run_name="__main__")
 
 
+def end(kind: str) -> NoReturn:
+    """
+    Run the program, and end with its status.
+    """
+    status = 0
+    try:
+        run(kind)
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if isinstance(ended.code, str):
+            sys.stderr.write(f"{ended.code}\n")
+    except BaseException:
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        status = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status & 0xFF)
+
+
 if __name__ == "__main__":
     kind = sys.argv[1]
     imported(kind)
     gc.freeze()  # a child that collects would copy all of it
     serve(socket.socket(fileno=int(sys.argv[2])))
-    run(kind)
+    end(kind)

@@ -1,7 +1,7 @@
 """
 The shape suite: schemas, statements and the indexes that are right, by work that is measured.
 
-`make test` judges our advice on every third of the cases, and of the cases themselves every eighth; `make shapes` and
+`make test` judges our advice on every fourth of the cases, and of the cases themselves every eighth; `make shapes` and
 `make test-all` do both on all, and by time too.
 """
 
@@ -96,7 +96,7 @@ def test_a_case_tells_right_from_wrong(databases: Databases, group: Group, shape
         assert fault(dsn, shape, held, indexes), indexes
 
 
-@pytest.mark.parametrize(("group", "shape"), every(3, ADVISED))
+@pytest.mark.parametrize(("group", "shape"), every(4, ADVISED))
 def test_our_advice_is_right(databases: Databases, ours: Ours, group: Group, shape: Shape) -> None:
     dsn = databases(group)
     statements = [Weighted(execution.text, execution.executions) for execution in shape.executions]
