@@ -4,24 +4,28 @@
 # Two stamps, so that the demo does not wait for the tools of those who work on rung.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test shapes company pythons check format docs gauntlet clean
+.PHONY: help demo test test-all shapes company pythons check format docs gauntlet clean
 
 BIN := .venv/bin
 TESTS ?= tests
-# Each worker starts a PostgreSQL of its own, so more than four cost more than they bring.
-WORKERS ?= -n logical --maxprocesses 4 --dist worksteal
+# Each worker starts a PostgreSQL of its own, so more than four cost more than they bring.  A file is one worker's, as
+# what its tests share is made once; tests/conftest.py has the longest begin first.
+WORKERS ?= -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## *(.*)/make \1|\2/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## *(.*)/make \1|\2/' | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
 
 demo: .venv/.installed  ## the whole loop on a sample shop with a real PostgreSQL, in minutes
 	@$(BIN)/rung demo
 
-test: .venv/.installed-dev  ## all tests, against a real PostgreSQL of their own
+test: .venv/.installed-dev  ## the tests, some of each long suite, against a real PostgreSQL of their own
 	@$(BIN)/python -m pytest $(WORKERS) $(TESTS)
 
+test-all: .venv/.installed-dev  ## all tests, the long suites whole
+	@RUNG_TESTS=all $(BIN)/python -m pytest $(WORKERS) $(TESTS)
+
 shapes: .venv/.installed-dev  ## the index advisor on every shape of statement, by work and by time (minutes)
-	@SHAPES=all $(BIN)/python -m pytest $(WORKERS) tests/shapes
+	@RUNG_TESTS=all $(BIN)/python -m pytest $(WORKERS) tests/shapes
 
 company: .venv/.installed-dev  ## the recorder beside those of Sentry, OpenTelemetry, New Relic and Datadog (10 MB to download once)
 	@$(BIN)/python -m tests.company.peers

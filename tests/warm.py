@@ -1,10 +1,10 @@
 """
-Run rung's command line in a process of its own that need not import it anew.
+Run rung's command line, and other programs in Python, in a process of their own that need not import them anew.
 
-A server, one for each test process, has everything imported and forks for each command.  The child has the folder, the
-environment and the streams that it is given, and is otherwise what `python -m rung` would be; it ends as an interpreter
-ends.  What an interpreter reads of its environment when it starts (PYTHON*) is the server's, so a test of that starts
-one itself.
+A server, one of each kind for each test process, has everything imported and forks for each command.  The child has
+the folder, the environment and the streams that it is given, and is otherwise what `python …` would be; it ends as an
+interpreter ends, but does not take its modules apart, which would copy them all.  What an interpreter reads of its
+environment when it starts (PYTHON*) is the server's, so a test of that starts one itself.
 
 In        words as they are typed, a folder, an environment
 Out       what subprocess.run returns
@@ -13,20 +13,40 @@ Not here  terminals and pipes that close (scenarios/test_streams.py)
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import gc
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).parent.parent
-TIMEOUT_S = 60
+TIMEOUT_S = 90
 STREAMS = ("stdout", "stderr")
-_server: list[tuple[subprocess.Popen[bytes], socket.socket]] = []
+RUNG, MIGRATIONS = "rung", "migrations"
+# What most commands import once they run.
+COMMANDS = (
+    "rung.adapters.answers", "rung.adapters.hands", "rung.adapters.ledger", "rung.adapters.packing",
+    "rung.adapters.planner", "rung.adapters.recordings", "rung.adapters.repository", "rung.adapters.traffic.sender",
+    "rung.loop", "rung.moves.ladder", "rung.surfaces.cli", "rung.surfaces.ladder", "rung.surfaces.load",
+)  # fmt: skip
+# What the commands of projects import, Alembic's and Django's.
+MIGRATING = (
+    "alembic.command", "alembic.config", "sqlalchemy.dialects.postgresql.psycopg", "django.contrib.postgres.indexes",
+    "django.contrib.postgres.operations", "django.core.management.commands.check",
+    "django.core.management.commands.makemigrations", "django.core.management.commands.migrate",
+    "django.db.backends.postgresql.base", "django.db.models",
+)  # fmt: skip
+_servers: dict[str, tuple[subprocess.Popen[bytes], socket.socket]] = {}
 
 
 def rung(place: Path, *words: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -36,9 +56,25 @@ def rung(place: Path, *words: str, environment: Mapping[str, str]) -> subprocess
     Raises:
         TimeoutError: it took longer than TIMEOUT_S.
     """
-    if not _server:
-        _server.append(_started())
-    server, channel = _server[0]
+    return _run(RUNG, place, ["-m", "rung", *words], environment)
+
+
+def migrating(place: Path, *words: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """
+    Run `python -B` with *words*, `-m` and a module or a script, in *place*: a command of Alembic's or Django's.
+
+    Raises:
+        TimeoutError: it took longer than TIMEOUT_S.
+    """
+    return _run(MIGRATIONS, place, words, environment)
+
+
+def _run(
+    kind: str, place: Path, words: list[str] | tuple[str, ...], environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    if kind not in _servers:
+        _servers[kind] = _started(kind)
+    server, channel = _servers[kind]
     with tempfile.TemporaryDirectory(prefix="rung-warm-") as folder:
         asked = {"words": words, "place": str(place), "environment": dict(environment), "streams": folder}
         channel.sendall(json.dumps(asked).encode() + b"\n")
@@ -46,20 +82,20 @@ def rung(place: Path, *words: str, environment: Mapping[str, str]) -> subprocess
             with channel.makefile("rb") as told:
                 status = json.loads(told.readline())
         except TimeoutError:
-            _server.clear()
+            del _servers[kind]
             server.kill()
             server.wait()
             raise
         stdout, stderr = ((Path(folder) / name).read_text("utf-8") for name in STREAMS)
-    return subprocess.CompletedProcess(["rung", *words], status, stdout, stderr)
+    return subprocess.CompletedProcess([sys.executable, *words], status, stdout, stderr)
 
 
-def _started() -> tuple[subprocess.Popen[bytes], socket.socket]:
+def _started(kind: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair()
     ours.settimeout(TIMEOUT_S)
     with theirs:
         server = subprocess.Popen(
-            [sys.executable, "-m", "tests.warm", str(theirs.fileno())], pass_fds=[theirs.fileno()],
+            [sys.executable, "-m", "tests.warm", kind, str(theirs.fileno())], pass_fds=[theirs.fileno()],
             cwd=ROOT, env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
@@ -94,14 +130,65 @@ def _become(asked: dict[str, object]) -> None:
         stream = os.open(f"{asked['streams']}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.dup2(stream, number)
         os.close(stream)
-    sys.argv = ["rung", *asked["words"]]  # type: ignore[misc]
+    sys.argv = list(asked["words"])  # type: ignore[call-overload]
+
+
+def imported(kind: str) -> None:
+    """
+    Import what commands of that *kind* import.
+    """
+    modules = MIGRATING
+    if kind == RUNG:
+        from rung.wire import TOOL_MODULES
+
+        modules = ("rung.__main__", *TOOL_MODULES, *COMMANDS)
+    for module in modules:
+        __import__(module)
+
+
+def run(kind: str) -> None:
+    """
+    Run the program that this process was asked for.
+    """
+    if kind == RUNG:
+        from rung.__main__ import main
+
+        sys.argv = ["rung", *sys.argv[2:]]
+        sys.exit(main())
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(Path.cwd()))
+    if sys.argv[0] == "-m":
+        del sys.argv[0]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def end(kind: str) -> NoReturn:
+    """
+    Run the program, and end with its status.
+    """
+    status = 0
+    try:
+        run(kind)
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if isinstance(ended.code, str):
+            sys.stderr.write(f"{ended.code}\n")
+    except BaseException:
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        status = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status & 0xFF)
 
 
 if __name__ == "__main__":
-    from rung.__main__ import main
-    from rung.wire import TOOL_MODULES
-
-    for module in (*TOOL_MODULES, "rung.surfaces.cli", "rung.loop", "rung.adapters.recordings"):
-        __import__(module)
-    serve(socket.socket(fileno=int(sys.argv[1])))
-    sys.exit(main())
+    kind = sys.argv[1]
+    imported(kind)
+    gc.freeze()  # a child that collects would copy all of it
+    serve(socket.socket(fileno=int(sys.argv[2])))
+    end(kind)

@@ -21,7 +21,8 @@ from rung import clock
 from rung.adapters import launcher
 from rung.errors import CommandNotExecutable, CommandNotFound, CommandNotStarted
 from rung.steps.record import TABLES
-from tests.probe.serving import HERE, PATIENCE_S, ask, free_port, serving, table, uvicorn, wait_listening
+from tests.ports import free_port
+from tests.probe.serving import HERE, PATIENCE_S, ask, serving, table, uvicorn, wait_listening
 
 RECORD = textwrap.dedent("""
     import os, sys

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -25,6 +24,7 @@ from rung.ports import Describe, Explain, Index, IndexColumn, Plan, Promise, Sta
 from rung.steps.explain.questions import Known, Statistics
 from rung.steps.explain.stale import stale
 from rung.steps.explain.tree import read
+from tests.ports import free_port
 
 PATIENCE_S = 30
 STATEMENT = "select * from orders where customer_id = $1"
@@ -49,9 +49,7 @@ def standby() -> Iterator[str]:
         signal = primary.data / "standby.signal"
         signal.touch()
         os.chown(signal, owner.st_uid, owner.st_gid)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         command = [
             str(primary.binaries / "postgres"), "-D", str(primary.data), "-c", f"port={port}",
             "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",

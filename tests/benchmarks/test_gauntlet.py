@@ -147,6 +147,8 @@ def test_results_that_are_there_are_not_run_again(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 def test_a_scenario_is_loaded_judged_fixed_and_loaded_again(tmp_path: Path) -> None:
     scenario = SCENARIOS["async missing index"]

@@ -19,8 +19,9 @@ import pytest
 from tests.company import peers
 from tests.company.agent import Agent, listening
 from tests.company.companies import APPS, PEERS, App, Ran, company, environment, running, transactions
+from tests.ports import free_port
 from tests.probe.running import Recorded
-from tests.probe.serving import ask, free_port
+from tests.probe.serving import ask
 
 pytestmark = pytest.mark.skipif(not os.environ.get("COMPANY"), reason="make company runs these")
 

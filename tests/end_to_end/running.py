@@ -1,5 +1,5 @@
 """
-Run the commands as a user does: as processes, in a folder of their own.
+Run the commands as a user does: each in a process of its own, in a folder of their own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,9 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tests import warm
+from tests.ports import free_port
 
 HERE = Path(__file__).parent
 PATIENCE_S = 30.0
@@ -54,10 +56,7 @@ class Shop:
         """
         Run one command and return what it printed; it must exit with *status*.
         """
-        done = subprocess.run(
-            [sys.executable, "-m", "rung", *arguments],
-            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=90, check=False,
-        )  # fmt: skip
+        done = warm.rung(self.folder, *arguments, environment=self.environment)
         assert status == done.returncode, f"rung {' '.join(arguments)}: {done.stdout}\n{done.stderr}"
         return done.stdout
 
@@ -109,15 +108,6 @@ class Shop:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def free_port() -> int:
-    """
-    Return a port that nothing listens on.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until_up(port: int, process: subprocess.Popen[bytes]) -> None:

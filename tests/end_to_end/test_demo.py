@@ -71,44 +71,72 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         start(data).remove()
 
 
-@pytest.mark.timeout(500)
-@pytest.mark.xdist_group("demo")
-def test_the_demo_goes_round_twice_and_a_killed_one_leaves_nothing_running(folder: Path) -> None:
+def gone_round(folder: Path, *flags: str) -> list[str]:
     """
-    The demo finds bottlenecks, takes an index and a patch that help and names what is next; killed ones leave nothing.
+    Run a demo to its end, hold that it tells what is so, and return its verdicts.
     """
-    whole = demo(folder, "--json")
-    told, story = whole.communicate(timeout=340)
+    whole = demo(folder, "--json", *flags)
+    told, story = whole.communicate(timeout=400)
     assert 0 == whole.returncode, story
     tree = json.loads(told)
-    place = folder / ".rung" / "demo"
-    # Which of them comes first is the machine's: on a busy one many small statements wait longer than one large one,
-    # and where other tests have the processor, the second may have nothing left that rung could do by itself.
-    taken = [turn["move"]["name"].partition(":")[0] for turn in tree["turns"]]
-    assert taken, story
+    turns = tree["turns"]
+    taken = [turn["move"]["name"].partition(":")[0] for turn in turns]
     assert set(taken) <= {"index", "indexes", "nplusone"}, story
-    assert "moved" == tree["turns"][0]["verdict"], story
-    assert tree["turns"][0]["change"]["high"] < 1
-    for turn in tree["turns"]:
+    assert taken or "nothing that rung could do by itself" in story
+    verdicts = [turn["verdict"] for turn in turns]
+    assert {"moved"} >= set(verdicts[:-1]), "it goes on for as long as it helps"
+    for turn in turns:
         assert {"bottleneck", "move", "before", "after", "change", "verdict"} == set(turn)
         assert turn["bottleneck"]["gain_s"] > 0
-    assert tree["next"]["recording"]["name"].endswith(f"after-{taken[-1]}")
-    assert len(taken) == len(list((place / "rung" / "ledger").glob("000[12]-*.toml")))
-    written = [".patch"] * taken.count("nplusone") + [".sql", ".sql"] * (len(taken) - taken.count("nplusone"))
-    assert written == sorted(path.suffix for path in (place / "rung" / "migrations").iterdir())
+        assert "moved" != turn["verdict"] or turn["change"]["high"] < 1
+    assert tree["next"]["recording"]["name"].endswith(f"after-{taken[-1]}" if taken else "before")
+    assert_kept(folder / ".rung" / "demo", taken, undone=["worse" == verdict for verdict in verdicts])
+    wait_for(lambda: not offspring(folder), f"left running: {offspring(folder)}")
+    return verdicts
+
+
+def assert_kept(place: Path, taken: list[str], *, undone: list[bool]) -> None:
+    """
+    Hold that there are an entry, files and the patched code of each move that was *taken*, and of no other.
+    """
+    assert len(taken) == len(list(place.glob("rung/ledger/000[12]-*.toml")))
+    written = [suffix for kind in taken for suffix in ([".patch"] if kind == "nplusone" else [".sql", ".sql"])]
+    assert sorted(written) == sorted(path.suffix for path in place.glob("rung/migrations/*"))
     patched = "select(Product).options(selectinload(Product.reviews)).order_by(" in (
         place / "shop" / "catalogue.py"
     ).read_text("utf-8")
-    assert patched == ("nplusone" in taken)
-    wait_for(lambda: not offspring(folder), f"left running: {offspring(folder)}")
+    assert patched == (("nplusone", False) in zip(taken, undone, strict=True))
 
+
+@pytest.mark.long
+@pytest.mark.alone
+@pytest.mark.timeout(500)
+def test_the_first_turn_of_the_demo_helps(folder: Path) -> None:
+    """
+    With half a minute of traffic, as people get it.
+
+    How many turns follow, and which move is first, is the machine's: on a busy one many small statements wait longer
+    than one large one, and there may be nothing left that rung could do by itself.
+    """
+    verdicts = gone_round(folder)
+    assert "moved" == verdicts[0]
+
+
+@pytest.mark.timeout(500)
+def test_a_demo_leaves_what_it_tells_of_and_a_killed_one_leaves_nothing_running(folder: Path) -> None:
+    """
+    A short one tells what is so, whatever that is here; killed and interrupted ones end in order.
+    """
+    gone_round(folder, "--duration", "10s")
+
+    recordings = folder / ".rung" / "demo" / "recordings"
     killed = demo(folder, "--duration", "20s")
     wait_for(lambda: any("shop.main:app" in line for line in offspring(folder)), "the shop did not come up")
-    time.sleep(1)
+    wait_for(lambda: any(recordings.glob("*/recording.json")), "nothing was recorded")
     killed.kill()
     killed.communicate()
     wait_for(lambda: not offspring(folder), f"left running: {offspring(folder)}")
-    (recording,) = (place / "recordings").iterdir()
+    (recording,) = recordings.iterdir()
     wait_for(lambda: json.loads((recording / "recording.json").read_text())["sealed"], "the recording was not sealed")
 
     interrupted = demo(folder, "--duration", "20s")

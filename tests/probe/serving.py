@@ -19,15 +19,10 @@ from typing import Any
 import duckdb
 
 from rung.adapters import launcher
+from tests.ports import free_port
 
 HERE = Path(__file__).resolve().parent
 PATIENCE_S = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def uvicorn(app: str, port: int, *more: str) -> list[str]:

@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 from rung.probe.instruments.django import template
+from tests.ports import free_port
 from tests.probe.running import Recorded, gunicorn, left_in_the_middle, running
-from tests.probe.serving import ask, free_port, line_of, uvicorn
+from tests.probe.serving import ask, line_of, uvicorn
 
 VIEWS = "django_site/views.py"
 SAME = [

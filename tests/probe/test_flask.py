@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from rung.probe.instruments.flask import template
+from tests.ports import free_port
 from tests.probe.running import Recorded, gunicorn, left_in_the_middle, running
-from tests.probe.serving import ask, free_port, line_of
+from tests.probe.serving import ask, line_of
 
 APP = "flask_app.py"
 ITEM = "/shops/north/items/1b4e28ba-2fa1-11d2-883f-0016d3cca427"

@@ -16,8 +16,9 @@ import pytest
 from rung.adapters import launcher
 from rung.probe import core
 from rung.probe.threaded import Threaded, nested
+from tests.ports import free_port
 from tests.probe.running import Recorded, gunicorn, running
-from tests.probe.serving import HERE, PATIENCE_S, ask, free_port, line_of
+from tests.probe.serving import HERE, PATIENCE_S, ask, line_of
 
 QUIET = ("--without-mingle", "--without-gossip", "--without-heartbeat")
 

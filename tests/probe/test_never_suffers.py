@@ -22,10 +22,11 @@ from typing import Any
 import pytest
 
 from rung.adapters import launcher
+from tests.ports import free_port
 from tests.probe.outside import mail_server, redis_server, web_server
 from tests.probe.player import ROOT
 from tests.probe.running import gunicorn
-from tests.probe.serving import HERE, PATIENCE_S, ask, free_port, line_of, table, uvicorn, wait_listening
+from tests.probe.serving import HERE, PATIENCE_S, ask, line_of, table, uvicorn, wait_listening
 
 REQUESTS = (
     "/hello/you", "/psycopg", "/asyncpg", "/wrong", "/sqlalchemy", "/threads", "/tasks", "/page", "/file", "/collect",

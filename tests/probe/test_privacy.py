@@ -23,11 +23,12 @@ import pytest
 from psycopg import sql
 
 from rung import frames
+from tests.ports import free_port
 from tests.probe import canaries
 from tests.probe.outside import redis_server, web_server
 from tests.probe.rows import request
 from tests.probe.running import gunicorn
-from tests.probe.serving import HERE, PATIENCE_S, free_port, table, uvicorn, wait_listening
+from tests.probe.serving import HERE, PATIENCE_S, table, uvicorn, wait_listening
 
 QUIET = ("--log-level", "critical", "--no-access-log")
 ASKED = 70  # enough for a percentile

@@ -15,7 +15,8 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from rung.adapters.launcher import sealed
-from tests.probe.serving import ask, free_port, line_of, serving, table
+from tests.ports import free_port
+from tests.probe.serving import ask, line_of, serving, table
 
 SAME = ["/orders/3", "/boom", "/handled", "/stream", "/nowhere", "/asyncpg/write", "/psycopg/sync", "/background"]
 ONCE = [

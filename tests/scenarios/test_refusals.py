@@ -27,6 +27,7 @@ from rung.surfaces.cli import main
 from tests import warm
 from tests.scenarios.make import recording_name
 from tests.scenarios.shapes import misfits
+from tests.short import every
 from tests.strategies import quote_of
 
 HERE = Path(__file__).parent
@@ -270,7 +271,7 @@ def assert_three_parts(said: str, case: Case) -> None:
     assert case.way_out in steps
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.words[0] not in WITHOUT_JSON])
+@pytest.mark.parametrize("name", every(3, (name for name, case in CASES.items() if case.words[0] not in WITHOUT_JSON)))
 def test_a_refusal_in_json(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

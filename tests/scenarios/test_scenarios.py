@@ -24,6 +24,7 @@ from rung.steps.measure import percentile
 from rung.surfaces.cli import main
 from tests.scenarios.make import SCENARIOS, recording_name
 from tests.scenarios.shapes import misfits
+from tests.short import every
 
 HERE = Path(__file__).parent
 REWRITE = bool(os.environ.get("RUNG_REWRITE"))
@@ -63,7 +64,7 @@ def test_what_is_printed(scenario: str, command: str, place: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("command", ["find", "price"])
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", every(3, SCENARIOS))
 def test_json_has_the_declared_shape(
     scenario: str, command: str, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

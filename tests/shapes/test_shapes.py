@@ -1,13 +1,12 @@
 """
 The shape suite: schemas, statements and the indexes that are right, by work that is measured.
 
-`make test` judges our advice on half of the cases, and the cases themselves on a few; `make shapes` does both on
-all, and by time too.
+`make test` judges our advice on every fourth of the cases, and of the cases themselves every eighth; `make shapes` and
+`make test-all` do both on all, and by time too.
 """
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -23,8 +22,8 @@ from tests.shapes.amiss import AMISS, UNSURE
 from tests.shapes.cases import GROUPS
 from tests.shapes.judging import GAIN_MIN, WORK_PAGES, bar, fault, prepare
 from tests.shapes.shape import Group, Shape
+from tests.short import ALL, every
 
-LONG = os.environ.get("SHAPES") == "all"
 CASES = [pytest.param(group, shape, id=f"{group.name}-{shape.name}") for group in GROUPS for shape in group.shapes]
 ADVISED = [
     pytest.param(
@@ -81,7 +80,7 @@ def test_there_are_enough_cases() -> None:
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize(("group", "shape"), CASES if LONG else CASES[1::8])
+@pytest.mark.parametrize(("group", "shape"), every(8, CASES, first=1))
 def test_a_case_tells_right_from_wrong(databases: Databases, group: Group, shape: Shape) -> None:
     """
     What is right is much less work than no index, and what looks right is turned down.
@@ -97,12 +96,12 @@ def test_a_case_tells_right_from_wrong(databases: Databases, group: Group, shape
         assert fault(dsn, shape, held, indexes), indexes
 
 
-@pytest.mark.parametrize(("group", "shape"), ADVISED if LONG else ADVISED[::2])
+@pytest.mark.parametrize(("group", "shape"), every(4, ADVISED))
 def test_our_advice_is_right(databases: Databases, ours: Ours, group: Group, shape: Shape) -> None:
     dsn = databases(group)
     statements = [Weighted(execution.text, execution.executions) for execution in shape.executions]
     advised = ours(statements, dsn, None)
-    assert fault(dsn, shape, bar(dsn, shape, timed=LONG), advised, timed=LONG) == ""
+    assert fault(dsn, shape, bar(dsn, shape, timed=ALL), advised, timed=ALL) == ""
 
 
 @pytest.mark.parametrize("statement", peers.UNPLANNABLE)
