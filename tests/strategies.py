@@ -397,7 +397,7 @@ columns = st.builds(IndexColumn, words, st.booleans(), st.none() | st.booleans()
 keys, carried = st.lists(columns, min_size=1, max_size=4).map(tuple), st.lists(words, max_size=2).map(tuple)
 indexes = st.builds(Index, words, words, keys, carried, some_words)
 intervals = st.builds(Interval, figures, figures, figures)
-plans = st.builds(BuildIndex, indexes, words, counts, st.booleans())
+plans = st.builds(BuildIndex, indexes, words, counts, st.booleans(), figures, counts)
 drops = st.builds(DropIndex, words, words, words, texts, counts, st.booleans())
 scripts = st.builds(Script, st.lists(texts, max_size=2).map(tuple), st.lists(texts, max_size=2).map(tuple))
 sides = st.builds(

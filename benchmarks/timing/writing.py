@@ -24,7 +24,7 @@ import numpy as np
 from psycopg import sql
 
 from benchmarks.timing.stage import Stage
-from rung.steps.advise.entries import Tree, write_cost
+from rung.steps.advise.entries import Tree, entries_cost, row_cost
 
 BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 NANOSECOND_S = 1e-9
@@ -114,15 +114,13 @@ def foreseen(row: dict[str, Any]) -> dict[str, Any]:
     Return a measured row with what entries.py says of it.
     """
     shape = next(each for each in SHAPES if each.name == row["shape"])
-    added = write_cost(
-        row["kind"],
-        shape.tree(row["rows"]),
-        others=tuple(Tree(each.width_bytes, each.columns, row["rows"]) for each in OTHERS),
-        touches=shape.touched,
-        hot=1.0,
-        writes_between=row["batch"] if row["images"] else math.inf,
-        fresh=True,
+    others = [Tree(each.width_bytes, each.columns, row["rows"]) for each in OTHERS]
+    between = row["batch"] if row["images"] else math.inf
+    without, with_it = (
+        row_cost(row["kind"].capitalize(), entries_cost(trees, writes_between=between, fresh=True), hot=hot)
+        for trees, hot in ((others, 1.0), ([*others, shape.tree(row["rows"])], 0.0 if shape.touched else 1.0))
     )
+    added = with_it.minus(without)
     return {**row, "foreseen_s": added.seconds, "foreseen_wal_bytes": added.wal_bytes}
 
 

@@ -29,12 +29,16 @@ class BuildIndex:
 
     Attributes:
         partitioned: Whether the table is, so that each partition is given one of its own.
+        build_s: How long building it takes, roughly; 0 where that was not worked out.
+        build_wal_bytes: What that writes to the log, likewise.
     """
 
     index: Index
     name: str
     size_bytes: int
     partitioned: bool = False
+    build_s: float = 0.0
+    build_wal_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
