@@ -425,6 +425,8 @@ quotes = st.builds(
     patch=st.none() | st.builds(Patch, texts, texts),
     taken_as=st.sampled_from(["", MIGRATION, SETTING, PATCH, HAND]),
     gains=st.booleans(),
+    sure=st.booleans(),
+    relieves=figures,
     routes=st.lists(st.builds(RoutePrice, texts, three_figures, three_figures), max_size=2).map(tuple),
     bears_per_s=st.none() | figures,
     fullest=texts,
@@ -455,6 +457,7 @@ entries = st.builds(
     state=st.sampled_from([OPEN, MOVED, NOT_MOVED, WORSE, TOO_LITTLE]),
     quote=quotes,
     verdict=st.none() | verdicts,
+    applied=st.booleans(),
 )
 
 # Whole microseconds, so that touching and equal segments are drawn too; some reach out of their request.

@@ -136,6 +136,9 @@ class Quote:
         patch: What would be changed in the user's code, None where that is nothing or not known.
         taken_as: "migration", "setting", "patch", or "hand" where rung has no hands for it yet; "" for doing nothing.
         gains: Whether the goal's number falls, with whatever traffic the bottleneck was found at.
+        sure: Whether the whole range of the prediction is below the recorded number; taken for granted where the
+            bottleneck was found with more traffic than was recorded, for which there is no range.
+        relieves: Of a move without a price, what share of the route's recorded work goes away with it.
         routes: p50, p95 and p99 of each route that the goal judges.
         bears_per_s: Requests a second at which something is full then, and what that is.
         fullest: See above.
@@ -160,6 +163,8 @@ class Quote:
     patch: Patch | None = None
     taken_as: str = ""
     gains: bool = True
+    sure: bool = True
+    relieves: float = 0.0
     routes: tuple[RoutePrice, ...] = ()
     bears_per_s: float | None = None
     fullest: str = ""
@@ -184,6 +189,20 @@ class Quote:
         Whether rung can carry it out itself.
         """
         return self.plan is not None or self.drop is not None or self.script is not None
+
+    @property
+    def builds(self) -> tuple[BuildIndex, ...]:
+        """
+        The indexes that would be built.
+        """
+        return () if self.plan is None else (self.plan, *self.beside)
+
+    @property
+    def lasting(self) -> bool:
+        """
+        Whether it leaves something behind that can be taken back; fresh statistics do not.
+        """
+        return self.script is None or bool(self.script.undo)
 
     @property
     def table(self) -> str:
