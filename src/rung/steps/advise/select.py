@@ -34,8 +34,14 @@ STEPS_MAX = 40
 SWAPS_MAX = 3  # for each index of a set
 LIKELY = 12  # steps that are worked out exactly, of those that look best
 SWAPS_LIKELY = 4
+# What an execution takes beside its plan's nodes, in units of the planner's cost: 12 µs for the statement, as much for
+# its planning (docs/design/0009-from-cost-to-time.md), at SECOND_PER_COST (rounds.py).  No index takes it away; without
+# it a lookup that visits two pages would be worth twice one that visits four.
+EXECUTION_COST = 67.0
+# A plan must get this much cheaper to be worth an index: below it the planner's own error is larger.
+COST_SHARE_MAX = 0.7
 # An index of twice the size has to bring what it serves to less than 2^-ROOM_WORTH of what the smaller one does.
-ROOM_WORTH = 1.0
+ROOM_WORTH = 0.51
 
 
 class Costs:
@@ -113,7 +119,7 @@ class Costs:
         base = self.base[statement]
         if base is None or base <= 0:
             return self.weights[statement]
-        return self.weights[statement] * self.cost(statement, indexes) / base
+        return self.weights[statement] * (self.cost(statement, indexes) + EXECUTION_COST) / (base + EXECUTION_COST)
 
     def least_s(self, statement: int) -> float:
         """
@@ -148,6 +154,7 @@ class Choice:
         upkeep: Seconds a second that writing takes more with a set.
         usable: Positions of the indexes that may be chosen.
         excludes: Of each index those that make no sense beside it: what it begins with.
+        tables: The table of each index.
         indexes_max: How many may be chosen.
     """
 
@@ -158,12 +165,13 @@ class Choice:
         upkeep: Callable[[Chosen], float],
         usable: Sequence[int],
         excludes: Mapping[int, Chosen],
+        tables: Sequence[tuple[str, str]],
         *,
         indexes_max: int | None = None,
     ) -> None:
         self.costs, self.sizes_bytes, self.upkeep = costs, sizes_bytes, upkeep
         self.several = sorted(costs.together(), key=sorted)
-        self.excludes = excludes
+        self.excludes, self.tables = excludes, tables
         self.indexes_max = len(usable) if indexes_max is None else indexes_max
         self._reads: dict[tuple[int, int], float] = {}
         self._base_s = np.array([costs.second_per_s(place, 0) for place in range(len(costs.base))])
@@ -198,7 +206,8 @@ class Choice:
         Return the set that saves most within the budget; with none, that to which no index adds enough.
         """
         if budget_bytes is None:
-            return self._sized(self._pruned(self._swapped(self._grown(None, by_size=False).chosen, None, set())))
+            grown = self._swapped(self._grown(None, by_size=False).chosen, None, set())
+            return self._sized(self._sure(self._pruned(grown)))
         fitting = [chosen for chosen in self._pool() if self.size_bytes(chosen) <= budget_bytes]
         return min(fitting, key=lambda chosen: (self.value_s(chosen), self.size_bytes(chosen), sorted(chosen)))
 
@@ -338,20 +347,30 @@ class Choice:
 
     def _sized(self, chosen: Chosen) -> Chosen:
         """
-        Return *chosen*, each in the width that is worth its room: what begins with it, or what it begins with.
+        Return *chosen*, each index in the size that is worth its room: of its table's others that which leaves least of
+        what they serve, for its size.
 
         With a budget room has its price already; without one the widest would be taken for any gain, or the narrowest
         because both save nearly all.
         """
         for index in sorted(chosen):
             rest = chosen - {index}
-            wider = {each for each in self.usable if index in self.excludes.get(each, frozenset())}
-            narrower = self.excludes.get(index, frozenset()) & set(self.usable)
-            family = sorted(({index} | narrower | wider) - rest)
+            family = [each for each in self.usable if self.tables[each] == self.tables[index] and each not in rest]
             taken_s = {each: self._reads_s(rest | {each}) for each in family}
             served = np.logical_or.reduce([each_s < self._reads_s(rest) for each_s in taken_s.values()])
             worth = {each: taken_s[each][served].sum() * self.sizes_bytes[each] ** ROOM_WORTH for each in family}
             chosen = rest | {min(family, key=lambda each: (worth[each], each))}
+        return chosen
+
+    def _sure(self, chosen: Chosen) -> Chosen:
+        """
+        Return *chosen* without those that make no statement so much cheaper that the planner can be believed, the least
+        gaining first.
+        """
+        for index in sorted(chosen, key=lambda index: (self.value_s(chosen - {index}), index)):
+            rest = chosen - {index}
+            if not (self._reads_s(chosen) <= COST_SHARE_MAX * self._reads_s(rest)).any():
+                chosen = rest
         return chosen
 
     def _reads_s(self, chosen: Chosen) -> Floats:
