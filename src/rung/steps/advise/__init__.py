@@ -124,6 +124,7 @@ class Advisor:
             usable,
             known.begun_with(usable),
             [(index.schema, index.table) for index in known.indexes],
+            [place for place in usable if known.indexes[place].where],
             indexes_max=indexes_max,
         )
 

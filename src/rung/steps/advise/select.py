@@ -17,6 +17,7 @@ Sources: Schlosser, Kossmann, Boissier 2019 (Extend: gain for each byte, widenin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
@@ -34,14 +35,16 @@ STEPS_MAX = 40
 SWAPS_MAX = 3  # for each index of a set
 LIKELY = 12  # steps that are worked out exactly, of those that look best
 SWAPS_LIKELY = 4
-# What an execution takes beside its plan's nodes, in units of the planner's cost: 12 µs for the statement, as much for
-# its planning (docs/design/0009-from-cost-to-time.md), at SECOND_PER_COST (rounds.py).  No index takes it away; without
-# it a lookup that visits two pages would be worth twice one that visits four.
+# What an execution takes beside its plan, in units of the planner's cost: 25 µs for the statement and its planning, in
+# which it would visit 17 pages that are in memory (docs/design/0009-from-cost-to-time.md), each of which the planner
+# weighs as 4.  No index takes that away; without it a lookup of one page would be worth twice one of two.
 EXECUTION_COST = 67.0
 # A plan must get this much cheaper to be worth an index: below it the planner's own error is larger.
 COST_SHARE_MAX = 0.7
-# An index of twice the size has to bring what it serves to less than 2^-ROOM_WORTH of what the smaller one does.
-ROOM_WORTH = 0.51
+# What of several indexes each one has to leave at most of some statement's cost: below it the twin's error is larger.
+COST_SHARE_BESIDE_MAX = 0.85
+# An index of twice the size has to bring what it serves to COST_SHARE_MAX of what the smaller one does.
+ROOM_WORTH = -math.log2(COST_SHARE_MAX)
 
 
 class Costs:
@@ -155,6 +158,7 @@ class Choice:
         usable: Positions of the indexes that may be chosen.
         excludes: Of each index those that make no sense beside it: what it begins with.
         tables: The table of each index.
+        partial: The indexes that leave rows out.
         indexes_max: How many may be chosen.
     """
 
@@ -166,12 +170,13 @@ class Choice:
         usable: Sequence[int],
         excludes: Mapping[int, Chosen],
         tables: Sequence[tuple[str, str]],
+        partial: Collection[int],
         *,
         indexes_max: int | None = None,
     ) -> None:
         self.costs, self.sizes_bytes, self.upkeep = costs, sizes_bytes, upkeep
         self.several = sorted(costs.together(), key=sorted)
-        self.excludes, self.tables = excludes, tables
+        self.excludes, self.tables, self.partial = excludes, tables, frozenset(partial)
         self.indexes_max = len(usable) if indexes_max is None else indexes_max
         self._reads: dict[tuple[int, int], float] = {}
         self._base_s = np.array([costs.second_per_s(place, 0) for place in range(len(costs.base))])
@@ -347,20 +352,32 @@ class Choice:
 
     def _sized(self, chosen: Chosen) -> Chosen:
         """
-        Return *chosen*, each index in the size that is worth its room: of its table's others that which leaves least of
-        what they serve, for its size.
+        Return *chosen*, each in the size that is worth its room: what begins with it, what it begins with, or one over
+        fewer rows.
 
         With a budget room has its price already; without one the widest would be taken for any gain, or the narrowest
         because both save nearly all.
         """
         for index in sorted(chosen):
             rest = chosen - {index}
-            family = [each for each in self.usable if self.tables[each] == self.tables[index] and each not in rest]
+            family = [each for each in self.usable if each not in rest and self._akin(index, each)]
             taken_s = {each: self._reads_s(rest | {each}) for each in family}
             served = np.logical_or.reduce([each_s < self._reads_s(rest) for each_s in taken_s.values()])
             worth = {each: taken_s[each][served].sum() * self.sizes_bytes[each] ** ROOM_WORTH for each in family}
             chosen = rest | {min(family, key=lambda each: (worth[each], each))}
         return chosen
+
+    def _akin(self, index: int, other: int) -> bool:
+        """
+        Return whether *other* may stand in an index's place: itself, a narrower or wider one, or a partial one.
+
+        An index with other columns is not asked: that it serves as well is often a guess of how values are spread.
+        """
+        partial = other in self.partial and self.tables[index] == self.tables[other]
+        return partial or index in self._with_narrower(other) or other in self._with_narrower(index)
+
+    def _with_narrower(self, index: int) -> Chosen:
+        return frozenset({index}) | self.excludes.get(index, frozenset())
 
     def _sure(self, chosen: Chosen) -> Chosen:
         """
@@ -369,7 +386,7 @@ class Choice:
         """
         for index in sorted(chosen, key=lambda index: (self.value_s(chosen - {index}), index)):
             rest = chosen - {index}
-            if not (self._reads_s(chosen) <= COST_SHARE_MAX * self._reads_s(rest)).any():
+            if not (self._reads_s(chosen) < COST_SHARE_BESIDE_MAX * self._reads_s(rest)).any():
                 chosen = rest
         return chosen
 
