@@ -313,7 +313,7 @@ PARTIAL = (
         "seldom_filled",
         "select * from vouchers where redeemed_by = $1",
         "77",
-        why="Three rows in a hundred have a value: that one is compared with it says that it is not null, whatever it is.",
+        why="Three rows in a hundred have a value: what is compared with it, whatever it is, wants no others.",
         right=["vouchers (redeemed_by) where redeemed_by is not null"],
         wrong=["vouchers (redeemed_by)"],
     ),

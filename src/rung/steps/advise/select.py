@@ -43,8 +43,8 @@ EXECUTION_COST = 67.0
 COST_SHARE_MAX = 0.7
 # What of several indexes each one has to leave at most of some statement's cost: below it the twin's error is larger.
 COST_SHARE_BESIDE_MAX = 0.85
-# An index of twice the size has to bring what it serves to COST_SHARE_MAX of what the smaller one does.
-ROOM_WORTH = -math.log2(COST_SHARE_MAX)
+# An index of twice the size has to bring what it serves to two thirds of what the smaller one does.
+ROOM_WORTH = math.log2(3 / 2)
 
 
 class Costs:
