@@ -123,8 +123,7 @@ class Advisor:
             second_per_s,
             usable,
             known.begun_with(usable),
-            [(index.schema, index.table) for index in known.indexes],
-            [place for place in usable if known.indexes[place].where],
+            known.indexes,
             indexes_max=indexes_max,
         )
 

@@ -23,6 +23,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from rung.ports import Index
+
 Floats = NDArray[np.float64]
 Chosen = frozenset[int]
 
@@ -157,8 +159,7 @@ class Choice:
         upkeep: Seconds a second that writing takes more with a set.
         usable: Positions of the indexes that may be chosen.
         excludes: Of each index those that make no sense beside it: what it begins with.
-        tables: The table of each index.
-        partial: The indexes that leave rows out.
+        indexes: All that were thought of.
         indexes_max: How many may be chosen.
     """
 
@@ -169,14 +170,13 @@ class Choice:
         upkeep: Callable[[Chosen], float],
         usable: Sequence[int],
         excludes: Mapping[int, Chosen],
-        tables: Sequence[tuple[str, str]],
-        partial: Collection[int],
+        indexes: Sequence[Index],
         *,
         indexes_max: int | None = None,
     ) -> None:
         self.costs, self.sizes_bytes, self.upkeep = costs, sizes_bytes, upkeep
         self.several = sorted(costs.together(), key=sorted)
-        self.excludes, self.tables, self.partial = excludes, tables, frozenset(partial)
+        self.excludes, self.indexes = excludes, indexes
         self.indexes_max = len(usable) if indexes_max is None else indexes_max
         self._reads: dict[tuple[int, int], float] = {}
         self._base_s = np.array([costs.second_per_s(place, 0) for place in range(len(costs.base))])
@@ -352,8 +352,7 @@ class Choice:
 
     def _sized(self, chosen: Chosen) -> Chosen:
         """
-        Return *chosen*, each in the size that is worth its room: what begins with it, what it begins with, or one over
-        fewer rows.
+        Return *chosen*, each in the size that is worth its room: with more or less carried along, or over fewer rows.
 
         With a budget room has its price already; without one the widest would be taken for any gain, or the narrowest
         because both save nearly all.
@@ -369,15 +368,14 @@ class Choice:
 
     def _akin(self, index: int, other: int) -> bool:
         """
-        Return whether *other* may stand in an index's place: itself, a narrower or wider one, or a partial one.
+        Return whether *other* may stand in an index's place: the same keys, whatever is carried along, or fewer rows.
 
-        An index with other columns is not asked: that it serves as well is often a guess of how values are spread.
+        Its keys stay: that one with fewer of them serves as well is often a guess of how values are spread.
         """
-        partial = other in self.partial and self.tables[index] == self.tables[other]
-        return partial or index in self._with_narrower(other) or other in self._with_narrower(index)
-
-    def _with_narrower(self, index: int) -> Chosen:
-        return frozenset({index}) | self.excludes.get(index, frozenset())
+        ours, theirs = self.indexes[index], self.indexes[other]
+        if (ours.schema, ours.table) != (theirs.schema, theirs.table):
+            return False
+        return bool(theirs.where) or (ours.columns, ours.where) == (theirs.columns, theirs.where)
 
     def _sure(self, chosen: Chosen) -> Chosen:
         """
