@@ -119,12 +119,10 @@ class Costs:
 
     def second_per_s(self, statement: int, indexes: int) -> float:
         """
-        Return what *statement* takes with *indexes*: its time goes with its cost.
+        Return what *statement* takes with *indexes*.
         """
         base = self.base[statement]
-        if base is None or base <= 0:
-            return self.weights[statement]
-        return self.weights[statement] * (self.cost(statement, indexes) + EXECUTION_COST) / (base + EXECUTION_COST)
+        return self.weights[statement] if not base else self._taken_s(statement, base, self.cost(statement, indexes))
 
     def least_s(self, statement: int) -> float:
         """
@@ -133,7 +131,13 @@ class Costs:
         base = self.base[statement]
         if not base:
             return self.weights[statement]
-        return self.weights[statement] * min(self._exact[statement].values(), default=base) / base
+        return self._taken_s(statement, base, min(self._exact[statement].values(), default=base))
+
+    def _taken_s(self, statement: int, base: float, cost: float) -> float:
+        """
+        Return what *statement* takes at a cost: its time goes with it, but for what an execution takes anyway.
+        """
+        return self.weights[statement] * (cost + EXECUTION_COST) / (base + EXECUTION_COST)
 
     def together(self) -> set[Chosen]:
         """
