@@ -10,7 +10,6 @@ from __future__ import annotations
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "carries too much along, for the planner expects the rows of any range": ("mcp_narrow_range",),
-    "narrower than pays for a rare value, which is taken to be asked for rarely": ("equality_of_two",),
     "none, for a rare value is taken to be asked for rarely": ("enum",),
     "a materialized view gets no index": (
         "materialized_view",
