@@ -187,7 +187,9 @@ class Choice:
         reach = max((near.bit_length() for near in costs.near), default=0)
         self._near = [[place for place, near in enumerate(costs.near) if near >> index & 1] for index in range(reach)]
         self._values: dict[Chosen, float] = {}
-        self.usable = self._undominated(tuple(usable))
+        # An index that another one beats is not built upon, but may stand in a wider one's place.
+        self.all_usable = tuple(usable)
+        self.usable = self._undominated(self.all_usable)
         # What reads take with each usable index alone, a row an index, and what writing then takes more.
         self._alone_s = np.array([self._reads_s(frozenset({index})) for index in self.usable]).reshape(
             len(self.usable), len(costs.base)
@@ -363,7 +365,7 @@ class Choice:
         """
         for index in sorted(chosen):
             rest = chosen - {index}
-            family = [each for each in self.usable if each not in rest and self._akin(index, each)]
+            family = [each for each in self.all_usable if each not in rest and self._akin(index, each)]
             taken_s = {each: self._reads_s(rest | {each}) for each in family}
             served = np.logical_or.reduce([each_s < self._reads_s(rest) for each_s in taken_s.values()])
             worth = {each: taken_s[each][served].sum() * self.sizes_bytes[each] ** ROOM_WORTH for each in family}
