@@ -397,7 +397,7 @@ columns = st.builds(IndexColumn, words, st.booleans(), st.none() | st.booleans()
 keys, carried = st.lists(columns, min_size=1, max_size=4).map(tuple), st.lists(words, max_size=2).map(tuple)
 indexes = st.builds(Index, words, words, keys, carried, some_words)
 intervals = st.builds(Interval, figures, figures, figures)
-plans = st.builds(BuildIndex, indexes, words, counts, st.booleans())
+plans = st.builds(BuildIndex, indexes, words, counts, st.booleans(), figures, counts)
 drops = st.builds(DropIndex, words, words, words, texts, counts, st.booleans())
 scripts = st.builds(Script, st.lists(texts, max_size=2).map(tuple), st.lists(texts, max_size=2).map(tuple))
 sides = st.builds(
@@ -425,6 +425,8 @@ quotes = st.builds(
     patch=st.none() | st.builds(Patch, texts, texts),
     taken_as=st.sampled_from(["", MIGRATION, SETTING, PATCH, HAND]),
     gains=st.booleans(),
+    sure=st.booleans(),
+    relieves=figures,
     routes=st.lists(st.builds(RoutePrice, texts, three_figures, three_figures), max_size=2).map(tuple),
     bears_per_s=st.none() | figures,
     fullest=texts,
@@ -455,6 +457,7 @@ entries = st.builds(
     state=st.sampled_from([OPEN, MOVED, NOT_MOVED, WORSE, TOO_LITTLE]),
     quote=quotes,
     verdict=st.none() | verdicts,
+    applied=st.booleans(),
 )
 
 # Whole microseconds, so that touching and equal segments are drawn too; some reach out of their request.

@@ -6,7 +6,7 @@ timed again, warm and after a restart.  Several ways of predicting are held agai
 
 In        --quick for five statements on small tables, --json for a document, --keep and --kept FILE to judge later
 Out       for each way its median error, how many are off by two, how many within 35 %, whether the sign is right; what
-          the index adds to an insert, update and delete, measured and foreseen
+          the index adds to an insert, update and delete, and what building it takes, measured and foreseen
 Not here  whether a price comes true (benchmarks/gauntlet), which index is chosen
 
 Times are the server's own, the shortest of several; a machine that is busy with other work lengthens all of them.
@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.timing import cases, page
+from benchmarks.timing.building import QUICK_TABLES, builds, builds_judged
 from benchmarks.timing.calibrated import calibrated
 from benchmarks.timing.judged import BOTH, COLD, EXECUTION, WARM, judged
 from benchmarks.timing.measured import measured
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="write what was measured there before it is judged")
     parser.add_argument("--kept", type=Path, nargs="+", metavar="FILE", help="judge what runs kept, put together")
-    parser.add_argument("--only", choices=("reads", "writes", "calibrate"), help="one part of it")
+    parser.add_argument("--only", choices=("reads", "writes", "builds", "calibrate"), help="one part of it")
     parser.add_argument("--folder", type=Path, help="where the server's data are kept; a passing place without")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the tables")
     asked = parser.parse_args()
@@ -92,6 +93,8 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
             how = {"rounds": 1, "batch": QUICK_BATCH} if asked.quick else {}
             sizes = ((QUICK_ROWS, 20),) if asked.quick else WRITTEN
             raw["writes"] = [row for rows, width in sizes for row in written(stage, rows, width, **how)]
+        if asked.only in {None, "builds"}:
+            raw["builds"] = builds(stage, QUICK_TABLES, times=1) if asked.quick else builds(stage)
         version, scale = stage.server.version, stage.scale
     return {
         "benchmark": "timing", "date": clock.stamp(begun_s), "took": show_seconds(clock.now_s() - begun_s),
@@ -113,6 +116,8 @@ def judge(raw: dict[str, Any]) -> dict[str, Any]:
         told["writes_summed"] = page.writes_summed(
             [row for row in told["writes"] if row["rows"] == raw["writes"][-1]["rows"]]
         )
+    if raw.get("builds"):
+        told["builds_judged"] = builds_judged(raw["builds"])
     return told
 
 

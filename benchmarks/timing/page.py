@@ -3,7 +3,7 @@ The figures of the timing benchmark as a page has them.
 
 In        the whole document
 Out       Markdown
-Not here  where the figures come from (measured.py, judged.py, writing.py)
+Not here  where the figures come from (measured.py, judged.py, writing.py, building.py)
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ def shown(told: Raw) -> str:
         lines += ["", *_plans(told["plans"])]
     if told.get("writes"):
         lines += ["", "### Writes", "", *_writes(told["writes"]), "", *_writes_summed(told["writes_summed"])]
+    if told.get("builds"):
+        lines += ["", "### Builds", "", *_builds(told["builds"], told["builds_judged"])]
     if told.get("calibrated"):
         lines += ["", "### Seconds of each kind of work", "", *_calibrated(told["calibrated"])]
     return "\n".join(lines)
@@ -129,6 +131,26 @@ def writes_summed(rows: Sequence[Raw]) -> Raw:
             "within": sum(size <= 0.25 for size in sizes) / len(sizes),
         }  # fmt: skip
     return found
+
+
+def _builds(rows: Sequence[Raw], judged: Raw) -> list[str]:
+    lines = [
+        "| index | rows | table's filling | measured | on the clock | foreseen | log, measured | log, foreseen |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row, foreseen_s in zip(rows, judged["foreseen_s"], strict=True):
+        lines.append(
+            f"| {row['shape']} | {row['rows']:,} | {row['width']} B | {show_seconds(row['seconds'])} "
+            f"| {show_seconds(row['clock_s'])} | {show_seconds(foreseen_s)} "
+            f"| {show_bytes(row['wal_bytes'])} | {show_bytes(row['foreseen_wal_bytes'])} |"
+        )
+    lines += ["", "| figure | median error | within 35 % | worst | of |", "|---|--:|--:|--:|--:|"]
+    lines += [
+        f"| {name} | {each['median_error']:.0%} | {each['within']:.0%} | {each['worst']:.1f}× | {each['cases']} |"
+        for name, each in judged["errors"].items()
+    ]
+    best = ", ".join(f"{kind} {each_s:.2g}" for kind, each_s in judged["seconds"].items())
+    return [*lines, "", f"Seconds that fit these builds best: {best}."]
 
 
 def _calibrated(told: Raw) -> list[str]:

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 from psycopg import sql
 
 from benchmarks.timing.stage import Stage
-from rung.steps.advise.entries import Tree, write_cost
+from rung.steps.advise.entries import Tree, entries_cost, row_cost
 
 BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 NANOSECOND_S = 1e-9
@@ -114,16 +115,23 @@ def foreseen(row: dict[str, Any]) -> dict[str, Any]:
     Return a measured row with what entries.py says of it.
     """
     shape = next(each for each in SHAPES if each.name == row["shape"])
-    added = write_cost(
-        row["kind"],
-        shape.tree(row["rows"]),
-        others=tuple(Tree(each.width_bytes, each.columns, row["rows"]) for each in OTHERS),
-        touches=shape.touched,
-        hot=1.0,
-        writes_between=row["batch"] if row["images"] else math.inf,
-        fresh=True,
+    others = [Tree(each.width_bytes, each.columns, row["rows"]) for each in OTHERS]
+    between = row["batch"] if row["images"] else math.inf
+    without, with_it = (
+        row_cost(row["kind"].capitalize(), entries_cost(trees, writes_between=between, fresh=True), hot=hot)
+        for trees, hot in ((others, 1.0), ([*others, shape.tree(row["rows"])], 0.0 if shape.touched else 1.0))
     )
+    added = with_it.minus(without)
     return {**row, "foreseen_s": added.seconds, "foreseen_wal_bytes": added.wal_bytes}
+
+
+def processor_s(connection: psycopg.Connection[Any]) -> float:
+    """
+    Return what a connection's backend has used of a processor, by the kernel's account.
+    """
+    connection.execute("select 1")  # so that all before it is done
+    account = Path(f"/proc/{connection.info.backend_pid}/schedstat")
+    return int(account.read_text().split()[0]) * NANOSECOND_S
 
 
 def _whole_pages(stage: Stage, switch: str) -> None:
@@ -142,7 +150,6 @@ class _Bench:
         self.random = np.random.default_rng(20261127)
         self.unused = list(self.random.permutation(np.arange(1, rows + 1)))
         self.next_id = rows
-        self.account = Path(f"/proc/{stage.connection.info.backend_pid}/schedstat")
         self.plain_s: dict[str, float] = {}
 
     def batches(self, shape: Shape, *, images: bool, rounds: int) -> dict[str, tuple[float, float]]:
@@ -189,17 +196,13 @@ class _Bench:
         connection.execute("begin")
         connection.execute(calls[0].encode())  # so that the plan is made
         connection.execute("select pg_stat_statements_reset()")
-        before_s = self._processor_s()
+        before_s = processor_s(connection)
         with connection.pipeline():
             for call in calls[1:]:
                 connection.execute(call.encode())
-        took_s = self._processor_s() - before_s
+        took_s = processor_s(connection) - before_s
         row = connection.execute(sql.SQL(COUNTED).format(sql.Literal(len(calls) - 1))).fetchone()
         connection.execute("commit")
         connection.execute("deallocate timing_write")
         assert row is not None
         return took_s / (len(calls) - 1), row[0] / (len(calls) - 1)
-
-    def _processor_s(self) -> float:
-        self.stage.connection.execute("select 1")  # so that all before it is done
-        return int(self.account.read_text().split()[0]) * NANOSECOND_S

@@ -13,7 +13,7 @@ Not here  which adapter fulfils which port (wire.py), words for people (surfaces
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from rung.clock import now_s, stamp
@@ -97,7 +97,9 @@ class Loop:
         profile = self.measure(recording)
         twin = Twin(profile)
         finding = self.ask(find(profile, twin, self.goal), recording)
-        quotes = self.ask(price(profile, twin, finding, self.moves, record_of(self.entries())), recording)
+        entries = self.entries()
+        record, done = record_of(entries), ledger.carried_out(entries)
+        quotes = self.ask(price(profile, twin, finding, self.moves, record, done), recording)
         return Look(profile, finding, quotes)
 
     def take(self, finding: Finding, quote: Quote) -> Change:
@@ -122,7 +124,7 @@ class Loop:
         else:
             raise SettingByHand(change.move)
         if not applied.already:
-            self._write(replace(ledger.newest(self.entries(), change.move), taken=stamp(now_s())))
+            self._write(ledger.applied(ledger.newest(self.entries(), change.move), now=stamp(now_s())))
         return applied
 
     def taken(self, move: str | None) -> Change:

@@ -108,6 +108,19 @@ def show_seconds(value_s: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest_s} s"
 
 
+def show_roughly(value_s: float) -> str:
+    """
+    Return a duration to one digit, of what is only known roughly.
+
+    >>> show_roughly(2.7), show_roughly(0.043), show_roughly(140), show_roughly(3 * 3600)
+    ('3 s', '40 ms', '2 min', '3 h')
+    """
+    for unit, unit_s in (("h", 3600.0), ("min", 60.0)):
+        if value_s >= 1.5 * unit_s:
+            return f"{round(value_s / unit_s)} {unit}"
+    return show_seconds(float(f"{value_s:.0e}"))
+
+
 def show_bytes(value_bytes: float) -> str:
     """
     Return a size in PostgreSQL's units.

@@ -19,6 +19,16 @@ def on(column: str, operator: str = "=", *, array: bool = False) -> Comparison:
     return Comparison("public", "orders", column, operator, array)
 
 
+def first(found: Any) -> Any:
+    """
+    Return the one column that each parameter is compared with.
+    """
+    if found is None:
+        return None
+    assert {1} >= {len(columns) for columns in found.values()}
+    return {number: columns[0] for number, columns in found.items()}
+
+
 @pytest.mark.parametrize(
     ("condition", "found"),
     [
@@ -40,7 +50,7 @@ def on(column: str, operator: str = "=", *, array: bool = False) -> Comparison:
     ],
 )
 def test_a_column_is_found_where_it_is_compared_itself(condition: str, found: Any) -> None:
-    assert found == comparisons_of({**SCAN, "Filter": condition})
+    assert found == first(comparisons_of({**SCAN, "Filter": condition}))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +77,17 @@ def test_a_column_that_something_is_made_of_has_no_values_to_draw(condition: str
 def test_conditions_are_looked_for_in_the_whole_plan_and_nothing_else_is() -> None:
     other = {**SCAN, "Relation Name": "lines", "Alias": "l", "Index Cond": "(l.order_id = $2)"}
     tree = {"Node Type": "Nested Loop", "Plans": [{**SCAN, "Filter": "(o.a = $1)", "Output": ["($7 + 1)"]}, other]}
-    assert {1: on("a"), 2: Comparison("public", "lines", "order_id", "=")} == comparisons_of(tree)
+    assert {1: on("a"), 2: Comparison("public", "lines", "order_id", "=")} == first(comparisons_of(tree))
+
+
+def test_every_column_that_a_parameter_is_compared_with_is_found() -> None:
+    """
+    A key and a column that refers to it: the planner knows that both are equal, and says so of both.
+    """
+    other = {**SCAN, "Relation Name": "lines", "Alias": "l", "Index Cond": "(l.order_id = $1)"}
+    tree = {"Node Type": "Nested Loop", "Plans": [{**SCAN, "Filter": "((o.id = $1) AND (o.id = $1))"}, other]}
+
+    assert {1: (on("id"), Comparison("public", "lines", "order_id", "="))} == comparisons_of(tree)
 
 
 def statistics(common: list[float], *, bounds: int, distinct: float = -1.0, null_share: float = 0.0) -> Statistics:

@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 
 from benchmarks.timing import __main__ as timing
-from benchmarks.timing import cases, judged, page
+from benchmarks.timing import building, cases, judged, page
 from rung.moves.work import KINDS
+from rung.steps.advise.builds import SECONDS
 
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
-    The document of a short run: two statements on small tables, with calibration and writes.
+    The document of a short run: two statements on small tables, with calibration, writes and builds.
     """
     path = tmp_path_factory.mktemp("timing") / "kept.json"
     with pytest.MonkeyPatch.context() as patched:
@@ -87,6 +88,16 @@ def test_an_index_logs_more_of_an_insert_and_nothing_of_a_delete(told: Any) -> N
         if kind == "delete" and not images:
             assert 0 == row["foreseen_s"] == pytest.approx(row["wal_bytes"], abs=8)
     assert rows["updated column", "update", False]["wal_bytes"] > 100 > rows["one column", "update", False]["wal_bytes"]
+
+
+def test_builds_are_timed_and_foreseen(told: Any) -> None:
+    rows = told["builds"]
+
+    assert len(building.QUICK_TABLES) * len(building.SHAPES) == len(rows) == len(told["builds_judged"]["foreseen_s"])
+    assert set(SECONDS) == set(told["builds_judged"]["seconds"])
+    for row in rows:
+        assert 0 < row["seconds"] and row["wal_bytes"] >= row["size_bytes"] * 0.5
+        assert 0.5 < row["foreseen_wal_bytes"] / row["wal_bytes"] < 2
 
 
 def test_the_page_has_a_row_for_each_way_and_statement(told: Any) -> None:

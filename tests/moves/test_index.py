@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rung.moves.index import IndexMove, slower
+from rung.moves.index import IndexMove, cost_words, slowed_words, slower
 from rung.moves.rate import executing
 from rung.ports import Costs, Explain, Index, IndexColumn, Plan, Promise, Question, WhatIf
+from rung.steps.advise import Advice, Slowed
+from rung.steps.advise.entries import NOTHING_ADDED, Added
 from rung.steps.find.finding import Finding
 from rung.steps.measure import Part
 from rung.steps.take.sql import NAME_BYTES_MAX, index_name
@@ -22,6 +24,7 @@ from rung.steps.twin.edit import spent_on
 from rung.steps.twin.topology import Topology
 from rung.steps.twin.twin import Twin
 from rung.steps.twin.workload import Op, workload
+from rung.units import show_bytes, show_roughly
 from tests.strategies import (
     AWAY,
     BY_INDEX,
@@ -206,6 +209,35 @@ def test_what_writing_takes_longer_is_said_and_simulated() -> None:
     assert "no recorded statement writes what the index would have to follow" in offer.assumptions
     np.testing.assert_allclose(after.service_s[met] - before.service_s[met], 0.001)
     np.testing.assert_array_equal(after.service_s[~met], before.service_s[~met])
+
+
+def test_what_it_costs_is_told_and_planned() -> None:
+    """
+    Room, and how long the build takes; the plan has the figures.
+    """
+    (offer,) = offered(FINDING, Shelf())
+    plan = offer.plan
+
+    assert plan is not None and plan.build_s > 0 and plan.build_wal_bytes > 0.5 * plan.size_bytes
+    assert (
+        f"{show_bytes(plan.size_bytes)} · builds in about {show_roughly(plan.build_s)}, writes not blocked"
+        == offer.cost
+    )
+
+
+def test_the_write_that_takes_longest_is_told() -> None:
+    """
+    With its kind, and what its log grows by.
+    """
+    slowed = (Slowed(1, "Insert", Added(4e-5, 70.0)), Slowed(2, "Update", Added(9e-5, 900.0)))
+    advice = Advice((), (), (), slowed, 1.0, 0.5, (), (), upkeep=Added(0.001, 2048.0))
+
+    assert "0 B · +90 µs an update · builds in about 0 s, writes not blocked" == cost_words(advice)
+    told = slowed_words(slowed, advice.upkeep)
+    assert "2 recorded statements that write take up to 90 µs longer" in told and "adds 2 kB/s" in told
+    assert "2 kB/s" in slowed_words((), advice.upkeep) and "kB/s" not in slowed_words((), NOTHING_ADDED)
+    slower = advice.slower(2.0)
+    assert (Added(1.8e-4, 900.0), Added(0.002, 2048.0)) == (slower.slowed[1].execution, slower.upkeep)
 
 
 def test_a_shorter_execution_waits_less_for_what_is_no_processor_too() -> None:

@@ -56,6 +56,10 @@ insert into lines
 select n, 1 + draw(n, 31, 60000), 1 + draw(n, 32, 12000), 1 + draw(n, 33, 9), draw(n, 34, 10000) / 100.0,
        repeat('l', 30)
 from generate_series(1, 120000) n;
+create table vouchers (id bigint primary key, redeemed_by bigint, code text not null, note text not null);
+insert into vouchers
+select n, case when draw(n, 41, 100) < 3 then 1 + draw(n, 42, 8000) end, 'V' || n, repeat('v', 60)
+from generate_series(1, 60000) n;
 create view order_list as
     select o.id as number, o.customer_id as buyer, o.placed_at as bought, c.email
     from orders o join customers c on c.id = o.customer_id;
@@ -304,6 +308,14 @@ PARTIAL = (
             "customers (id, email) where zip is null",
         ],
         wrong=["customers (zip)", "customers (zip) include (id, email)"],
+    ),
+    shape(
+        "seldom_filled",
+        "select * from vouchers where redeemed_by = $1",
+        "77",
+        why="Three rows in a hundred have a value: what is compared with it, whatever it is, wants no others.",
+        right=["vouchers (redeemed_by) where redeemed_by is not null"],
+        wrong=["vouchers (redeemed_by)"],
     ),
     shape(
         "waiting_job",

@@ -16,7 +16,20 @@ from rung.steps import ledger
 from rung.steps.confirm import confirm
 from rung.steps.confirm.compared import of_recordings
 from rung.steps.find.finding import Interval
-from rung.steps.ledger import OPEN, Entry, from_text, is_entry, newest, speaking_of, taken, to_tree, waiting
+from rung.steps.ledger import (
+    OPEN,
+    Entry,
+    applied,
+    carried_out,
+    from_text,
+    is_entry,
+    newest,
+    speaking_of,
+    taken,
+    to_tree,
+    undone,
+    waiting,
+)
 from tests.strategies import GOAL, entries, found, profile, quote_of, shop, traffic
 
 
@@ -48,6 +61,24 @@ def test_an_entrys_file_is_found_again(written: Entry) -> None:
     The name of every entry's file is one that the ledger's folder takes for an entry.
     """
     assert is_entry(written.file_name)
+
+
+def test_what_was_carried_out_is_known_until_it_is_taken_back() -> None:
+    """
+    By rung, or by somebody else where the outcome was confirmed; what was only written down is not.
+    """
+    written = entry(1)
+    done = applied(written, now="2026-11-24T01-00-00Z")
+
+    assert frozenset() == carried_out([written])
+    assert {written.quote.name} == carried_out([written, done])
+    assert frozenset() == carried_out([undone(done)])
+    assert ("2026-11-24T01-00-00Z", written.quote) == (done.taken, done.quote)
+
+
+@given(written=entries)
+def test_what_was_confirmed_was_carried_out(written: Entry) -> None:
+    assert (written.applied or written.verdict is not None) == (written.quote.name in carried_out([written]))
 
 
 @pytest.mark.parametrize("text", ["number = ", "number = 1\n", "number = 'one'\nbottleneck = 'x'\n"])

@@ -18,7 +18,7 @@ from rung.ports import Step
 from rung.steps.find.finding import Finding, Interval
 from rung.steps.find.headroom import headroom_words
 from rung.steps.measure import Part, Profile
-from rung.steps.price import best, price
+from rung.steps.price import DONE, best, price
 from rung.steps.price.predict import predicted, widened
 from rung.steps.price.quote import (
     HAND,
@@ -49,7 +49,6 @@ from tests.strategies import (
     Segment,
     Shelf,
     answered,
-    by_name,
     found,
     profile,
     quote_of,
@@ -352,32 +351,96 @@ def test_best_on_one_rung_is_what_can_be_taken() -> None:
     assert by_hand == best([by_hand, replace(setting, rung=5)])
 
 
-def test_best_of_those_that_do_not_reach_comes_nearest() -> None:
+def not_enough(name: str, rung: int, value_s: float, **changed: object) -> Quote:
     """
-    Where nothing reaches the goal the one that comes nearest is taken.
+    The quote of a move that leaves *value_s*, above the goal.
     """
-    quotes = by_name(
-        [
-            quote_of(name=name, rung=rung, verdict=NOT_ENOUGH, predicted=Interval(value_s, value_s, value_s))
-            for name, rung, value_s in (("far", 1, 0.15), ("near", 2, 0.1))
-        ]
-    )
-
-    assert quotes["near"] == best(tuple(quotes.values()))
+    predicted = Interval(value_s, value_s, value_s)
+    return quote_of(name=name, rung=rung, verdict=NOT_ENOUGH, predicted=predicted, **changed)
 
 
-def test_best_without_any_price_is_what_the_planner_promises() -> None:
+def no_price(name: str, **changed: object) -> Quote:
     """
-    An index that the twin could not price is still the planner's; anything that has a price comes before it.
+    The quote of a move that the twin could not be asked about.
     """
-    unpriced = quote_of(verdict=NO_PRICE, predicted=None, gains=False)
+    return quote_of(name=name, verdict=NO_PRICE, predicted=None, gains=False, **changed)
 
-    by_hand = quote_of(name="hand", verdict=NO_PRICE, predicted=None, plan=None)
-    patch = replace(by_hand, name="patch", patch=Patch("a.py", "+b"))
 
-    assert unpriced == best([by_hand, unpriced, patch])
-    assert patch == best([by_hand, patch])
-    assert "priced" == best([unpriced, quote_of(name="priced", rung=4, verdict=NOT_ENOUGH)]).name
+def test_best_of_those_that_do_not_reach_gains_most() -> None:
+    """
+    Where nothing reaches the goal the one that comes nearest is taken, of those that are alike the lower rung.
+    """
+    far, near = not_enough("far", 1, 0.15), not_enough("near", 2, 0.1)
+
+    assert near == best([far, near])
+    patch, cache = not_enough("patch", 1, 0.1005, plan=None, patch=Patch("a.py", "+b")), not_enough("cache", 2, 0.1)
+    assert patch == best([far, cache, patch])
+
+
+def test_best_gains_for_sure() -> None:
+    """
+    A range that reaches up to the recorded number comes behind one that does not, whatever its middle or its rung.
+    """
+    sure, unsure = quote_of(name="sure", rung=4), quote_of(name="unsure", rung=1, sure=False)
+    assert sure == best([unsure, sure])
+    assert unsure == best([unsure, not_enough("less", 1, 0.19)])
+
+    near, far = not_enough("near", 1, 0.1, sure=False), not_enough("far", 2, 0.15)
+    assert far == best([near, far])
+    assert near == best([near])
+
+
+def test_a_range_that_reaches_the_recorded_number_is_not_sure() -> None:
+    """
+    Only at the recorded load: of more traffic there is no range.
+    """
+    narrow, wide = priced(offer_of(taking(0.02)), offer_of(taking(0.02), bounds=(taking(0.3),)))[1:]
+    assert (True, False) == (narrow.sure, wide.sure)
+
+    simulated = replace(FINDING.simulated, speed=2.0)
+    (_, faster) = priced(offer_of(taking(0.02), bounds=(taking(0.3),)), finding=replace(FINDING, simulated=simulated))
+    assert faster.sure
+
+
+def test_best_without_any_price_takes_most_off() -> None:
+    """
+    On the lowest rung, what takes most off of the recorded work; what takes nothing off is left, and so is what people
+    have to do.  Anything that has a price comes before.
+    """
+    some, more = no_price("index:a", relieves=0.3), no_price("indexes:a+b", relieves=0.5)
+    patch = no_price("nplusone:x", plan=None, patch=Patch("a.py", "+b"), relieves=0.4)
+    by_hand = no_price("hand", plan=None, relieves=0.9)
+
+    assert more == best([by_hand, some, more, patch])
+    assert patch == best([by_hand, some, patch])
+    assert some == best([some, replace(patch, rung=2, relieves=0.9)])
+    assert None is best([no_price("index-drop:a"), by_hand])
+    assert "priced" == best([some, quote_of(name="priced", rung=4, verdict=NOT_ENOUGH)]).name
+
+
+def test_what_a_move_takes_off_needs_no_simulation() -> None:
+    """
+    A simulation that is not trusted gives no price; how much of the route's work goes away is counted all the same.
+    """
+    simulated = replace(FINDING.simulated, trusted=False)
+    offers = (offer_of(unchanged), offer_of(taking(0.02)), offer_of(taking(0.0)))
+    quotes = priced(*offers, finding=replace(FINDING, simulated=simulated))[1:]
+
+    assert {NO_PRICE} == {quote.verdict for quote in quotes}
+    none, some, most = (quote.relieves for quote in quotes)
+    assert 0.0 == none < some < most < 1.0
+
+
+def test_what_was_carried_out_is_not_taken_again() -> None:
+    """
+    By its name, with a price or without one.
+    """
+    offers = (offer_of(taking(0.02)), offer_of(taking(0.03), name="trial:2"), offer_of(unchanged, unpriced="unknown"))
+    moves = (Trial(*offers),)
+    _, again, other, unpriced = answered(price(PROFILE, TWIN, FINDING, moves, carried_out={"trial:1"}))
+
+    assert (NOT_YET, DONE) == (again.verdict, again.reason) == (unpriced.verdict, unpriced.reason)
+    assert other == best([again, other, unpriced])
 
 
 def test_fresh_statistics_come_before_higher_rungs() -> None:
@@ -385,12 +448,13 @@ def test_fresh_statistics_come_before_higher_rungs() -> None:
     They have no price and leave nothing behind; what has a price on the same rung comes before them.
     """
     script = Script(("ANALYZE orders",), ())
-    fresh = quote_of(name="statistics:orders", verdict=NO_PRICE, predicted=None, gains=False, plan=None, script=script)
+    fresh = no_price("statistics:orders", plan=None, script=script)
     index, higher = quote_of(), quote_of(name="pool:20", rung=4)
 
     assert fresh == best([fresh, higher])
     assert fresh == best([fresh, replace(higher, verdict=NOT_ENOUGH)])
     assert index == best([fresh, index, higher])
+    assert fresh == best([no_price("index:a", relieves=0.5), fresh])
     more = replace(fresh, script=replace(script, undo=("DROP STATISTICS x",)))
     assert higher == best([more, higher])
     assert more == best([more])

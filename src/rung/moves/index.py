@@ -18,6 +18,9 @@ from rung.moves.rate import Rate, faster, rate_of
 from rung.moves.weighing import weighed
 from rung.ports import Index, IndexColumn, Plan, Promise, Step, WhatIf
 from rung.steps.advise import Advice, Advised, Advisor, Slowed, advisor
+from rung.steps.advise.entries import Added
+from rung.steps.advise.select import COST_SHARE_MAX
+from rung.steps.advise.writes import CHECKPOINT_S
 from rung.steps.find.finding import Finding
 from rung.steps.measure import Part, Profile
 from rung.steps.price.quote import MIGRATION, BuildIndex, Offer
@@ -26,10 +29,8 @@ from rung.steps.twin import edit
 from rung.steps.twin.topology import Topology
 from rung.steps.twin.twin import Model, Twin
 from rung.steps.twin.workload import Op, Workload
-from rung.units import show_bytes, show_count, show_seconds
+from rung.units import show_bytes, show_count, show_roughly, show_seconds
 
-# A plan must get this much cheaper to be worth an index: below it the planner's own error is larger.
-COST_SHARE_MAX = 0.7
 SERVED_MAX = 8  # statements that several indexes together are priced for, the weightiest
 
 
@@ -61,6 +62,7 @@ class IndexMove:
         rate = yield from rate_of(profile, twin.workload, suspect.part, plan, asked.gathered.tables)
         if rate is None:
             return ()
+        one, several = (advice.slower(rate.timing.speed) for advice in (one, several))
         offers = []
         if 0 in promised:
             offers.append(_offer(suspect.part, plan, _Several(one, promised, parts), rate))
@@ -129,24 +131,41 @@ def in_turn(models: Sequence[Model]) -> Model:
     return model
 
 
-def slowed_words(slowed: Sequence[Slowed], parts: Sequence[Part], executions: str) -> str:
+def slowed_words(slowed: Sequence[Slowed], upkeep: Added) -> str:
     """
     Return what indexes do to the statements that write, as an assumption.
+
+    Args:
+        upkeep: What writing takes more a second, of which the bytes are told.
     """
+    log = f"{show_bytes(upkeep.wal_bytes)}/s to the write-ahead log, checkpoints {show_seconds(CHECKPOINT_S)} apart"
     if not slowed:
-        return "no recorded statement writes what the index would have to follow"
-    worst = max(slowed, key=lambda each: abs(each.execution_s))
-    more, how = ("longer", "an index entry") if worst.execution_s > 0 else ("less", "one index entry less")
+        counted = f"; what the server counted adds {log}" if upkeep.wal_bytes >= 1 else ""
+        return f"no recorded statement writes what the index would have to follow{counted}"
+    worst_s = max(each.execution.seconds for each in slowed)
     return (
-        f"{show_count(len(slowed))} recorded {executions} that write take up to "
-        f"{show_seconds(abs(worst.execution_s))} {more}, by what {how} takes"
+        f"{show_count(len(slowed))} recorded statements that write take up to {show_seconds(worst_s)} longer, by what "
+        f"an index entry takes, and writing adds {log}"
     )
+
+
+def cost_words(advice: Advice) -> str:
+    """
+    Return what indexes cost: room, the write that takes longer by the most, and being built.
+    """
+    words = [show_bytes(advice.size_bytes)]
+    if advice.slowed:
+        worst = max(advice.slowed, key=lambda each: each.execution.seconds)
+        kind = worst.operation.lower()
+        words.append(f"+{show_seconds(worst.execution.seconds)} {'a' if kind == 'merge' else 'an'} {kind}")
+    words.append(f"builds in about {show_roughly(advice.build.seconds)}, writes not blocked")
+    return " · ".join(words)
 
 
 def _offer(part: Part, plan: Plan, several: _Several, rate: Rate) -> Offer:
     advice, promises, parts = several.advice, several.promises, several.parts
     made = {place: faster(parts[place], promise.after, rate) for place, promise in sorted(promises.items())}
-    slowing = [slower(parts[each.statement], each.execution_s) for each in advice.slowed]
+    slowing = [slower(parts[each.statement], each.execution.seconds) for each in advice.slowed]
     middle, low, high = (
         in_turn([*models, *slowing])
         for models in (
@@ -161,7 +180,8 @@ def _offer(part: Part, plan: Plan, several: _Several, rate: Rate) -> Offer:
     assumptions = [
         f"the planner would use it: cost {show_count(promise.before.cost)} → {promise.after.cost:.1f}",
         made[shown].how,
-        slowed_words(advice.slowed, parts, "statements"),
+        slowed_words(advice.slowed, advice.upkeep),
+        f"the build reads the table twice and writes {show_bytes(advice.build.wal_bytes)} to the write-ahead log",
     ]
     if len(promises) > 1:
         assumptions.insert(1, f"{show_count(len(promises))} recorded statements would use them")
@@ -178,7 +198,7 @@ def _offer(part: Part, plan: Plan, several: _Several, rate: Rate) -> Offer:
         name=("index:" if single else "indexes:") + "+".join(map(short, indexes)),
         rung=IndexMove.rung,
         what=("index " if single else f"{len(indexes)} indexes: ") + ", ".join(map(told, indexes)),
-        cost=show_bytes(advice.size_bytes),
+        cost=cost_words(advice),
         assumptions=tuple(assumptions),
         model=middle,
         bounds=(low, high),
@@ -192,7 +212,8 @@ def _build(advised: Advised, rate: Rate) -> BuildIndex:
     index = advised.index
     table = rate.tables.get((index.schema, index.table))
     partitioned = table is not None and table.partitioned
-    return BuildIndex(index, index_name(index), advised.size_bytes, partitioned)
+    build = advised.build
+    return BuildIndex(index, index_name(index), advised.size_bytes, partitioned, build.seconds, round(build.wal_bytes))
 
 
 def short(index: Index) -> str:

@@ -47,7 +47,7 @@ class IndexDropMove:
 
 def _offer(dropped: Dropped, parts: tuple[Part, ...]) -> Offer:
     quicker = [each for each in dropped.slowed if each.statement < len(parts)]
-    saved_s = max((-each.execution_s for each in quicker), default=0.0)
+    saved_s = max((-each.execution.seconds for each in quicker), default=0.0)
     if dropped.why == REDUNDANT:
         why = f"{dropped.beside} begins with the same columns and serves the same lookups"
     else:
@@ -68,7 +68,7 @@ def _offer(dropped: Dropped, parts: tuple[Part, ...]) -> Offer:
             if quicker
             else "no recorded statement writes to it",
         ),
-        model=in_turn([slower(parts[each.statement], each.execution_s) for each in quicker]),
+        model=in_turn([slower(parts[each.statement], each.execution.seconds) for each in quicker]),
         drop=DropIndex(dropped.schema, dropped.table, dropped.name, dropped.definition, dropped.size_bytes)
         if dropped.definition
         else None,

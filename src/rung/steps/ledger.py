@@ -42,6 +42,7 @@ class Entry:
         state: open (taken, not confirmed yet), undone, or the verdict.
         quote: The price as it was when it was taken.
         verdict: None until confirmed.
+        applied: Whether rung carried it out itself.
     """
 
     number: int
@@ -51,6 +52,7 @@ class Entry:
     state: str
     quote: Quote
     verdict: Verdict | None = None
+    applied: bool = False
 
     @property
     def file_name(self) -> str:
@@ -82,6 +84,22 @@ def confirmed(entry: Entry, verdict: Verdict) -> Entry:
     Return *entry* with what became of it; one that was taken back stays so.
     """
     return replace(entry, verdict=verdict, state=UNDONE if entry.state == UNDONE else verdict.verdict)
+
+
+def applied(entry: Entry, *, now: str) -> Entry:
+    """
+    Return *entry* as carried out: a recording from *now* on is one after it.
+    """
+    return replace(entry, taken=now, applied=True)
+
+
+def carried_out(entries: Sequence[Entry]) -> frozenset[str]:
+    """
+    Return the names of the moves that rung carried out, or whose outcome was confirmed, and that were not taken back.
+    """
+    return frozenset(
+        entry.quote.name for entry in entries if entry.state != UNDONE and (entry.applied or entry.verdict is not None)
+    )
 
 
 def undone(entry: Entry) -> Entry:

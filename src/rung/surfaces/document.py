@@ -21,7 +21,7 @@ from rung.steps.confirm import Side, Verdict
 from rung.steps.find.finding import PERCENTILES, Evidence, Finding, Interval, Simulated, Suspect
 from rung.steps.ledger import Entry
 from rung.steps.price import best
-from rung.steps.price.quote import Quote, Record
+from rung.steps.price.quote import BuildIndex, Quote, Record
 from rung.steps.score import record_of, record_of_all
 from rung.steps.take import Change
 from rung.surfaces.errors_text import SCHEMA
@@ -169,10 +169,20 @@ def price_content(look: Look) -> dict[str, Any]:
                 ],
                 "bears_per_s": finite(quote.bears_per_s),
                 "fullest": quote.fullest,
+                "builds": [_build_shape(plan) for plan in quote.builds],
             }
             for quote in look.quotes
         ],
         "chosen": chosen.name if chosen is not None else None,
+    }
+
+
+def _build_shape(plan: BuildIndex) -> dict[str, Any]:
+    return {
+        "name": plan.name,
+        "size_bytes": plan.size_bytes,
+        "build_s": plan.build_s,
+        "build_wal_bytes": plan.build_wal_bytes,
     }
 
 

@@ -143,11 +143,20 @@ class RoutePriceShape(TypedDict):
     then: PercentilesShape
 
 
+class BuildShape(TypedDict):
+    """An index that would be built: its size, and roughly how long that takes and what it writes to the log."""
+
+    name: str
+    size_bytes: int
+    build_s: float
+    build_wal_bytes: int
+
+
 class QuoteShape(MoveShape):
     """
     A row of the ladder; `predicted` is null where no number can be given. At `bears_per_s` requests a second
     `fullest` is full then. `taken_as` is "migration", "setting" or "patch", or "hand" where rung has no hands for it
-    yet, and "" for doing nothing.
+    yet, and "" for doing nothing. `builds` are the indexes of a move that builds some.
     """
 
     rung: int
@@ -161,6 +170,7 @@ class QuoteShape(MoveShape):
     routes: list[RoutePriceShape]
     bears_per_s: float | None
     fullest: str
+    builds: list[BuildShape]
 
 
 class PriceDocument(Document):

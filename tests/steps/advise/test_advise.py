@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rung.ports import Costs, Unavailable
 from rung.steps.advise import Advice, Weighted, advise, advisor
+from rung.steps.advise.entries import NOTHING_ADDED
 from rung.steps.advise.gather import gather
 from rung.steps.advise.writes import Upkeep
 from tests.steps.advise.simple import NAMES, Lookup, Simple, cost, existing, index, key, size_bytes, table, writes
@@ -123,7 +124,7 @@ def test_a_table_that_is_written_to_all_the_time_gets_none() -> None:
     insert = Lookup(write="Insert")
     few, many = (advice_for(lookup, insert, rates={"": 0.02, "Insert": rate}) for rate in (10.0, 2000.0))
 
-    assert [(1, True)] == [(each.statement, each.execution_s > 0) for each in few.slowed]
+    assert [(1, True)] == [(each.statement, each.execution.seconds > 0) for each in few.slowed]
     assert few.indexes
     assert many.indexes == ()
 
@@ -138,10 +139,12 @@ def test_an_update_of_an_indexed_column_loses_its_shortcut() -> None:
     gathered = answered(gather([asked]), Simple([update], own))
     upkeep = Upkeep(gathered.writings, gathered.tables)
 
-    assert upkeep.second_per_s([index("a")]) == 0.0
-    beside, on_it = (upkeep.execution_s(0, [each]) for each in (index("a"), index("b")))
-    assert (beside, on_it > 0) == (0.0, True)
-    assert on_it > upkeep.execution_s(0, [index("b")], ("public.t_pkey",)), "the primary key's entry is paid for, too"
+    assert NOTHING_ADDED == upkeep.per_s([index("a")])
+    beside, on_it = (upkeep.per_execution(0, [each]) for each in (index("a"), index("b")))
+    alone = upkeep.per_execution(0, [index("b")], ("public.t_pkey",))
+    assert NOTHING_ADDED == beside
+    assert on_it.seconds > alone.seconds > 0, "the primary key's entry is paid for, too"
+    assert on_it.wal_bytes > alone.wal_bytes > 0
 
 
 def test_what_no_statement_accounts_for_is_counted_by_the_server() -> None:
@@ -297,5 +300,7 @@ def test_what_writing_gains_by_a_drop_is_told() -> None:
     (found,) = answered(answered(advisor([Weighted(insert.text, 10.0)]), planner).drops(), planner)
 
     (change,) = found.slowed
-    assert (0, pytest.approx(-found.upkeep_s / 10)) == (change.statement, change.execution_s)
-    assert found.upkeep_s > 0
+    assert (0, "Insert", pytest.approx(-found.upkeep.seconds / 10)) == (
+        change.statement, change.operation, change.execution.seconds,
+    )  # fmt: skip
+    assert found.upkeep.seconds > 0 and found.upkeep.wal_bytes > 0

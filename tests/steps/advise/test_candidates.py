@@ -105,6 +105,13 @@ CASES = {
         "select id from orders where customer_id = $1 and deleted_at is not null", "orders",
         {"customer_id where deleted_at IS NOT NULL"}, set(),
     ),
+    "partial: what is compared is not null, where most are": (
+        "select id from orders where deleted_at > $1", "orders",
+        {"deleted_at where deleted_at IS NOT NULL", "deleted_at"}, set(),
+    ),
+    "partial: what is compared is not null, where few are": (
+        "select id from orders where note = $1", "orders", {"note"}, {"note where note IS NOT NULL"},
+    ),
     "partial: a column without nulls": (
         "select id from customers where city = $1 and name is not null", "customers", {"city"},
         {"city where name IS NOT NULL"},

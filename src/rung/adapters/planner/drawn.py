@@ -124,12 +124,17 @@ def vectors_of(connection: Connection, tree: Mapping[str, Any], statement: str, 
         return ()
     pages = {int(number): word.lower() for word, number in PAGE.findall(statement)}
     drawn: dict[int, Drawn] = {}
-    for parameter, found in compared.items():
-        statistics = _statistics_of(connection, found)
-        values = None if statistics is None else _drawn(statistics, found, closed=_closed(parameter, found, compared))
-        if values is None:
+    for parameter, columns in compared.items():
+        found = []
+        for column in columns:
+            statistics = _statistics_of(connection, column)
+            if statistics is not None:
+                found.append(_drawn(statistics, column, closed=_closed(parameter, column, compared)))
+        values = [each for each in found if each is not None]
+        if not values:
             return ()
-        drawn[parameter] = values
+        # What is compared with a key and with a column that refers to it is as unequal as the column's values are.
+        drawn[parameter] = max(values, key=lambda each: len(each.values))
     if not drawn:
         return ()
     count = max(len(one.values) for one in drawn.values())
@@ -152,13 +157,13 @@ def _literal(drawn: Drawn | None, page: str | None, place: int) -> sql.Literal:
     return sql.Literal(None)
 
 
-def comparisons_of(tree: Mapping[str, Any]) -> dict[int, Comparison] | None:
+def comparisons_of(tree: Mapping[str, Any]) -> dict[int, tuple[Comparison, ...]] | None:
     """
-    Return the column that each parameter in a condition is compared with; None where one has none.
+    Return the columns that each parameter in a condition is compared with; None where one has none.
 
     >>> scan = {"Schema": "public", "Relation Name": "orders", "Alias": "o", "Filter": "((o.state)::text = $1)"}
     >>> comparisons_of(scan)
-    {1: Comparison(schema='public', table='orders', column='state', operator='=', array=False)}
+    {1: (Comparison(schema='public', table='orders', column='state', operator='=', array=False),)}
     >>> comparisons_of({**scan, "Filter": "(lower(o.state) = $1)"}) is None
     True
     """
@@ -170,7 +175,7 @@ def comparisons_of(tree: Mapping[str, Any]) -> dict[int, Comparison] | None:
         for key, value in node.items():
             if key not in UNCONDITIONAL and isinstance(value, str) and "$" in value:
                 conditions.append(value)
-    found: dict[int, Comparison] = {}
+    found: dict[int, dict[Comparison, None]] = {}
     for condition in conditions:
         for pattern, array in ((COMPARED, False), (COMMUTED_COMPARED, False), (COMPARED_WITH_ANY, True)):
             for match in pattern.finditer(condition):
@@ -179,9 +184,9 @@ def comparisons_of(tree: Mapping[str, Any]) -> dict[int, Comparison] | None:
                 if table is not None:
                     operator = COMMUTED.get(operator, operator) if pattern is COMMUTED_COMPARED else operator
                     compared = Comparison(*table, _unquoted(match["column"]), operator, array)
-                    found.setdefault(int(match["parameter"]), compared)
+                    found.setdefault(int(match["parameter"]), {})[compared] = None
     wanted = {int(number) for condition in conditions for number in PARAMETER.findall(condition)}
-    return found if wanted <= set(found) else None
+    return {number: tuple(columns) for number, columns in found.items()} if wanted <= set(found) else None
 
 
 def _nodes(tree: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -200,7 +205,7 @@ def _statistics_of(connection: Connection, found: Comparison) -> Statistics | No
     return None if row is None else Statistics(*row)
 
 
-def _closed(parameter: int, found: Comparison, compared: Mapping[int, Comparison]) -> bool:
+def _closed(parameter: int, found: Comparison, compared: Mapping[int, Sequence[Comparison]]) -> bool:
     """
     Return whether the range that *parameter* ends on one side is ended by another on the other side.
     """
@@ -209,7 +214,8 @@ def _closed(parameter: int, found: Comparison, compared: Mapping[int, Comparison
         number != parameter
         and other.operator in opposite
         and (other.schema, other.table, other.column) == (found.schema, found.table, found.column)
-        for number, other in compared.items()
+        for number, others in compared.items()
+        for other in others
     )
 
 

@@ -16,6 +16,7 @@ from collections.abc import Collection, Sequence
 
 from rung.ports import Index, Step
 from rung.steps.advise.advice import Advice, Advised, Considered, Dropped, Slowed, Weighted
+from rung.steps.advise.builds import built
 from rung.steps.advise.drops import drops, slowed
 from rung.steps.advise.gather import Gathered, gather
 from rung.steps.advise.rounds import Known, rounds
@@ -63,7 +64,7 @@ class Advisor:
     def __init__(self, gathered: Gathered, count: int) -> None:
         self.gathered, self.count = gathered, count
         self.known = Known(gathered)
-        self.upkeep = Upkeep(gathered.writings, gathered.tables)
+        self.upkeep = Upkeep(gathered.writings, gathered.tables, self.known.size_bytes)
 
     def advice(
         self,
@@ -113,7 +114,7 @@ class Advisor:
 
         def second_per_s(chosen: Chosen) -> float:
             if chosen not in cache:
-                cache[chosen] = self.upkeep.second_per_s([known.indexes[place] for place in sorted(chosen)])
+                cache[chosen] = self.upkeep.per_s([known.indexes[place] for place in sorted(chosen)]).seconds
             return cache[chosen]
 
         return Choice(
@@ -122,6 +123,7 @@ class Advisor:
             second_per_s,
             usable,
             known.begun_with(usable),
+            known.indexes,
             indexes_max=indexes_max,
         )
 
@@ -154,6 +156,7 @@ class Advisor:
             unplanned=tuple(known.unplanned[: self.count]),
             asked=known.asked,
             unavailable=known.unavailable,
+            upkeep=self.upkeep.per_s([each.index for each in made]),
         )
 
     def _advised(self, choice: Choice, chosen: Chosen, place: int) -> Advised:
@@ -166,5 +169,6 @@ class Advisor:
             and costs.cost(statement, bits(chosen)) < costs.cost(statement, bits(others))
         )
         gain_s = choice.value_s(others) - choice.value_s(chosen)
-        index = known.indexes[place]
-        return Advised(index, known.sizes_bytes[place], gain_s, self.upkeep.second_per_s([index]), serves)
+        index, size_bytes = known.indexes[place], known.sizes_bytes[place]
+        build = built(index, self.gathered.tables[index.schema, index.table], size_bytes)
+        return Advised(index, size_bytes, gain_s, self.upkeep.per_s([index]), build, serves)

@@ -86,6 +86,8 @@ class Access:
         joined: Compared with columns of other tables, each group with those of the same tables.
         arms: Alternatives: of each what it compares, equalities first.
         fixed: Conditions without a value that could change: predicates of partial indexes.
+        implied: Likewise, that a column compared with something is not null, for no operator looked at here is true of
+            null.
         sorted: What rows are sorted by.
         grouped: What they are grouped by.
         extremes: Of what the least or the greatest is asked for.
@@ -101,6 +103,7 @@ class Access:
     joined: tuple[tuple[Key, ...], ...] = ()
     arms: tuple[tuple[Key, ...], ...] = ()
     fixed: tuple[Fixed, ...] = ()
+    implied: tuple[Fixed, ...] = ()
     sorted: tuple[tuple[Key, ...], ...] = ()
     grouped: tuple[tuple[Key, ...], ...] = ()
     extremes: tuple[Key, ...] = ()
@@ -205,6 +208,7 @@ def _access(
         joined=tuple(tuple(keys) for keys in found.joined.values()),
         arms=tuple(found.arms),
         fixed=tuple(found.fixed.values()),
+        implied=tuple(each for text, each in found.implied.items() if text not in found.fixed),
         sorted=tuple(sorts),
         grouped=tuple(groups),
         extremes=tuple(extremes),
@@ -225,6 +229,7 @@ class _Found:
         self.joined: dict[str, dict[Key, None]] = {}
         self.arms: dict[tuple[Key, ...], None] = {}
         self.fixed: dict[str, Fixed] = {}
+        self.implied: dict[str, Fixed] = {}
 
     def take(self, clause: Clause) -> None:
         """
@@ -242,6 +247,10 @@ class _Found:
                     self._compared(clause, ours, theirs)
 
     def _compared(self, clause: Comparison, ours: Term, theirs: Term) -> None:
+        if ours.column or ours.cast:
+            name = ours.text if ours.column else ours.text.removeprefix("(").partition(")::")[0]
+            text = f"{name} IS NOT NULL"
+            self.implied[text] = Fixed(text, frozenset(name for _, name in ours.columns), pins=False)
         if clause.operator == "=" and theirs.columns:
             self._join(ours, theirs)
         elif clause.operator == "=":

@@ -8,9 +8,11 @@ Not here  how any of it is worked out
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 
 from rung.ports import Index
+from rung.steps.advise.entries import NOTHING_ADDED, Added
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Advised:
 
     Attributes:
         gain_s: Weighted seconds a second that it saves beside the others, what it costs writes taken off.
-        upkeep_s: Seconds a second that writing takes longer for it, if it were the only one.
+        upkeep: What writing takes more a second for it, if it were the only one.
+        build: What building it takes.
         serves: Positions of the statements that are cheaper with it beside the others; behind the workload's own those
             that PostgreSQL executes for their sake.
     """
@@ -47,7 +50,8 @@ class Advised:
     index: Index
     size_bytes: int
     gain_s: float
-    upkeep_s: float
+    upkeep: Added
+    build: Added
     serves: tuple[int, ...]
 
 
@@ -57,11 +61,13 @@ class Slowed:
     What indexes cost a statement that writes, or one that they would make quicker to write.
 
     Attributes:
-        execution_s: By how much longer one execution takes; negative where indexes are dropped.
+        operation: "Insert", "Update" or "Merge".
+        execution: What one execution takes more; negative where indexes are dropped.
     """
 
     statement: int
-    execution_s: float
+    operation: str
+    execution: Added
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ class Dropped:
 
     Attributes:
         why: "unused", or "redundant" beside the index *beside*.
-        upkeep_s: Seconds a second of writing that it costs now.
+        upkeep: What it costs writing now, a second.
         definition: What builds it again, "" where that is not known.
         scans: How often it was scanned while the server counted.
         watched_s: For how long that was, at least.
@@ -100,7 +106,7 @@ class Dropped:
     size_bytes: int
     why: str
     beside: str
-    upkeep_s: float
+    upkeep: Added
     slowed: tuple[Slowed, ...]
     scans: int
     watched_s: float
@@ -117,6 +123,7 @@ class Advice:
         before: The planner's cost of each statement as things are, None where it has no plan.
         after: The same with all of *indexes*.
         slowed: Statements that write, with all of *indexes*.
+        upkeep: What writing takes more a second with all of *indexes*.
         now_s: Weighted seconds a second of the whole workload as things are.
         then_s: The same with all of *indexes*, what writing takes longer included.
         considered: What the planner was asked about, in that order.
@@ -135,6 +142,7 @@ class Advice:
     unplanned: tuple[str, ...]
     asked: int = 0
     unavailable: str = ""
+    upkeep: Added = NOTHING_ADDED
 
     @property
     def size_bytes(self) -> int:
@@ -142,3 +150,23 @@ class Advice:
         What the indexes take on disk together.
         """
         return sum(advised.size_bytes for advised in self.indexes)
+
+    @property
+    def build(self) -> Added:
+        """
+        What building them takes, one after the other.
+        """
+        return reduce(Added.plus, (advised.build for advised in self.indexes), NOTHING_ADDED)
+
+    def slower(self, speed: float) -> Advice:
+        """
+        Return the same for a server on which writing and building take *speed* times as long as is taken here.
+        """
+        return replace(
+            self,
+            indexes=tuple(
+                replace(each, upkeep=each.upkeep.slower(speed), build=each.build.slower(speed)) for each in self.indexes
+            ),
+            slowed=tuple(replace(each, execution=each.execution.slower(speed)) for each in self.slowed),
+            upkeep=self.upkeep.slower(speed),
+        )

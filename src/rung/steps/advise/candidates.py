@@ -27,6 +27,8 @@ INCLUDE_BYTES_MAX = 256  # a wider index is read like the table itself
 KEY_BYTES_MAX = 1000  # PostgreSQL refuses an entry of more than a third of a page
 # Of rows that a partial index would leave out: fewer are not worth a predicate.
 LEFT_OUT_MIN = 0.05
+# Where the statement does not say it itself, but a comparison implies it: then nulls must be most of the column.
+LEFT_OUT_UNSAID_MIN = 0.5
 # No btree operators, or none that a lookup uses.
 UNSUITED = ("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle", "tsvector", "tsquery")
 Keys = tuple[Key, ...]
@@ -236,7 +238,8 @@ def _partial(index: Index, access: Access, table: Table) -> Index | None:
     """
     Return *index* over the rows that *access* wants in any execution, without the keys that are then fixed.
     """
-    fixed = [each for each in access.fixed if _leaves_out(each, table)]
+    fixed = [each for each in access.fixed if _leaves_out(each, table, LEFT_OUT_MIN)]
+    fixed += [each for each in access.implied if _leaves_out(each, table, LEFT_OUT_UNSAID_MIN)]
     if not fixed:
         return None
     pinned = {name for each in fixed if each.pins for name in each.columns}
@@ -245,14 +248,14 @@ def _partial(index: Index, access: Access, table: Table) -> Index | None:
     return Index(index.schema, index.table, columns, index.include, where)
 
 
-def _leaves_out(fixed: Fixed, table: Table) -> bool:
+def _leaves_out(fixed: Fixed, table: Table, least: float) -> bool:
     """
     Return whether the predicate leaves out enough rows, as far as the statistics tell without a value.
     """
     nulls = {column.name: column.null_share for column in table.columns}
     for name in fixed.columns:
         if fixed.text.endswith("IS NOT NULL"):
-            return nulls.get(name, 0.0) >= LEFT_OUT_MIN
+            return nulls.get(name, 0.0) >= least
         if fixed.text.endswith("IS NULL"):
-            return 1.0 - nulls.get(name, 0.0) >= LEFT_OUT_MIN
+            return 1.0 - nulls.get(name, 0.0) >= least
     return True

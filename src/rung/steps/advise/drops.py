@@ -11,7 +11,7 @@ shows.  A standby counts its own scans.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rung.ports import Configuration, Costs, ExistingIndex, Index, Step, Table, Unavailable
 from rung.steps.advise.advice import Dropped, Slowed
@@ -141,7 +141,7 @@ def _dropped(
         size_bytes=existing.size_bytes,
         why=why[0],
         beside=why[1],
-        upkeep_s=-upkeep.second_per_s((), (name,)),
+        upkeep=upkeep.per_s((), (name,)).times(-1.0),
         slowed=slowed(gathered, upkeep, (), (name,)),
         scans=existing.scans,
         watched_s=table.writes.watched_s,
@@ -153,9 +153,10 @@ def slowed(
     gathered: Gathered, upkeep: Upkeep, added: Sequence[Index], dropped: Sequence[str] = ()
 ) -> tuple[Slowed, ...]:
     """
-    Return by how much each statement that writes takes longer, those that do not change left out.
+    Return what each statement that writes takes more, those that do not change left out.
     """
-    changed: Mapping[int, float] = {
-        place: upkeep.execution_s(place, added, dropped) for place in range(len(gathered.statements))
-    }
-    return tuple(Slowed(place, execution_s) for place, execution_s in changed.items() if execution_s)
+    operations = {writing.statement: writing.operation for writing in upkeep.writings if writing.statement >= 0}
+    changed = {place: upkeep.per_execution(place, added, dropped) for place in range(len(gathered.statements))}
+    return tuple(
+        Slowed(place, operations[place], execution) for place, execution in changed.items() if execution.seconds
+    )

@@ -5,7 +5,7 @@ A row that is inserted gets an entry in every index.  An update that changes no 
 row's page, gets none (a heap-only tuple, HOT); once a column that it changes is indexed, it gets one in every index
 of the table.  A delete leaves the entries to VACUUM, which is not counted here.
 
-In        the index as a Tree, the table's other indexes, what kind of write it is
+In        indexes as Trees, what kind of write it is
 Out       Added: seconds and bytes for one row
 Not here  which statements write which columns, how often (writes.py)
 
@@ -17,12 +17,12 @@ docs/design/0009-from-cost-to-time.md has how far off they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from rung.ports import Index, Table
 
-# Of a processor, on the server on which SECONDS (timing.py) was measured.
+# Of a processor, on the server on which SECONDS (timing.py) was measured; another one's is Timing.speed times as much.
 INDEX_S = 2e-6  # opening it, forming the entry
 LEVEL_S = 6e-6  # from one level to the next, and into the leaf
 COMPARED_S = 0.1e-6  # a key on the way, each column of it
@@ -40,6 +40,7 @@ SPLIT_FULL = 0.69  # as random inserts leave them in the long run (Yao 1978)
 RECORD_BYTES = 24 + 20 + 2 + 2
 IMAGE_HEADER_BYTES = 5
 DEFAULT_WIDTH_BYTES = 16  # of an expression, of which no statistics are known
+GROWS_CORRELATION_MIN = 0.99  # of keys that only grow, which go to the right end of the tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,31 +108,46 @@ class Added:
         """
         return Added(self.seconds + other.seconds, self.wal_bytes + other.wal_bytes)
 
+    def slower(self, speed: float) -> Added:
+        """
+        Return the same on a server on which all takes *speed* times as long.
+        """
+        return Added(self.seconds * speed, self.wal_bytes)
+
+    def minus(self, other: Added) -> Added:
+        """
+        Return by how much this is more.
+        """
+        return self.plus(other.times(-1.0))
+
 
 NOTHING_ADDED = Added(0.0, 0.0)
 
 
-def tree_of(index: Index, table: Table, *, share: float = 1.0, gathered: bool = False) -> Tree:
+def tree_of(index: Index, table: Table, size_bytes: int = 0) -> Tree:
     """
     Return *index* as a write to *table* sees it, its widths from the table's statistics.
 
     Args:
-        share: Of the rows that its predicate takes.
-        gathered: See Tree.
+        size_bytes: What it takes when freshly built; of a partial index this tells how many rows it has. 0 if unknown.
     """
-    widths = {column.name: column.width_bytes for column in table.columns}
+    columns = {column.name: column for column in table.columns}
     names = [column.name for column in index.columns] + list(index.include)
-    return Tree(
-        width_bytes=sum(widths.get(name, DEFAULT_WIDTH_BYTES) for name in names),
+    first = columns.get(index.columns[0].name)
+    whole = Tree(
+        width_bytes=sum(columns[name].width_bytes if name in columns else DEFAULT_WIDTH_BYTES for name in names),
         columns=len(index.columns),
-        rows=table.rows * share,
-        share=share,
+        rows=table.rows,
         expressions=sum(column.expression for column in index.columns),
-        gathered=gathered,
+        gathered=first is not None and first.correlation >= GROWS_CORRELATION_MIN,
     )
+    if not index.where or not size_bytes:
+        return whole
+    share = min(size_bytes / (whole.leaves * PAGE_BYTES), 1.0)
+    return replace(whole, rows=table.rows * share, share=share)
 
 
-def entry_cost(tree: Tree, *, writes_between: float = math.inf, fresh: bool = False, speed: float = 1.0) -> Added:
+def entry_cost(tree: Tree, *, writes_between: float = math.inf, fresh: bool = False) -> Added:
     """
     Return what an entry in *tree* costs, for each row written, whether it gets one or not.
 
@@ -140,7 +156,6 @@ def entry_cost(tree: Tree, *, writes_between: float = math.inf, fresh: bool = Fa
             logged, so few writes into a large index log many times their size; without end nothing is.
         fresh: The index was just built, and its pages have room for a tenth more; without, as many are split as in the
             long run.
-        speed: By what the server is slower than the one that the times here were measured on (Timing.speed).
 
     >>> small, large = (entry_cost(Tree(8, 1, rows), writes_between=1000) for rows in (10_000, 10_000_000))
     >>> large.wal_bytes > 10 * small.wal_bytes
@@ -161,7 +176,7 @@ def entry_cost(tree: Tree, *, writes_between: float = math.inf, fresh: bool = Fa
     splitting_bytes = 0.0 if fresh and not tree.gathered else split_bytes * splits
     logged = RECORD_BYTES + tree.entry_bytes + splitting_bytes + image_bytes * images
     outside = EXPRESSION_S * tree.expressions * tree.share + PREDICATE_S * (tree.share < 1)
-    return Added((tree.share * seconds + outside) * speed, tree.share * logged)
+    return Added(tree.share * seconds + outside, tree.share * logged)
 
 
 def _images(tree: Tree, writes_between: float) -> float:
@@ -179,36 +194,28 @@ def _images(tree: Tree, writes_between: float) -> float:
     return leaves * -math.expm1(-entries / leaves) / entries
 
 
-def write_cost(
-    kind: str,
-    tree: Tree,
-    *,
-    others: Sequence[Tree] = (),
-    touches: bool = True,
-    hot: float = 1.0,
-    writes_between: float = math.inf,
-    fresh: bool = False,
-    speed: float = 1.0,
-) -> Added:
+def entries_cost(trees: Iterable[Tree], *, writes_between: float = math.inf, fresh: bool = False) -> Added:
     """
-    Return what a new index *tree* adds to one row that is written.
+    Return what an entry in each of *trees* costs together, for each row written.
 
     Args:
-        kind: "insert", "update" or "delete".
-        others: The table's other indexes, all of which get an entry where HOT is lost.
-        touches: Whether the update changes a column that the index has, carries along, or has in its predicate.
-        hot: Of today's updates of this statement those that are heap-only (pg_stat_user_tables).
-        writes_between, fresh, speed: See entry_cost.
+        writes_between, fresh: See entry_cost.
     """
-    assert kind in {"insert", "update", "delete"}
-    if kind == "delete":
+    entries = NOTHING_ADDED
+    for tree in trees:
+        entries = entries.plus(entry_cost(tree, writes_between=writes_between, fresh=fresh))
+    return entries
+
+
+def row_cost(operation: str, entries: Added, *, hot: float = 0.0) -> Added:
+    """
+    Return what a row that is written costs in a table's indexes.
+
+    Args:
+        operation: "Insert", "Update", "Delete" or "Merge".
+        entries: What an entry in all of the indexes costs.
+        hot: Of updates those that are heap-only: none once one of the indexes has a column that is set.
+    """
+    if operation == "Delete":
         return NOTHING_ADDED
-    own = entry_cost(tree, writes_between=writes_between, fresh=fresh, speed=speed)
-    if kind == "insert":
-        return own
-    if not touches:
-        return own.times(1.0 - hot)
-    lost = NOTHING_ADDED
-    for other in others:
-        lost = lost.plus(entry_cost(other, writes_between=writes_between, fresh=fresh, speed=speed))
-    return own.plus(lost.times(hot))
+    return entries if operation == "Insert" else entries.times(1.0 - hot)

@@ -77,6 +77,12 @@ class Known:
                     self.costs.near[statement] |= 1 << place
         return self._place[index]
 
+    def size_bytes(self, index: Index) -> int:
+        """
+        Return what *index* would take; 0 where it was not asked about.
+        """
+        return self.sizes_bytes[self._place[index]] if index in self._place else 0
+
     def cost(self, statement: int, *indexes: int) -> float:
         """
         Return what *statement* costs with *indexes*, as far as is known.

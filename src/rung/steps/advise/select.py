@@ -17,10 +17,13 @@ Sources: Schlosser, Kossmann, Boissier 2019 (Extend: gain for each byte, widenin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rung.ports import Index
 
 Floats = NDArray[np.float64]
 Chosen = frozenset[int]
@@ -34,8 +37,16 @@ STEPS_MAX = 40
 SWAPS_MAX = 3  # for each index of a set
 LIKELY = 12  # steps that are worked out exactly, of those that look best
 SWAPS_LIKELY = 4
-# An index of twice the size has to bring what it serves to less than 2^-ROOM_WORTH of what the smaller one does.
-ROOM_WORTH = 1.0
+# What an execution takes beside its plan, in units of the planner's cost: 25 µs for the statement and its planning, in
+# which it would visit 17 pages that are in memory (docs/design/0009-from-cost-to-time.md), each of which the planner
+# weighs as 4.  No index takes that away; without it a lookup of one page would be worth twice one of two.
+EXECUTION_COST = 67.0
+# A plan must get this much cheaper to be worth an index: below it the planner's own error is larger.
+COST_SHARE_MAX = 0.7
+# What of several indexes each one has to leave at most of some statement's cost: below it the twin's error is larger.
+COST_SHARE_BESIDE_MAX = 0.85
+# An index of twice the size has to bring what it serves to two thirds of what the smaller one does.
+ROOM_WORTH = math.log2(3 / 2)
 
 
 class Costs:
@@ -108,12 +119,10 @@ class Costs:
 
     def second_per_s(self, statement: int, indexes: int) -> float:
         """
-        Return what *statement* takes with *indexes*: its time goes with its cost.
+        Return what *statement* takes with *indexes*.
         """
         base = self.base[statement]
-        if base is None or base <= 0:
-            return self.weights[statement]
-        return self.weights[statement] * self.cost(statement, indexes) / base
+        return self.weights[statement] if not base else self._taken_s(statement, base, self.cost(statement, indexes))
 
     def least_s(self, statement: int) -> float:
         """
@@ -122,7 +131,13 @@ class Costs:
         base = self.base[statement]
         if not base:
             return self.weights[statement]
-        return self.weights[statement] * min(self._exact[statement].values(), default=base) / base
+        return self._taken_s(statement, base, min(self._exact[statement].values(), default=base))
+
+    def _taken_s(self, statement: int, base: float, cost: float) -> float:
+        """
+        Return what *statement* takes at a cost: its time goes with it, but for what an execution takes anyway.
+        """
+        return self.weights[statement] * (cost + EXECUTION_COST) / (base + EXECUTION_COST)
 
     def together(self) -> set[Chosen]:
         """
@@ -148,6 +163,7 @@ class Choice:
         upkeep: Seconds a second that writing takes more with a set.
         usable: Positions of the indexes that may be chosen.
         excludes: Of each index those that make no sense beside it: what it begins with.
+        indexes: All that were thought of.
         indexes_max: How many may be chosen.
     """
 
@@ -158,19 +174,22 @@ class Choice:
         upkeep: Callable[[Chosen], float],
         usable: Sequence[int],
         excludes: Mapping[int, Chosen],
+        indexes: Sequence[Index],
         *,
         indexes_max: int | None = None,
     ) -> None:
         self.costs, self.sizes_bytes, self.upkeep = costs, sizes_bytes, upkeep
         self.several = sorted(costs.together(), key=sorted)
-        self.excludes = excludes
+        self.excludes, self.indexes = excludes, indexes
         self.indexes_max = len(usable) if indexes_max is None else indexes_max
         self._reads: dict[tuple[int, int], float] = {}
         self._base_s = np.array([costs.second_per_s(place, 0) for place in range(len(costs.base))])
         reach = max((near.bit_length() for near in costs.near), default=0)
         self._near = [[place for place, near in enumerate(costs.near) if near >> index & 1] for index in range(reach)]
         self._values: dict[Chosen, float] = {}
-        self.usable = self._undominated(tuple(usable))
+        # An index that another one beats is not built upon, but may stand in a wider one's place.
+        self.all_usable = tuple(usable)
+        self.usable = self._undominated(self.all_usable)
         # What reads take with each usable index alone, a row an index, and what writing then takes more.
         self._alone_s = np.array([self._reads_s(frozenset({index})) for index in self.usable]).reshape(
             len(self.usable), len(costs.base)
@@ -198,7 +217,8 @@ class Choice:
         Return the set that saves most within the budget; with none, that to which no index adds enough.
         """
         if budget_bytes is None:
-            return self._sized(self._pruned(self._swapped(self._grown(None, by_size=False).chosen, None, set())))
+            grown = self._swapped(self._grown(None, by_size=False).chosen, None, set())
+            return self._sized(self._sure(self._pruned(grown)))
         fitting = [chosen for chosen in self._pool() if self.size_bytes(chosen) <= budget_bytes]
         return min(fitting, key=lambda chosen: (self.value_s(chosen), self.size_bytes(chosen), sorted(chosen)))
 
@@ -338,20 +358,40 @@ class Choice:
 
     def _sized(self, chosen: Chosen) -> Chosen:
         """
-        Return *chosen*, each in the width that is worth its room: what begins with it, or what it begins with.
+        Return *chosen*, each in the size that is worth its room: with more or less carried along, or over fewer rows.
 
         With a budget room has its price already; without one the widest would be taken for any gain, or the narrowest
         because both save nearly all.
         """
         for index in sorted(chosen):
             rest = chosen - {index}
-            wider = {each for each in self.usable if index in self.excludes.get(each, frozenset())}
-            narrower = self.excludes.get(index, frozenset()) & set(self.usable)
-            family = sorted(({index} | narrower | wider) - rest)
+            family = [each for each in self.all_usable if each not in rest and self._akin(index, each)]
             taken_s = {each: self._reads_s(rest | {each}) for each in family}
             served = np.logical_or.reduce([each_s < self._reads_s(rest) for each_s in taken_s.values()])
             worth = {each: taken_s[each][served].sum() * self.sizes_bytes[each] ** ROOM_WORTH for each in family}
             chosen = rest | {min(family, key=lambda each: (worth[each], each))}
+        return chosen
+
+    def _akin(self, index: int, other: int) -> bool:
+        """
+        Return whether *other* may stand in an index's place: the same keys, whatever is carried along, or fewer rows.
+
+        Its keys stay: that one with fewer of them serves as well is often a guess of how values are spread.
+        """
+        ours, theirs = self.indexes[index], self.indexes[other]
+        if (ours.schema, ours.table) != (theirs.schema, theirs.table):
+            return False
+        return bool(theirs.where) or (ours.columns, ours.where) == (theirs.columns, theirs.where)
+
+    def _sure(self, chosen: Chosen) -> Chosen:
+        """
+        Return *chosen* without those that make no statement so much cheaper that the planner can be believed, the least
+        gaining first.
+        """
+        for index in sorted(chosen, key=lambda index: (self.value_s(chosen - {index}), index)):
+            rest = chosen - {index}
+            if not (self._reads_s(chosen) < COST_SHARE_BESIDE_MAX * self._reads_s(rest)).any():
+                chosen = rest
         return chosen
 
     def _reads_s(self, chosen: Chosen) -> Floats:

@@ -6,7 +6,7 @@ that touches no indexed column can stay on its page (heap-only tuple, HOT) and b
 column that is updated costs an entry in all of them.
 
 In        what each statement writes and how often, the tables with their indexes, the indexes that there would be
-Out       seconds of the database a second, and of one execution
+Out       seconds of the database and bytes of its log: a second, and of one execution
 Not here  what reads gain (select.py), what one entry costs (entries.py)
 
 Not counted: that deleted and dead entries are cleaned away later, that pages which are not in memory are read first.
@@ -15,22 +15,22 @@ Source: PostgreSQL documentation, 66.7 Heap-Only Tuples, 67 B-Tree Indexes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from rung.ports import Index, Table
-from rung.steps.advise.entries import entry_cost, tree_of
+from rung.steps.advise.entries import NOTHING_ADDED, Added, Tree, entries_cost, row_cost, tree_of
 from rung.steps.measure.parsed import parsed
 
-# Of keys that only grow, which go to the right end of the tree.
-GROWS_CORRELATION_MIN = 0.99
 # Of updates that could be HOT, how many find room on their page, where the server has not counted any.
 HOT_SHARE_USUAL = 0.5
+CHECKPOINT_S = 300.0  # from one to the next: PostgreSQL's default of checkpoint_timeout
 READ_CHARACTERS_MAX = 20_000  # of a longer statement every column is taken to be written
 
 Name = tuple[str, str]
+Sized = tuple[tuple[Index, int], ...]  # indexes, each with the bytes that it takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +59,60 @@ class Upkeep:
     What the indexes of some tables cost those who write to them.
     """
 
-    def __init__(self, writings: Sequence[Writing], tables: Mapping[Name, Table]) -> None:
+    def __init__(
+        self,
+        writings: Sequence[Writing],
+        tables: Mapping[Name, Table],
+        size_bytes_of: Callable[[Index], int] = lambda _: 0,
+    ) -> None:
+        """
+        Take what is written to which tables.
+
+        Args:
+            size_bytes_of: What an index that there is not yet would take; 0 if unknown.
+        """
         self.tables = tables
         self.writings = tuple(writing for writing in writings if (writing.schema, writing.table) in tables)
         self._of: dict[Name, list[Writing]] = {}
         for writing in self.writings:
             self._of.setdefault((writing.schema, writing.table), []).append(writing)
+        self._size_bytes_of = size_bytes_of
+        self._read: dict[tuple[Index, int], tuple[Tree, frozenset[str]]] = {}
+        self._rows: dict[tuple[Name, Sized], tuple[Added, ...]] = {}
 
-    def second_per_s(self, added: Collection[Index], dropped: Collection[str] = ()) -> float:
+    def per_s(self, added: Collection[Index], dropped: Collection[str] = ()) -> Added:
         """
-        Return by how many seconds a second writing takes more, with *added* and without *dropped* (as schema.name).
+        Return what writing takes more a second, with *added* and without *dropped* (as schema.name).
         """
-        return sum(
-            writing.rows_per_s * self._row_s(writing, added, dropped)
-            for table in self._touched(added, dropped)
-            for writing in self._of.get(table, ())
-        )
+        more = NOTHING_ADDED
+        for writing, row in self._changed(added, dropped):
+            more = more.plus(row.times(writing.rows_per_s))
+        return more
 
-    def execution_s(self, statement: int, added: Collection[Index], dropped: Collection[str] = ()) -> float:
+    def per_execution(self, statement: int, added: Collection[Index], dropped: Collection[str] = ()) -> Added:
         """
-        Return by how much one execution of a statement takes longer.
+        Return what one execution of a statement takes more.
         """
-        return sum(
-            writing.rows * self._row_s(writing, added, dropped)
-            for writing in self.writings
-            if writing.statement == statement
-        )
+        more = NOTHING_ADDED
+        for writing, row in self._changed(added, dropped):
+            if writing.statement == statement:
+                more = more.plus(row.times(writing.rows))
+        return more
+
+    def _changed(self, added: Collection[Index], dropped: Collection[str]) -> Iterator[tuple[Writing, Added]]:
+        """
+        Give each writing to the tables whose indexes change, with what a row takes more.
+        """
+        for name in self._touched(added, dropped):
+            table = self.tables[name]
+            now = tuple((each.index, each.size_bytes) for each in table.existing)
+            then = [
+                (each.index, each.size_bytes) for each in table.existing if f"{table.schema}.{each.name}" not in dropped
+            ]
+            then += [(index, self._size_bytes_of(index)) for index in added if (index.schema, index.table) == name]
+            rows = zip(self._of.get(name, ()), self._costs(name, tuple(then)), self._costs(name, now), strict=True)
+            for writing, after, before in rows:
+                yield writing, after.minus(before)
 
     def _touched(self, added: Collection[Index], dropped: Collection[str]) -> list[Name]:
         changed = {(index.schema, index.table) for index in added}
@@ -96,36 +124,41 @@ class Upkeep:
         }
         return sorted(changed)
 
-    def _row_s(self, writing: Writing, added: Collection[Index], dropped: Collection[str]) -> float:
+    def _costs(self, name: Name, indexes: Sized) -> tuple[Added, ...]:
         """
-        Return what a row takes longer.
+        Return of each writing to a table what a row takes in all *indexes*.
         """
-        name = (writing.schema, writing.table)
-        table = self.tables[name]
-        new = [index for index in added if (index.schema, index.table) == name]
-        now = [existing.index for existing in table.existing]
-        then = [each.index for each in table.existing if f"{table.schema}.{each.name}" not in dropped] + new
-        return self._upkeep_s(writing, table, then) - self._upkeep_s(writing, table, now)
+        key = (name, indexes)
+        if key not in self._rows:
+            table, writings = self.tables[name], self._of.get(name, ())
+            read = [self._reading(index, table, size_bytes) for index, size_bytes in indexes]
+            indexed: frozenset[str] = frozenset().union(*(columns for _, columns in read))
+            hot = [_hot(writing, table, indexed) for writing in writings]
+            entries_per_s = sum(
+                writing.rows_per_s * (1.0 - share)
+                for writing, share in zip(writings, hot, strict=True)
+                if writing.operation != "Delete"
+            )
+            entries = entries_cost((tree for tree, _ in read), writes_between=CHECKPOINT_S * entries_per_s)
+            self._rows[key] = tuple(
+                row_cost(writing.operation, entries, hot=share) for writing, share in zip(writings, hot, strict=True)
+            )
+        return self._rows[key]
 
-    def _upkeep_s(self, writing: Writing, table: Table, indexes: Sequence[Index]) -> float:
-        if writing.operation == "Delete":
-            return 0.0
-        entries_s = sum(entry_s(index, table) for index in indexes)
-        if writing.operation == "Insert":
-            return entries_s
-        touched = writing.columns is None or any(writing.columns & columns_of(index, table) for index in indexes)
-        counted = table.writes.hot_share
-        hot_share = 0.0 if touched else HOT_SHARE_USUAL if counted is None else counted
-        return entries_s * (1.0 - hot_share)
+    def _reading(self, index: Index, table: Table, size_bytes: int) -> tuple[Tree, frozenset[str]]:
+        key = (index, size_bytes)
+        if key not in self._read:
+            self._read[key] = tree_of(index, table, size_bytes), columns_of(index, table)
+        return self._read[key]
 
 
-def entry_s(index: Index, table: Table) -> float:
+def _hot(writing: Writing, table: Table, indexed: frozenset[str]) -> float:
     """
-    Return what one entry of *index* takes the database, seconds.
+    Return the share of a writing's rows that bring no entry, while the columns *indexed* are in some index.
     """
-    first = next((column for column in table.columns if column.name == index.columns[0].name), None)
-    grows = first is not None and first.correlation >= GROWS_CORRELATION_MIN
-    return entry_cost(tree_of(index, table, gathered=grows)).seconds
+    if writing.operation != "Update" or writing.columns is None or writing.columns & indexed:
+        return 0.0
+    return HOT_SHARE_USUAL if table.writes.hot_share is None else table.writes.hot_share
 
 
 def columns_of(index: Index, table: Table) -> frozenset[str]:

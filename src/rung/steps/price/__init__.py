@@ -9,7 +9,7 @@ Not here  what a move is (moves/), working a number out (predict.py), taking one
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -19,11 +19,13 @@ from rung.steps.find.headroom import reason_of
 from rung.steps.measure import Profile
 from rung.steps.price.predict import NORMAL_80, RUNS_DIFFER, predicted, route_prices, worst
 from rung.steps.price.quote import MISSED, NO_PRICE, NOT_ENOUGH, NOT_YET, REACHES, Move, Offer, Quote, Record
+from rung.steps.twin import edit
 from rung.steps.twin.outcome import Outcome
-from rung.steps.twin.twin import Twin
+from rung.steps.twin.twin import Model, Twin
 from rung.units import show_seconds, show_share
 
 GAIN_MIN = 0.01  # of the goal's number; a move that brings less brings nothing
+DONE = "the ledger has it as carried out; record again, or take it back"
 DIFFERENCE_MIN = 1 - math.exp(-NORMAL_80 * RUNS_DIFFER)  # by which two runs alone may differ
 
 
@@ -33,27 +35,31 @@ def price(
     finding: Finding,
     moves: Sequence[Move],
     record: Mapping[str, Record] = MappingProxyType({}),
+    carried_out: Collection[str] = (),
 ) -> Step[tuple[Quote, ...]]:
     """
     Return the price of doing nothing and of each offer of each move, lowest rung first.
 
     Args:
         record: How good the prices of each kind of move have been, by kind.
+        carried_out: Names of the moves that were taken and carried out: none of them is one to take again.
     """
     quotes = [_nothing(finding)]
     if finding.bottleneck is not None:
         for move in sorted(moves, key=lambda move: move.rung):
             offers = yield from move.offers(profile, twin, finding)
-            quotes += [_quote(twin, finding, offer, record.get(move.kind)) for offer in offers]
+            fresh = [replace(each, not_yet=DONE) if each.name in carried_out else each for each in offers]
+            quotes += [_quote(twin, finding, offer, record.get(move.kind)) for offer in fresh]
     return tuple(quotes)
 
 
 def best(quotes: Sequence[Quote]) -> Quote | None:
     """
-    Return the lowest rung that reaches the goal, else the one that comes nearest; None if none gains.
+    Return the lowest rung that reaches the goal, else the move with the largest gain; None if none gains.
 
-    On one rung, what rung can write down comes before what is left to people.  Where the twin could not be asked, what
-    the database's planner promises is better than nothing, a plan without a price; so is a patch, which asks once.
+    What gains for sure comes first: its whole range is below the recorded number.  On one rung, what rung can write
+    down comes before what is left to people; of gains that are alike the lower rung is taken.  Where nothing has a
+    price, the lowest rung is taken, and on it the move that takes most off of the route's recorded work.
     Fresh statistics have no price either; they leave nothing behind, so they come before any higher rung.
     """
     gaining = [
@@ -61,20 +67,31 @@ def best(quotes: Sequence[Quote]) -> Quote | None:
         for quote in quotes
         if quote.rung > 0 and quote.predicted is not None and quote.gains and quote.verdict in {REACHES, NOT_ENOUGH}
     ]
-    reaching = [
-        (quote.rung, not quote.takeable, value_s, place)
-        for place, (quote, value_s) in enumerate(gaining)
-        if quote.verdict == REACHES
-    ]
-    unpriced = next(
-        (quote for quote in quotes if quote.verdict == NO_PRICE and (quote.runnable or quote.patch is not None)), None
-    )
-    chosen = min(gaining, key=lambda each: each[1], default=(unpriced, 0.0))[0]
+    reaching = [(quote, value_s) for quote, value_s in gaining if quote.verdict == REACHES]
+    chosen = unpriced = _unpriced(quotes)
     if reaching:
-        chosen = gaining[min(reaching)[-1]][0]
-    if unpriced is not None and unpriced.script is not None and not unpriced.script.undo:
-        return unpriced if chosen is None or unpriced.rung < chosen.rung else chosen
+        chosen = min(reaching, key=lambda each: (not each[0].sure, each[0].rung, not each[0].takeable, each[1]))[0]
+    elif gaining:
+        surest = [each for each in gaining if each[0].sure] or gaining
+        least_s = min(value_s for _, value_s in surest)
+        alike = [each for each in surest if each[1] <= least_s * (1 + GAIN_MIN)]
+        chosen = min(alike, key=lambda each: (each[0].rung, not each[0].takeable, each[1]))[0]
+    if unpriced is not None and chosen is not None and not unpriced.lasting and unpriced.rung < chosen.rung:
+        return unpriced
     return chosen
+
+
+def _unpriced(quotes: Sequence[Quote]) -> Quote | None:
+    """
+    Return the best of the moves that have no price and that rung can carry out itself.
+    """
+    found = [
+        (quote.rung, quote.lasting, -quote.relieves, place)
+        for place, quote in enumerate(quotes)
+        if quote.verdict == NO_PRICE
+        and (quote.script is not None or (quote.relieves > GAIN_MIN and (quote.runnable or quote.patch is not None)))
+    ]
+    return quotes[min(found)[-1]] if found else None
 
 
 def _nothing(finding: Finding) -> Quote:
@@ -117,7 +134,8 @@ def _faster(finding: Finding, value_s: float) -> str:
 def _quote(twin: Twin, finding: Finding, offer: Offer, record: Record | None) -> Quote:
     simulated = finding.simulated
     if offer.unpriced or not simulated.trusted:
-        return _refused(finding, offer, offer.unpriced or reason_of(simulated))
+        refused = _refused(finding, offer, offer.unpriced or reason_of(simulated))
+        return replace(refused, relieves=_relief(twin, finding.route, offer.model))
     outcome = twin.run(offer.model)
     bounds = [twin.run(model) for model in offer.bounds]
     number = predicted(twin, finding.route, finding.goal.percentile, [outcome, *bounds], record)
@@ -131,10 +149,20 @@ def _quote(twin: Twin, finding: Finding, offer: Offer, record: Record | None) ->
         predicted=number,
         verdict=verdict,
         gains=gains,
+        sure=simulated.speed != 1.0 or number.high < finding.now.value,
         routes=route_prices(twin, finding, outcome),
         bears_per_s=_finite(twin.rate_per_s * bears.speed),
         fullest=bears.first,
     )
+
+
+def _relief(twin: Twin, route: str, model: Model) -> float:
+    """
+    Return what share of the recorded work of *route* goes away; nobody's waiting is in it, so it needs no simulation.
+    """
+    now, then = twin.workload, model(twin.workload, twin.topology)[0]
+    now_s, then_s = (float(each.service_s[edit.on_route(each, route)].sum()) for each in (now, then))
+    return 1 - then_s / now_s if now_s > 0 else 0.0
 
 
 def _judged(twin: Twin, finding: Finding, asked: Outcome) -> tuple[str, str, bool]:

@@ -29,12 +29,16 @@ class BuildIndex:
 
     Attributes:
         partitioned: Whether the table is, so that each partition is given one of its own.
+        build_s: How long building it takes, roughly; 0 where that was not worked out.
+        build_wal_bytes: What that writes to the log, likewise.
     """
 
     index: Index
     name: str
     size_bytes: int
     partitioned: bool = False
+    build_s: float = 0.0
+    build_wal_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,9 @@ class Quote:
         patch: What would be changed in the user's code, None where that is nothing or not known.
         taken_as: "migration", "setting", "patch", or "hand" where rung has no hands for it yet; "" for doing nothing.
         gains: Whether the goal's number falls, with whatever traffic the bottleneck was found at.
+        sure: Whether the whole range of the prediction is below the recorded number; taken for granted where the
+            bottleneck was found with more traffic than was recorded, for which there is no range.
+        relieves: Of a move without a price, what share of the route's recorded work goes away with it.
         routes: p50, p95 and p99 of each route that the goal judges.
         bears_per_s: Requests a second at which something is full then, and what that is.
         fullest: See above.
@@ -156,6 +163,8 @@ class Quote:
     patch: Patch | None = None
     taken_as: str = ""
     gains: bool = True
+    sure: bool = True
+    relieves: float = 0.0
     routes: tuple[RoutePrice, ...] = ()
     bears_per_s: float | None = None
     fullest: str = ""
@@ -180,6 +189,20 @@ class Quote:
         Whether rung can carry it out itself.
         """
         return self.plan is not None or self.drop is not None or self.script is not None
+
+    @property
+    def builds(self) -> tuple[BuildIndex, ...]:
+        """
+        The indexes that would be built.
+        """
+        return () if self.plan is None else (self.plan, *self.beside)
+
+    @property
+    def lasting(self) -> bool:
+        """
+        Whether it leaves something behind that can be taken back; fresh statistics do not.
+        """
+        return self.script is None or bool(self.script.undo)
 
     @property
     def table(self) -> str:

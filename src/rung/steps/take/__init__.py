@@ -90,7 +90,7 @@ def work_of(quote: Quote) -> Work:
     Return what carrying out *quote* runs.
     """
     if quote.plan is not None:
-        plans = (quote.plan, *quote.beside)
+        plans = quote.builds
         builds = tuple(_named_index(plan) for plan in plans)
         drops = tuple(drop_index(plan.index, plan.name, partitioned=plan.partitioned) for plan in plans)
         return Work(tuple(each for plan in plans for each in _creates(plan)), drops, builds)
@@ -124,7 +124,7 @@ def named(quote: Quote, work: Work | None) -> Quote:
     """
     if quote.plan is None or work is None:
         return quote
-    plans = (quote.plan, *quote.beside)
+    plans = quote.builds
     first, *others = (replace(plan, name=built.name) for plan, built in zip(plans, work.builds, strict=True))
     return replace(quote, plan=first, beside=tuple(others))
 
