@@ -27,6 +27,7 @@ from rung.adapters.catalog import describe
 from rung.moves.timing import fitted
 from rung.ports import Index, IndexColumn
 from rung.steps.advise.builds import SECONDS, build_work, built
+from rung.steps.take.sql import create_index
 
 BUILDS = 3
 # Rows, and bytes of filling.
@@ -95,16 +96,10 @@ def _built(stage: Stage, made: Index) -> tuple[float, float, int, int]:
     Return what a build takes: seconds of the processor and on the clock; bytes of the index and of the log.
     """
     connection = stage.connection
-    keys = sql.SQL(", ").join(
-        sql.SQL(f"({each.name})") if each.expression else sql.Identifier(each.name) for each in made.columns
-    )
-    include = sql.SQL("include ({})").format(sql.SQL(", ").join(map(sql.Identifier, made.include)))
-    create = sql.SQL("create index concurrently built_by on built ({}) {} {}").format(
-        keys, include if made.include else sql.SQL(""), sql.SQL(f"where {made.where}" if made.where else "")
-    )
+    create = create_index(made, "built_by").sql
     connection.execute("checkpoint")
     before, began_s, used_s = _written(stage), clock.monotonic_s(), processor_s(connection)
-    connection.execute(create)
+    connection.execute(create.encode())
     used_s, took_s = processor_s(connection) - used_s, clock.monotonic_s() - began_s
     row = connection.execute("select pg_relation_size('built_by')").fetchone()
     wal_bytes = _written(stage) - before
