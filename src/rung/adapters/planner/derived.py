@@ -36,7 +36,7 @@ class Result:
     Attributes:
         text: As PostgreSQL writes it; None for null.
         place: Where it stands among all results; equal ones have one place.
-        source_place: Where that which it came from stands among its like.
+        sources: Where the value of each column that it came from stands among its like.
         share: Of the rows that it stands for.
         common: Whether it came from one of its column's most common values, whose share is exact.
     """
@@ -44,7 +44,7 @@ class Result:
     text: str | None
     width_bytes: int
     place: int
-    source_place: int
+    sources: tuple[int, ...]
     share: float
     common: bool
 
@@ -64,14 +64,16 @@ class Foreseen:
     correlation: float
 
 
-def foreseen(results: Sequence[Result], *, rows: float, distinct_rest: float, correlation: float) -> Foreseen | None:
+def foreseen(
+    results: Sequence[Result], *, rows: float, distinct_rest: float, correlations: Sequence[float]
+) -> Foreseen | None:
     """
     Return the statistics of an expression; None where nothing is known of it.
 
     Args:
         rows: Of the table.
         distinct_rest: How many different results those of no common value have (rest_of()).
-        correlation: Of its column with the order on disk; 0 where there are several.
+        correlations: Of its columns with the order on disk.
     """
     whole = sum(result.share for result in results)
     if whole <= 0 or rows < 1:
@@ -102,7 +104,14 @@ def foreseen(results: Sequence[Result], *, rows: float, distinct_rest: float, co
         common=tuple(texts[place] for place in common),
         frequencies=tuple(chosen[place] for place in common),
         bounds=_bounds([result for result in there if result.place not in set(common)]),
-        correlation=_correlation(there, shares, correlation, distinct),
+        # It lies there as the column does with which it goes best.
+        correlation=max(
+            (
+                _correlation([(one, one.sources[number]) for one in there], shares, correlation, distinct)
+                for number, correlation in enumerate(correlations)
+            ),
+            key=abs,
+        ),
     )
 
 
@@ -164,7 +173,7 @@ def rest_of(
     if not there:
         return 0.0
     met = Counter(result.place for result in there)
-    differing = len({result.source_place for result in there})
+    differing = len({result.sources for result in there})
     if dense:
         count = source_distinct * len(met) / differing
     elif len(met) >= differing:
@@ -199,33 +208,33 @@ def spellings(texts: Iterable[str]) -> float:
     return float(sum(math.prod(min(len(seen), 1000) for seen in letters[:64]) for letters in by_length.values()))
 
 
-def _correlation(there: Sequence[Result], shares: dict[int, float], correlation: float, distinct: float) -> float:
+def _correlation(
+    there: Sequence[tuple[Result, int]], shares: dict[int, float], correlation: float, distinct: float
+) -> float:
     """
-    Return how the order of results goes with that on disk.
+    Return how the order of results goes with that on disk, by a column of which each has a place.
 
     Rows of one result stand in the order on disk, as ANALYZE counts them: of k equally common results spread at
     random, it finds 1/k.  Between results the column's own correlation holds, as far as they go with the column.
     """
     whole = sum(shares.values())
-    met = len(shares)
     own = _middles(shares, whole)
-    column: defaultdict[int, float] = defaultdict(float)
-    for result in there:
-        column[result.source_place] += result.share / whole
-    theirs = _middles(column, sum(column.values()))
-    alike = sum(result.share * own[result.place] * theirs[result.source_place] for result in there)
-    alike *= 12 / sum(result.share for result in there)
-    within: defaultdict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for result in there:
-        pair = within[result.place]
-        pair[0] += result.share
-        pair[1] += result.share * theirs[result.source_place]
-    between = 12 * sum(total * total / share for share, total in within.values() if share > 0)
-    between = min(between / sum(share for share, _ in within.values()), 1.0)
+    of_column: defaultdict[int, float] = defaultdict(float)
+    for result, at in there:
+        of_column[at] += result.share
+    total = sum(of_column.values())
+    theirs = _middles(of_column, total)
+    alike = 12 / total * sum(result.share * own[result.place] * theirs[at] for result, at in there)
+    within: defaultdict[int, float] = defaultdict(float)
+    parts: defaultdict[int, float] = defaultdict(float)
+    for result, at in there:
+        parts[result.place] += result.share
+        within[result.place] += result.share * theirs[at]
+    between = min(12 / total * sum(sum_of**2 / parts[place] for place, sum_of in within.items()), 1.0)
     # More results than were met share their parts.
-    tied = sum((share / whole) ** 2 for share in shares.values()) * min(met / distinct, 1.0)
+    tied = sum((share / whole) ** 2 for share in shares.values()) * min(len(shares) / distinct, 1.0)
     # The same has been counted into the column's own correlation.
-    theirs_tied = min(sum(result.share**2 for result in there if result.common), 0.99)
+    theirs_tied = min(sum(result.share**2 for result, _ in there if result.common), 0.99)
     correlation = max(min((correlation - theirs_tied) / (1 - theirs_tied), 1.0), -1.0)
     loose = math.sqrt(max(1 - correlation**2 * between, 0.0))
     return max(min(correlation * alike + tied * loose, 1.0), -1.0)

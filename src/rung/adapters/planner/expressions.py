@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -195,7 +195,7 @@ class _Putting:
         )
         if between and len(between) < differing:
             distinct_rest = self._zoomed(column, results, differing)
-        return foreseen(results, rows=self.rows, distinct_rest=distinct_rest, correlation=column.correlation)
+        return foreseen(results, rows=self.rows, distinct_rest=distinct_rest, correlations=[column.correlation])
 
     def _of_several(self) -> Foreseen | None:
         """
@@ -207,18 +207,33 @@ class _Putting:
         results = self._put([Known(values, 1 / DRAWS) for values in zip(*drawn, strict=True)])
         differing = min(math.prod(column.differing(self.rows) for column in self.columns), max(self.rows, 1.0))
         rest = rest_of(results, rows=self.rows, source_distinct=differing)
-        return foreseen(results, rows=self.rows, distinct_rest=rest, correlation=0.0)
+        correlations = [column.correlation for column in self.columns]
+        return foreseen(results, rows=self.rows, distinct_rest=rest, correlations=correlations)
 
-    def _drawn(self, column: Column, step: float) -> Iterator[str | None]:
+    def _drawn(self, column: Column, step: float) -> list[str | None]:
+        """
+        Return a value for each row that is drawn, as often as rows have it.
+        """
         values: list[str | None] = [None, *column.common]
-        shares = [column.null_share, *column.frequencies]
-        rest = self._between(column, column.differing(self.rows)) or column.bounds
-        values += rest
-        shares += [column.rest() / len(rest)] * len(rest) if rest else []
-        reached = list(accumulate(shares))
+        reached = list(accumulate([column.null_share, *column.frequencies]))
+        between = column.kind in BETWEEN and len(column.bounds) > 1
+        buckets = max(len(column.bounds) - between, 1)
+        each = max(round((column.differing(self.rows) - len(column.common)) / buckets), 1)
+        whole = reached[-1] + (column.rest() if column.bounds else 0.0)
+        drawn: list[str | None] = []
+        gaps: dict[int, tuple[int, float]] = {}
         for number in range(DRAWS):
-            at = (number * step) % 1.0 * reached[-1]
-            yield values[min(bisect_right(reached, at), len(values) - 1)]
+            at = (number + 1) * step % 1.0 * whole
+            if at < reached[-1] or not column.bounds:
+                drawn.append(values[min(bisect_right(reached, at), len(values) - 1)])
+                continue
+            bucket, part = divmod((at - reached[-1]) / (whole - reached[-1]) * buckets, 1.0)
+            gaps[number] = (min(int(bucket), buckets - 1), int(part * each) / each)
+            drawn.append(column.bounds[gaps[number][0]])
+        if between and gaps:
+            for number, value in zip(gaps, self._parts(column, list(gaps.values())), strict=True):
+                drawn[number] = value
+        return drawn
 
     def _put(self, known: Sequence[Known]) -> list[Result]:
         """
@@ -230,13 +245,14 @@ class _Putting:
         raw = [sql.Identifier(f"given_{number}") for number in range(len(names))]
         question = sql.SQL(
             "select outcome::text, coalesce(width, 0), dense_rank() over (order by outcome),"
-            " dense_rank() over (order by {names}), number from ("
+            " array[{places}]::int[], number from ("
             "select number, {names}, ({expression}) as outcome, pg_column_size({expression}) as width"
             " from (select number, {typed} from unnest({given}) with ordinality as given({raw}, number)) known"
             " offset 0) put order by number"
         ).format(
             expression=sql.SQL(self.definition),
             names=sql.SQL(", ").join(names),
+            places=sql.SQL(", ").join(sql.SQL("dense_rank() over (order by {})").format(name) for name in names),
             typed=sql.SQL(", ").join(
                 self._typed(value, column) + sql.SQL(" as ") + name
                 for value, column, name in zip(raw, self.columns, names, strict=True)
@@ -246,8 +262,8 @@ class _Putting:
         )
         values = [[each.values[number] for each in known] for number in range(len(names))]
         return [
-            Result(text, width, place, source_place, each.share, each.common)
-            for each, (text, width, place, source_place, _) in zip(
+            Result(text, width, place, tuple(sources), each.share, each.common)
+            for each, (text, width, place, sources, _) in zip(
                 known, self.connection.execute(question, values).fetchall(), strict=True
             )
         ]
@@ -274,7 +290,7 @@ class _Putting:
         If many came to the same, all of them came up.  Otherwise it shows among values that are next to each other.
         """
         there = [result for result in results if not result.common and result.text is not None]
-        met, tried = len({one.place for one in there}), len({one.source_place for one in there})
+        met, tried = len({one.place for one in there}), len({one.sources for one in there})
         if not there or met < MET_AGAIN * tried:
             return float(met)
         buckets = len(column.bounds) - 1
@@ -283,7 +299,7 @@ class _Putting:
         places = sorted({round(number * (buckets - 1) / ZOOMED_BUCKETS) for number in range(ZOOMED_BUCKETS)})
         values = self._parts(column, [(bucket, part / each) for bucket in places for part in range(count)])
         near = self._put([Known((value,), 1.0) for value in values])
-        sources = len({one.source_place for one in near})
+        sources = len({one.sources for one in near})
         # Of each run of neighbours the two results at its ends are cut.
         whole = sum(1 for one, other in pairwise(near) if one.place != other.place)
         return max(min(differing * whole / max(sources - 1, 1), differing), float(met))
