@@ -29,13 +29,5 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "without_zip",
         "waiting_job",
     ),
-    "a materialized view gets no index": (
-        "materialized_view",
-        "dexter_materialized_view",
-    ),
-    "an index of the expression that PostgreSQL makes of a domain, not of the column": ("domain",),
-    "an index of an expression that all rows satisfy": ("computed",),
 }
-# Right or not from one ANALYZE to the next.
-UNSURE = {"domain"}
 AMISS = {name: reason for reason, names in _NAMES.items() for name in names}

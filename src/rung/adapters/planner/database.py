@@ -23,6 +23,7 @@ from rung.adapters.planner.copying import Problem, copy, fill
 from rung.adapters.planner.costing import NUMBERED, Costing
 from rung.adapters.planner.dumped import PlannerDump
 from rung.adapters.planner.facts import Facts, Sight, locked_reason, look_at, sight_of, sights_of
+from rung.adapters.planner.kept import KeptLook
 from rung.adapters.planner.stage import Stage
 from rung.adapters.postgres import (
     Named,
@@ -82,14 +83,17 @@ class DatabasePlanner:
     ) -> None:
         self.dsn, self.missing = dsn, missing
         self._dump = None if dump is None else PlannerDump(dump)
+        self._looking = None if dsn is None else KeptLook(dsn)
         self._cluster: Cluster | None = None
         self._costings: list[Costing] = []
         self._sights: dict[str, Sight] = {}
 
     def close(self) -> None:
         """
-        Stop the twin; its data are deleted with it.
+        End the connection, and stop the twin; its data are deleted with it.
         """
+        if self._looking is not None:
+            self._looking.close()
         if self._cluster is not None:
             cluster, self._cluster = self._cluster, None
             for costing in self._costings:
@@ -172,11 +176,10 @@ class DatabasePlanner:
     def _look(self, ask: Callable[[Connection], Answer]) -> Answer | Unavailable:
         if self._dump is not None:
             return _told(lambda: ask(self._today()))
-        if self.dsn is None:
+        if self._looking is None:
             return Unavailable(self.missing)
         try:
-            with looking(self.dsn) as connection:
-                return ask(connection)
+            return self._looking.ask(ask)
         except (RungError, psycopg.Error) as problem:
             return Unavailable(reason_of(problem))
 
