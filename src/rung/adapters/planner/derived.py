@@ -21,7 +21,11 @@ from dataclasses import dataclass
 COMMON_MAX = 100  # ANALYZE's default statistics target
 # What ANALYZE asks of a share before it takes a value for a common one, beside the average one.
 COMMON_FACTOR = 1.25
-COMMON_TIMES_MIN = 3
+# How likely it may be that among all results one came as often by chance.
+CHANCE_MAX = 0.05
+# Above it Poisson's distribution is as good as a normal one, of which so many deviations are as rare.
+EXPECTED_MAX = 50
+DEVIATIONS = 4
 # More different values than this share of the rows are told as a share of them, since they grow with these.
 GROWING_SHARE = 0.1
 # Of those that were met, this share has to have come again, or how many there are cannot be counted.
@@ -94,7 +98,7 @@ def foreseen(
         held = set(chosen)
     else:
         chosen = dict(shares)
-        held = _common(there, shares, met, average=(1 - nulls) / distinct)
+        held = _common(there, shares, met, distinct, average=(1 - nulls) / distinct)
     texts = {result.place: result.text for result in there if result.text is not None}
     common = sorted(held, key=lambda place: (-chosen[place], place))[:COMMON_MAX]
     return Foreseen(
@@ -130,13 +134,27 @@ def _evened(shares: dict[int, float], met: Counter[int], *, complete: bool) -> d
     return dict.fromkeys(shares, sum(shares.values()) / count)
 
 
-def _common(there: Iterable[Result], shares: dict[int, float], met: Counter[int], *, average: float) -> set[int]:
+def _common(
+    there: Iterable[Result], shares: dict[int, float], met: Counter[int], distinct: float, *, average: float
+) -> set[int]:
     exact = {result.place for result in there if result.common}
+    expected = sum(met.values()) / distinct
     return {
         place
         for place, share in shares.items()
-        if (place in exact and share > average) or (met[place] >= COMMON_TIMES_MIN and share > COMMON_FACTOR * average)
+        if (place in exact and share > average)
+        or (share > COMMON_FACTOR * average and _chance(met[place], expected) * distinct < CHANCE_MAX)
     }
+
+
+def _chance(times: int, expected: float) -> float:
+    """
+    Return how likely it is that something comes so often or oftener that is *expected* to come less often.
+    """
+    if expected > EXPECTED_MAX:
+        return 0.0 if times > expected + DEVIATIONS * math.sqrt(expected) else 1.0
+    fewer = sum(math.exp(number * math.log(expected) - expected - math.lgamma(number + 1)) for number in range(times))
+    return max(1 - fewer, 0.0)
 
 
 def _bounds(results: Sequence[Result]) -> tuple[str, ...]:
