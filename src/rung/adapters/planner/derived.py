@@ -243,6 +243,9 @@ def _correlation(
     total = sum(of_column.values())
     theirs = _middles(of_column, total)
     alike = 12 / total * sum(result.share * own[result.place] * theirs[at] for result, at in there)
+    drawn = [result.share for result, _ in there if not result.common]
+    if drawn and abs(alike) < 2 * sum(drawn) / total / math.sqrt(len(drawn)):
+        alike = 0.0  # two deviations of what chance makes it
     within: defaultdict[int, float] = defaultdict(float)
     parts: defaultdict[int, float] = defaultdict(float)
     for result, at in there:
