@@ -4,6 +4,7 @@ The hands on what is more than one plain index: rich indexes, indexes that go, s
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -61,6 +62,17 @@ def test_a_rich_index_is_built_known_again_and_undone(orders: str, tmp_path: Pat
     hands.undo(work, say=_nothing)
 
     assert [(1,)] == _rows(orders, "select count(*) from pg_index where indrelid = 'orders'::regclass")
+
+
+def test_an_index_of_a_materialized_view_is_built_and_undone(orders: str, tmp_path: Path) -> None:
+    _execute(orders, "create materialized view paid as select id, customer_id from orders where status = 'paid'")
+    hands, work = _hands(orders, tmp_path), _work(Index("public", "paid", (IndexColumn("customer_id"),)))
+    built = "select count(*) from pg_index where indrelid = 'paid'::regclass and indisvalid"
+
+    assert not hands.apply(work, say=_nothing, wait=False).already
+    assert [(1,)] == _rows(orders, built)
+    hands.undo(work, say=_nothing)
+    assert [(0,)] == _rows(orders, built)
 
 
 def test_rich_indexes_have_names_of_their_own() -> None:
@@ -219,9 +231,9 @@ def test_scans_of_partitions_count_for_the_parents_index(database: str) -> None:
         connection.execute("select from orders where customer_id = 5").fetchall()
         connection.execute("select pg_stat_force_next_flush()")
 
-    assert IndexUsed("by_customer", scans=2, there=True, valid=True) == DatabasePlanner(database).index_use(
-        IndexUse("public", "by_customer")
-    )
+    with closing(DatabasePlanner(database)) as planner:
+        found = planner.index_use(IndexUse("public", "by_customer"))
+    assert IndexUsed("by_customer", scans=2, there=True, valid=True) == found
 
 
 def _same(one: Index, other: Index) -> bool:

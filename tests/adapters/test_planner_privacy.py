@@ -41,16 +41,23 @@ def test_users_values_are_in_no_answer(database: str, tmp_path: Path) -> None:
     assert mail in str(_rows(database, "select most_common_vals::text from pg_stats where attname = 'email'"))
     answers = AnswerFile(tmp_path, "one", fresh=False)
     index = Index("public", "people", (IndexColumn("city"), IndexColumn("id")))
+    # Its statistics in the twin are made of values.
+    lowered = Index("public", "people", (IndexColumn("lower(email)", expression=True),))
+    # It fails for each of them.
+    failing = Index("public", "people", (IndexColumn("(email::int)", expression=True),))
 
     with _planner(database) as planner:
         for statement in (
             "select * from people where email = $1 and number > $2",
             "select * from people where id = $1 and number > $2 order by city",
             "select count(*) from secret where id = $1 group by city order by city",
+            "select id from people where lower(email) = $1 or email::int = $2",
         ):
             for question, answer in (
                 (Explain(statement), planner.explain(Explain(statement))),
                 (WhatIf(statement, index), planner.what_if(WhatIf(statement, index))),
+                (WhatIf(statement, lowered), planner.what_if(WhatIf(statement, lowered))),
+                (WhatIf(statement, failing), planner.what_if(WhatIf(statement, failing))),
                 (Describe("public", "people"), planner.describe(Describe("public", "people"))),
                 (costs_of(statement, index), planner.costs(costs_of(statement, index))),
             ):

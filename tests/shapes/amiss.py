@@ -11,12 +11,5 @@ from __future__ import annotations
 _NAMES: dict[str, tuple[str, ...]] = {
     "carries too much along, for the planner expects the rows of any range": ("mcp_narrow_range",),
     "none, for a rare value is taken to be asked for rarely": ("enum",),
-    "a materialized view gets no index": (
-        "materialized_view",
-        "dexter_materialized_view",
-    ),
-    "an index of an expression that all rows satisfy": ("computed",),
 }
-# Right or not from one ANALYZE to the next.
-UNSURE = {"computed"}
 AMISS = {name: reason for reason, names in _NAMES.items() for name in names}

@@ -18,7 +18,7 @@ from benchmarks.advisor.advising import Weighted
 from benchmarks.advisor.ours import Ours
 from rung.adapters.cluster import Cluster
 from tests.shapes import peers
-from tests.shapes.amiss import AMISS, UNSURE
+from tests.shapes.amiss import AMISS
 from tests.shapes.cases import GROUPS
 from tests.shapes.judging import GAIN_MIN, WORK_PAGES, bar, fault, prepare
 from tests.shapes.shape import Group, Shape
@@ -32,7 +32,7 @@ ADVISED = [
         marks=pytest.mark.xfail(
             case.values[1].name in AMISS,
             reason=AMISS.get(case.values[1].name, ""),
-            strict=case.values[1].name not in UNSURE,
+            strict=True,
         ),
     )
     for case in CASES

@@ -33,8 +33,17 @@ select coalesce(sum(greatest(c.reltuples, 0)), 0)::float8, coalesce(sum(pg_relat
 from pg_partition_tree(%(oid)s::oid::regclass) t join pg_class c on c.oid = t.relid
 where t.isleaf
 """
+# Of a domain the type below it, by which it is compared.
 COLUMN_FACTS = """
-select a.attname, format_type(a.atttypid, a.atttypmod), coalesce(s.avg_width, nullif(a.attlen, -1), 32)::int,
+select a.attname, coalesce(
+           (with recursive below as (
+                select a.atttypid as oid, a.atttypmod as modifier
+                union all
+                select t.typbasetype, t.typtypmod from below b join pg_type t on t.oid = b.oid and t.typtype = 'd'
+            )
+            select format_type(b.oid, b.modifier) from below b join pg_type t on t.oid = b.oid and t.typtype <> 'd'),
+           format_type(a.atttypid, a.atttypmod)),
+       coalesce(s.avg_width, nullif(a.attlen, -1), 32)::int,
        coalesce(s.n_distinct, 0)::float8, coalesce(s.null_frac, 0)::float8, coalesce(s.correlation, 0)::float8,
        coalesce(s.most_common_freqs[1], 0)::float8
 from pg_attribute a

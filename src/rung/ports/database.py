@@ -156,6 +156,7 @@ class TableColumn:
     A column: its type as PostgreSQL names it, and what the statistics say of it without naming a value.
 
     Attributes:
+        type: Of a domain the type below it.
         width_bytes: On average.
         distinct: Different values as pg_stats has them: a count, or negative a share of the rows; 0 if unknown.
         null_share: Of the rows.

@@ -28,6 +28,9 @@ create table lines (
     supplier_id bigint not null, quantity int not null, price numeric(10, 2) not null,
     primary key (order_id, product_id)
 );
+create domain amount_of as numeric(10, 2);
+create domain price_of as amount_of check (value > 0);
+create table prices (id bigint primary key, price price_of not null, label varchar(20) not null);
 create table "Größen" ("Id" int, "we""ird" text);
 create table parts (id bigint, day date not null, kind text) partition by range (day);
 create table parts_1 partition of parts for values from ('2026-01-01') to ('2026-02-01');

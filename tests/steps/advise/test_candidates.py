@@ -152,6 +152,12 @@ CASES = {
     "a varchar compared as text is itself": (
         "select * from customers where name = $1", "customers", {"name"}, {"((name)::text)"},
     ),
+    "a domain is compared as the type below it": (
+        "select id from prices where price = $1", "prices", {"price"}, {"((price)::numeric)"},
+    ),
+    "a cast to another type is an expression": (
+        "select id from prices where price::int = $1", "prices", {"((price)::integer)"}, {"price"},
+    ),
     "a char is itself": ("select * from customers where country = $1", "customers", {"country"}, set()),
     "cast": (
         "select * from orders where created_at::date = $1", "orders", {"((created_at)::date)"}, {"created_at"},

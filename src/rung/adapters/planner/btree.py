@@ -64,7 +64,7 @@ def pages_of(keys: Sequence[Key], *, rows: float, of_rows: float | None = None) 
     (2747, 2)
     """
     ordering = [key for key in keys if not key.included]
-    inner_bytes = _tuple_bytes(ordering) + POINTER_BYTES
+    inner_bytes = _inner_bytes(ordering, rows)
     leaf_bytes = ROOM_BYTES - LEAF_FREE_BYTES - inner_bytes  # the last key stands on each page once more
     entries_bytes = _entries_bytes(ordering, rows, max(of_rows or rows, rows), _tuple_bytes(keys))
     return _with_inner(max(math.ceil(entries_bytes / leaf_bytes), 1), inner_bytes)
@@ -75,11 +75,29 @@ def height_of(keys: Sequence[Key], *, pages: int) -> int:
     Return the height of an index that has *pages* pages.
     """
     ordering = [key for key in keys if not key.included]
-    return _with_inner(max(pages - 1, 1), _tuple_bytes(ordering) + POINTER_BYTES)[1]
+    rows = pages * (ROOM_BYTES - LEAF_FREE_BYTES) / (_tuple_bytes(keys) + POINTER_BYTES)
+    return _with_inner(max(pages - 1, 1), _inner_bytes(ordering, rows))[1]
 
 
-def _with_inner(leaves: int, entry_bytes: int) -> tuple[int, int]:
-    a_page = max((ROOM_BYTES - INNER_FREE_BYTES) // entry_bytes, 2)
+def _inner_bytes(keys: Sequence[Key], rows: float) -> float:
+    """
+    Return what an entry of an inner page takes: the columns by which a page's first key differs from the one before.
+
+    Source: PostgreSQL source, nbtutils.c (_bt_truncate).
+    """
+    inner_bytes, differing, before = 0.0, 1.0, 0.0
+    for count, key in enumerate(keys, start=1):
+        values = key.distinct if key.distinct > 0 else -key.distinct * rows
+        differing = min(differing * max(values, 1.0), max(rows, 1.0))
+        # Two neighbours differ in these columns as often as there are different values of them.
+        share = 1.0 if count == len(keys) else differing / max(rows, 1.0)
+        inner_bytes += (share - before) * (_tuple_bytes(keys[:count]) + POINTER_BYTES)
+        before = share
+    return inner_bytes
+
+
+def _with_inner(leaves: int, entry_bytes: float) -> tuple[int, int]:
+    a_page = max(int((ROOM_BYTES - INNER_FREE_BYTES) / entry_bytes), 2)
     pages, level, height = leaves, leaves, 0
     while level > 1:
         level = -(-level // a_page)
@@ -104,7 +122,8 @@ def _entries_bytes(keys: Sequence[Key], rows: float, of_rows: float, tuple_bytes
     Return what all leaf entries take, equal keys sharing one as a build makes them.
     """
     entry_bytes = tuple_bytes + POINTER_BYTES
-    if rows < 1 or any(key.distinct == 0 or not key.shares for key in keys):
+    # Where a column is unique, so are keys.
+    if rows < 1 or any(key.distinct in {0, -1} or not key.shares for key in keys):
         return rows * entry_bytes
     # That each value of a column occurs is known where the index has all its rows, and no other column.
     all_occur = len(keys) == 1 and rows >= of_rows

@@ -12,13 +12,16 @@ import os
 import re
 import subprocess
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from psycopg import conninfo
+import psycopg
+from psycopg import conninfo, sql
 
 from rung.adapters.cluster import Cluster
-from rung.adapters.postgres import Named, address, parts_of
+from rung.adapters.planner.facts import Facts
+from rung.adapters.postgres import Named, address, connected, parts_of
 from rung.errors import DatabaseRefused
 
 COPY_TIMEOUT_S = 60
@@ -43,7 +46,7 @@ class Problem:
     command: str
 
 
-def copy(dsn: str, twin: Cluster, database: str, names: Collection[Named]) -> list[Problem]:
+def copy(dsn: str, twin: Cluster, database: str, names: Collection[Named], facts: Facts) -> list[Problem]:
     """
     Copy the tables and views *names*, and return what went wrong on the way.
 
@@ -51,8 +54,47 @@ def copy(dsn: str, twin: Cluster, database: str, names: Collection[Named]) -> li
         DatabaseRefused: pg_dump did not get what it asked for.
     """
     tables = [f"--table={_pattern(schema)}.{_pattern(name)}" for schema, name in sorted(names)]
-    problems = restore(twin, database, _dump(dsn, twin, SURROUNDINGS_FLAGS))
-    return problems + restore(twin, database, _dump(dsn, twin, [*TABLES_FLAGS, *tables]))
+    return fill(
+        twin, database, [_dump(dsn, twin, SURROUNDINGS_FLAGS), _dump(dsn, twin, [*TABLES_FLAGS, *tables])], facts
+    )
+
+
+def fill(twin: Cluster, database: str, dumps: Sequence[bytes | Path], facts: Facts) -> list[Problem]:
+    """
+    Restore *dumps*, the surroundings first, and return what did not arrive.
+    """
+    surroundings, *tables = dumps
+    problems = restore(twin, database, surroundings)
+    _stand_in(twin, database, facts)
+    return problems + [problem for dump in tables for problem in restore(twin, database, dump)]
+
+
+def _stand_in(twin: Cluster, database: str, facts: Facts) -> None:
+    """
+    Make a table for each materialized view, which takes its statistics and indexes.
+
+    The planner reads it like a table, and its query would need tables that no statement reads.
+    """
+    if not facts.materialized:
+        return
+    with connected(twin.dsn(database), options="", autocommit=True) as connection:
+        # Types are told as they are seen with it.
+        connection.execute("select set_config('search_path', %s, false)", (facts.settings["search_path"],))
+        for view in facts.materialized:
+            columns = [
+                sql.SQL("{} {}{}").format(
+                    sql.Identifier(name),
+                    sql.SQL(kind),
+                    sql.SQL(" collate {}").format(sql.Identifier(*collation)) if collation else sql.SQL(""),
+                )
+                for name, kind, collation in view.columns
+            ]
+            making = sql.SQL("create table {} ({})").format(
+                sql.Identifier(view.schema, view.name), sql.SQL(", ").join(columns)
+            )
+            # Without one of its types it cannot be; that it did not arrive is then told.
+            with suppress(psycopg.Error):
+                connection.execute(making)
 
 
 def _dump(dsn: str, twin: Cluster, what: Sequence[str]) -> bytes:

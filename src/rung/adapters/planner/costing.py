@@ -30,6 +30,9 @@ Tree = Mapping[str, Any]
 
 NUMBERED = re.compile(rf"^{CANDIDATE}_\d+")
 EACH_ROW_ITS_OWN = -1.0  # stadistinct of a column that has no value twice
+# An expression has no statistics before its index is built and analysed.
+FORESEEN = "what an index's expression finds is foreseen from the statistics of its columns"
+GUESSED = "nothing is known of what an index's expression finds: planned with what PostgreSQL then takes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ class Costing:
             used=any(stage.indexes.get(node.index) == index for node in after.nodes),
             size_bytes=stage.candidates[index].size_bytes,
             differs=difference(sight.plan, asked.today),
-            notes=(*stage.notes, *_notes_of((index,)), *sorted(asked.said | able.said)),
+            notes=(*stage.notes, *self._notes_of((index,)), *sorted(asked.said | able.said)),
         )
 
     def costs(self, question: Costs, sights: Sequence[Sight]) -> Costed:
@@ -147,7 +150,7 @@ class Costing:
             ),
             refused=tuple(stage.refused.get(index, "") for index in question.indexes),
             differs=tuple(differs),
-            notes=(*stage.notes, *_notes_of(question.indexes), *sorted(said)),
+            notes=(*stage.notes, *self._notes_of(question.indexes), *sorted(said)),
         )
 
     def _row(
@@ -301,6 +304,17 @@ class Costing:
     def _not_copied(self, relations: frozenset[Named]) -> str:
         return next((self.stage.missing[name] for name in sorted(relations) if name in self.stage.missing), "")
 
+    def _notes_of(self, indexes: Iterable[Index]) -> tuple[str, ...]:
+        made = self.stage.candidates
+        with_expression = [
+            made[index] for index in indexes if index in made and any(column.expression for column in index.columns)
+        ]
+        return tuple(
+            note
+            for note, guessed in ((FORESEEN, False), (GUESSED, True))
+            if any(candidate.guessed == guessed for candidate in with_expression)
+        )
+
 
 def _index_names(tree: Mapping[str, Any]) -> Iterable[str]:
     if "Index Name" in tree:
@@ -314,9 +328,3 @@ def _anonymous(plan: Plan) -> Plan:
     Return *plan* with the candidate's name as it is whichever number it has.
     """
     return Plan(tuple(replace(node, index=NUMBERED.sub(CANDIDATE, node.index)) for node in plan.nodes))
-
-
-def _notes_of(indexes: Sequence[Index]) -> tuple[str, ...]:
-    if any(column.expression for index in indexes for column in index.columns):
-        return ("an expression has no statistics before its index is built and analysed: planned without them",)
-    return ()

@@ -19,10 +19,11 @@ from psycopg import sql
 
 from rung.adapters.catalog import describe
 from rung.adapters.cluster import Cluster, start_passing
-from rung.adapters.planner.copying import Problem, copy, restore
+from rung.adapters.planner.copying import Problem, copy, fill
 from rung.adapters.planner.costing import NUMBERED, Costing
 from rung.adapters.planner.dumped import PlannerDump
 from rung.adapters.planner.facts import Facts, Sight, locked_reason, look_at, sight_of, sights_of
+from rung.adapters.planner.kept import KeptLook
 from rung.adapters.planner.stage import Stage
 from rung.adapters.postgres import (
     Named,
@@ -82,14 +83,17 @@ class DatabasePlanner:
     ) -> None:
         self.dsn, self.missing = dsn, missing
         self._dump = None if dump is None else PlannerDump(dump)
+        self._looking = None if dsn is None else KeptLook(dsn)
         self._cluster: Cluster | None = None
         self._costings: list[Costing] = []
         self._sights: dict[str, Sight] = {}
 
     def close(self) -> None:
         """
-        Stop the twin; its data are deleted with it.
+        End the connection, and stop the twin; its data are deleted with it.
         """
+        if self._looking is not None:
+            self._looking.close()
         if self._cluster is not None:
             cluster, self._cluster = self._cluster, None
             for costing in self._costings:
@@ -172,11 +176,10 @@ class DatabasePlanner:
     def _look(self, ask: Callable[[Connection], Answer]) -> Answer | Unavailable:
         if self._dump is not None:
             return _told(lambda: ask(self._today()))
-        if self.dsn is None:
+        if self._looking is None:
             return Unavailable(self.missing)
         try:
-            with looking(self.dsn) as connection:
-                return ask(connection)
+            return self._looking.ask(ask)
         except (RungError, psycopg.Error) as problem:
             return Unavailable(reason_of(problem))
 
@@ -215,25 +218,21 @@ class DatabasePlanner:
         facts = look_at(dsn, names)
         refused = _refused(dsn, facts)
         wanted = [(one.schema, one.name) for one in facts.relations if (one.schema, one.name) not in refused]
-        return self._staged(facts, refused, lambda twin, database: copy(dsn, twin, database, wanted))
+        return self._staged(facts, refused, lambda twin, database: copy(dsn, twin, database, wanted, facts))
 
     def _whole(self) -> Costing:
         assert self._dump is not None
         if not self._costings:
             definitions = self._dump.definitions()
             facts = self._dump.facts()
-            self._staged(
-                facts,
-                {},
-                lambda twin, database: [problem for path in definitions for problem in restore(twin, database, path)],
-            )
+            self._staged(facts, {}, lambda twin, database: fill(twin, database, definitions, facts))
         return self._costings[0]
 
     def _staged(
-        self, facts: Facts, refused: dict[Named, str], fill: Callable[[Cluster, str], list[Problem]]
+        self, facts: Facts, refused: dict[Named, str], filled: Callable[[Cluster, str], list[Problem]]
     ) -> Costing:
         """
-        Return a costing on a new database of the twin, which *fill* fills.
+        Return a costing on a new database of the twin, which *filled* fills.
         """
         if self._cluster is None:
             self._cluster = start_passing(settings=TWIN_SETTINGS)
@@ -242,7 +241,7 @@ class DatabasePlanner:
             name = sql.Identifier(database)
             connection.execute(sql.SQL("drop database if exists {} with (force)").format(name))
             connection.execute(sql.SQL("create database {} template template0").format(name))
-        problems = fill(twin, database)
+        problems = filled(twin, database)
         with connected(twin.dsn(database), options="", autocommit=True) as connection:
             missing = {**_not_arrived(connection, facts, problems), **refused}
             notes = _notes(connection, facts, dumped=self._dump is not None)

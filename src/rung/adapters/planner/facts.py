@@ -62,6 +62,14 @@ select json_build_object(
         from wanted w join pg_index i on i.indrelid = w.oid
         join pg_class x on x.oid = i.indexrelid and x.relkind = 'i'
         join pg_namespace n on n.oid = x.relnamespace join pg_am m on m.oid = x.relam),
+    'materialized', (
+        select coalesce(json_agg(json_build_array(n.nspname, c.relname, (
+            select json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), (
+                select json_build_array(m.nspname, l.collname)
+                from pg_collation l join pg_namespace m on m.oid = l.collnamespace where l.oid = a.attcollation))
+                order by a.attnum)
+            from pg_attribute a where a.attrelid = c.oid and a.attnum > 0)) order by n.nspname, c.relname), '[]')
+        from wanted join pg_class c using (oid) join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'm'),
     'extensions', (select coalesce(json_agg(extname order by extname), '[]') from pg_extension),
     'statistics', (
         select coalesce(json_agg(s.stxname order by s.stxname), '[]')
@@ -101,6 +109,20 @@ class StandingIndex:
 
 
 @dataclass(frozen=True, slots=True)
+class Materialized:
+    """
+    A materialized view.
+
+    Attributes:
+        columns: Of each its name, type and collation, this by schema and name.
+    """
+
+    schema: str
+    name: str
+    columns: tuple[tuple[str, str, Named | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """
     What one look told.
@@ -116,6 +138,7 @@ class Facts:
     indexes: tuple[StandingIndex, ...]
     extensions: tuple[str, ...]
     statistics: tuple[str, ...]
+    materialized: tuple[Materialized, ...] = ()
 
     @property
     def major(self) -> int:
@@ -140,6 +163,16 @@ def facts_from(tree: dict[str, Any]) -> Facts:
         indexes=tuple(StandingIndex(*row) for row in tree["indexes"]),
         extensions=tuple(tree["extensions"]),
         statistics=tuple(tree["statistics"]),
+        # A dump that was made before they were asked for has none.
+        materialized=tuple(_materialized(*row) for row in tree.get("materialized", ())),
+    )
+
+
+def _materialized(schema: str, name: str, columns: list[tuple[str, str, list[str] | None]]) -> Materialized:
+    return Materialized(
+        schema,
+        name,
+        tuple((column, kind, (where[0], where[1]) if where else None) for column, kind, where in columns),
     )
 
 

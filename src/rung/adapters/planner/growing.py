@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from rung.adapters.planner.btree import PAGE_BYTES, Key
 
@@ -65,10 +64,13 @@ def _segment(first: Path, number: int) -> Path:
 
 
 # Whether equal keys can share a tuple is what the operator class's fourth support function says, and no index
-# with INCLUDE does it.  An expression without statistics of its own (a candidate's) is taken to be as different as its
-# column, if it has one.  Statistics of kind 1 are the most common values (PostgreSQL source, pg_statistic.h).
+# with INCLUDE does it.  An expression without statistics of its own is taken to be as different as its column, if it
+# has one.  Statistics of an expression have its values with a header of four bytes; in the index a short value has one
+# of one byte.  What is of unknown width is taken to have 32 bytes, as the planner takes it.  Statistics of kind 1 are
+# the most common values (PostgreSQL source, varatt.h, get_typavgwidth, pg_statistic.h).
 KEYS = """
-select k.place::int, coalesce(nullif(a.attlen, -1)::int, s.stawidth, 0),
+select coalesce(nullif(a.attlen, -1)::int, s.stawidth - case when k.attnum = 0 and s.stawidth <= 129 then 3 else 0 end,
+                32),
        case when a.attlen = -1 or a.attalign = 'c' then 1 when a.attalign = 's' then 2 when a.attalign = 'i' then 4
             else 8 end,
        coalesce(s.stadistinct, x.differing, 0)::float8,
@@ -100,58 +102,13 @@ left join lateral (
 where i.indexrelid = %s
 order by k.place
 """
-# The columns that an index is made of otherwise than as keys, with values of each; nothing if it calls a function of
-# the user's, which is not to be run.
-COLUMNS = """
-select distinct a.attname, format_type(a.atttypid, a.atttypmod),
-       coalesce(s.most_common_vals::text::text[], '{}') || coalesce(s.histogram_bounds::text::text[], '{}')
-from pg_index i
-join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = i.indexrelid
-    and d.refclassid = 'pg_class'::regclass and d.refobjid = i.indrelid and d.refobjsubid > 0
-join pg_attribute a on a.attrelid = i.indrelid and a.attnum = d.refobjsubid
-join pg_class c on c.oid = i.indrelid join pg_namespace n on n.oid = c.relnamespace
-join pg_stats s on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = a.attname and not s.inherited
-where i.indexrelid = %(index)s
-  and position(quote_ident(a.attname) in pg_get_indexdef(i.indexrelid, %(place)s, false)) > 0
-  and not exists (
-      select from pg_depend f
-      where f.classid = 'pg_class'::regclass and f.objid = i.indexrelid and f.refclassid = 'pg_proc'::regclass)
-"""
-WIDTH_BYTES_UNKNOWN = 32  # what the planner takes a text for (PostgreSQL source, get_typavgwidth)
-HEADER_BYTES_SAVED = 3  # a short value has a header of one byte where it lies, and of four when it is computed
-SHORT_BYTES_MAX = 126
 
 
 def keys_of(connection: Connection, index: int) -> list[Key]:
     """
     Return the columns of the index with the oid *index*, as the statistics describe them.
     """
-    return [
-        Key(width or _computed_width(connection, index, place), *rest)
-        for place, width, *rest in connection.execute(KEYS, (index,)).fetchall()
-    ]
-
-
-def _computed_width(connection: Connection, index: int, place: int) -> int:
-    """
-    Return how wide an expression's values are: those of the values that its column's statistics hold.
-    """
-    columns = connection.execute(COLUMNS, {"index": index, "place": place}).fetchall()
-    definition = connection.execute("select pg_get_indexdef(%s, %s, false)", (index, place)).fetchone()
-    if len(columns) != 1 or definition is None:
-        return WIDTH_BYTES_UNKNOWN
-    name, kind, values = columns[0]
-    question = sql.SQL(
-        "select avg(pg_column_size({}))::float8 from (select value::{} as {} from unnest({}::text[]) value) known"
-    ).format(sql.SQL(definition[0]), sql.SQL(kind), sql.Identifier(name), sql.Literal(values))
-    try:
-        row = connection.execute(question).fetchone()
-    except psycopg.Error:
-        return WIDTH_BYTES_UNKNOWN
-    if row is None or row[0] is None:
-        return WIDTH_BYTES_UNKNOWN
-    width = float(row[0])
-    return max(round(width - HEADER_BYTES_SAVED if width <= SHORT_BYTES_MAX + HEADER_BYTES_SAVED else width), 1)
+    return [Key(*row) for row in connection.execute(KEYS, (index,)).fetchall()]
 
 
 def tell(connection: Connection, schema: str, index: str, *, pages: int, rows: float) -> None:

@@ -24,6 +24,7 @@ from psycopg import pq, sql
 from rung.adapters.cluster import Cluster
 from rung.adapters.planner import growing
 from rung.adapters.planner.btree import PAGE_BYTES, height_of, pages_of, raise_to_height
+from rung.adapters.planner.expressions import give_statistics
 from rung.adapters.planner.facts import Facts, StandingIndex
 from rung.adapters.postgres import Named, connected, explained, first_line, refuse_failed
 from rung.ports import Index
@@ -97,10 +98,12 @@ class Candidate:
     Attributes:
         tables: Its table, and where that is partitioned the partitions.
         size_bytes: What it would take when freshly built.
+        guessed: Whether it has an expression that no statistics could be foreseen of.
     """
 
     parts: tuple[Part, ...]
     size_bytes: int
+    guessed: bool = False
 
     @property
     def tables(self) -> frozenset[Named]:
@@ -214,7 +217,9 @@ class Stage:
                 growing.grow(paths[heap], self._pages[heap])
         forget_pages(self._twin)
         for index, parts in made.items():
-            self.candidates[index] = Candidate(parts, sum(self._fill(index, part) for part in parts))
+            known = [self._know(index, part) for part in parts]
+            size_bytes = sum(self._fill(index, part) for part in parts)
+            self.candidates[index] = Candidate(parts, size_bytes, guessed=not all(known))
 
     def _build(self, connection: Connection, new: Sequence[Index]) -> dict[Index, tuple[Part, ...]]:
         made: dict[Index, tuple[Part, ...]] = {}
@@ -243,6 +248,14 @@ class Stage:
             Part(oid, schema, name, (on, table), kind, self._twin.data / (path or ""), rows, pages)
             for oid, schema, name, on, table, kind, path, rows, pages in connection.execute(PARTS, row).fetchall()
         )
+
+    def _know(self, index: Index, part: Part) -> bool:
+        """
+        Give a candidate's expressions the statistics that they would have, as far as these can be foreseen.
+        """
+        if part.kind != "i" or not any(column.expression for column in index.columns):
+            return True
+        return give_statistics(self.connection, part.oid, part.schema, part.name)
 
     def _fill(self, index: Index, part: Part) -> int:
         """

@@ -12,6 +12,7 @@ Not here  what they cost and bring (select.py), which the twin would refuse
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from rung.ports import Index, IndexColumn, Table, TableColumn
@@ -31,6 +32,7 @@ LEFT_OUT_MIN = 0.05
 LEFT_OUT_UNSAID_MIN = 0.5
 # No btree operators, or none that a lookup uses.
 UNSUITED = ("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle", "tsvector", "tsquery")
+_MODIFIER = re.compile(r"\(.*\)")
 Keys = tuple[Key, ...]
 
 
@@ -202,12 +204,24 @@ def _index(table: Table, keys: Keys) -> Index | None:
 
 def _column(key: Key, types: Mapping[str, TableColumn]) -> IndexColumn | None:
     name, expression = key.name, key.expression
-    # A varchar is compared as text without being changed: its index serves.
-    if key.cast_of in types and name.endswith("::text") and types[key.cast_of].type.startswith("character varying"):
+    if key.cast_of in types and _unchanged(types[key.cast_of].type, name):
         name, expression = key.cast_of, False
     if not expression and (name not in types or types[name].type.startswith(UNSUITED)):
         return None
     return IndexColumn(name, key.descending, key.nulls_first, expression, key.opclass)
+
+
+def _unchanged(type_of_column: str, cast: str) -> bool:
+    """
+    Return whether a column with a *cast* is compared as it is, so that its own index serves.
+
+    PostgreSQL writes a varchar's to text, and a domain's to the type below it.
+
+    >>> _unchanged("numeric(10,2)", "(price)::numeric"), _unchanged("integer", "(amount)::bigint")
+    (True, False)
+    """
+    below = _MODIFIER.sub("", type_of_column)
+    return cast.endswith(f"::{below}") or (below == "character varying" and cast.endswith("::text"))
 
 
 def _served(index: Index, table: Table) -> bool:

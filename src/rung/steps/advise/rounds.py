@@ -195,11 +195,15 @@ class Known:
             made = frozenset(place for place in each if not self.refused[place])
             for statement, cost in zip(statements, row, strict=True):
                 if cost is not None and made:
-                    self.costs.learn(statement, made, cost.expected)
                     # The plan does without the others.
                     used = frozenset(places[position] for position in cost.used) & made
+                    base = self.costs.base[statement]
+                    # What is known of an expression by its index alters what a plan is taken to cost that leaves the
+                    # index alone, and not what it takes.
+                    expected = cost.expected if used or base is None else base
+                    self.costs.learn(statement, made, expected)
                     if used and used != made:
-                        self.costs.learn(statement, used, cost.expected)
+                        self.costs.learn(statement, used, expected)
                     self.costs.note_used(statement, used)
 
 
