@@ -25,7 +25,7 @@ test-all: .venv/.installed-dev  ## all tests, the long suites whole
 	@RUNG_TESTS=all $(BIN)/python -m pytest $(WORKERS) $(TESTS)
 
 shapes: .venv/.installed-dev  ## the index advisor on every shape of statement, by work and by time (minutes)
-	@RUNG_TESTS=all $(BIN)/python -m pytest $(WORKERS) tests/shapes
+	@RUNG_TESTS=all SHAPES=timed $(BIN)/python -m pytest $(WORKERS) tests/shapes
 
 company: .venv/.installed-dev  ## the recorder beside those of Sentry, OpenTelemetry, New Relic and Datadog (10 MB to download once)
 	@$(BIN)/python -m tests.company.peers

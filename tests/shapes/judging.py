@@ -23,6 +23,7 @@ from psycopg import sql
 from benchmarks.advisor.advising import building, shown
 from benchmarks.advisor.built import TREE_SIZE
 from rung.ports import Index
+from tests.asking import keep_still
 from tests.shapes.shape import Execution, Shape
 
 # Advice may touch half as much again as the right index, and a few pages: an index one page higher is no fault.
@@ -59,8 +60,12 @@ def prepare(dsn: str, schema: str) -> None:
     Fill an empty database.
     """
     with psycopg.connect(dsn, autocommit=True) as connection:
+        # VACUUM takes no page for visible to all whose commit is not on disk yet.
+        connection.execute("set synchronous_commit = on")
         connection.execute("create extension if not exists pg_stat_statements")
         connection.execute(sql.SQL(schema))
+        # One that looks at a table while it is vacuumed keeps its pages from being known as visible to all.
+        keep_still(dsn)
         connection.execute("vacuum analyze")
         # Workers would share the pages out differently each time.
         connection.execute(
