@@ -29,8 +29,7 @@ from rung.trace_context import ROOT, span_of, trace_of
 
 NAME_MAX = 100  # characters
 NAMES_MAX = 500  # different names of a process; what comes after them has no name of its own
-SHOWN_MAX = 10_000  # names as the app gave them, remembered with what is shown of them
-LINES_MAX = 10_000
+NAMED_MAX = 10_000  # names as the app gave them, remembered with their places
 OTHER_NAME = "(other)"
 UNNAMED = "(unnamed)"
 
@@ -53,7 +52,6 @@ _VALUE = re.compile(
     """,
     re.VERBOSE,
 )
-_UNKNOWN = ""
 # Whose spans are requests that rung records itself, and the sending and receiving of their parts.
 _SERVING = frozenset(f"opentelemetry.instrumentation.{name}" for name in (
     "asgi", "django", "fastapi", "flask", "starlette", "wsgi",
@@ -65,9 +63,7 @@ pack = core.pack
 SEGMENTS_MAX = core.SEGMENTS_MAX
 NONE = core.NONE
 
-_names: dict[Any, str] = {}  # as given -> as shown
 _shown: set[str] = set()
-_lines: dict[tuple[Any, str | None], str | None] = {}
 
 
 class Part(core.Scope):
@@ -79,15 +75,14 @@ class Part(core.Scope):
         start: Of perf_counter.
         before_s: What its task had computed by then.
         index: How many segments its request had by then.
-        line: Of the user's code, where it began.
         active: Whether it is, or at its end was, the current span, so that `used` tells what happened within.
         cut: Whether it was kept as it stood when its request was answered.
         used_before: Whether something had been recorded in the outer scope by then.
     """
 
-    __slots__ = ("active", "before_s", "cut", "index", "line", "outer", "start", "used_before")
+    __slots__ = ("active", "before_s", "cut", "index", "outer", "start", "used_before")
 
-    def __init__(self, outer: core.Scope, name: Any) -> None:
+    def __init__(self, outer: core.Scope) -> None:
         request, clock = outer.request, outer.clock
         self.request = request
         self.clock = clock
@@ -96,9 +91,6 @@ class Part(core.Scope):
         self.seam = "span"
         self.leaf = self.used = self.active = self.cut = self.used_before = False
         self.index = len(request.segments)
-        self.line = _lines.get((name, request.route), _UNKNOWN)
-        if self.line == _UNKNOWN:
-            self.line = _line(name, request.route)
         if request.spans is None:
             request.spans = [self]
         else:
@@ -153,15 +145,12 @@ def close(part: Part, end: float, name: Any, kind: str | None, attributes: Any) 
     computed_s = min(computed_s, duration_s)
     if computed_s > 0.0:
         clock.busy_s -= computed_s  # what is told apart is no longer the app's own computing
-    shown = _names.get(name)
-    if shown is None:
-        shown = named(name)
     if kind is not None and not _contains(part, kind):
-        place = _called(part, kind, shown, attributes)
+        place = _called(part, kind, named(name), attributes)
     else:
         seam = "cpu" if computed_s >= COMPUTED_SHARE_MIN * duration_s else _seam(part, duration_s, computed_s)
-        known = state.places.get((seam, shown, None, part.line))
-        place = core.place_of(seam, shown, None, part.line) if known is None else known
+        known = state.named.get((name, seam, request.route))
+        place = _place(name, seam, request.route) if known is None else known
     outer = part.outer
     outer.used = True
     segments = request.segments
@@ -220,7 +209,7 @@ def _called(part: Part, kind: str, shown: str, attributes: Any) -> int:
         name = f"{service}/{method}" if service and method else method or _word(told, *_RPC) or shown
     elif kind == "PRODUCER":
         seam = "job"
-    return core.place_of(seam, name, None, part.line)
+    return core.place_of(seam, name, None, _line(part, shown))
 
 
 def _asked(part: Part, shown: str, told: Mapping[Any, Any]) -> int:
@@ -229,7 +218,7 @@ def _asked(part: Part, shown: str, told: Mapping[Any, Any]) -> int:
     """
     system = _word(told, "db.system.name", "db.system").lower()
     if system in _CACHES:
-        return core.place_of("cache", system, None, part.line)
+        return core.place_of("cache", system, None, _line(part, shown))
     host, port = _word(told, "server.address", "net.peer.name"), told.get("server.port", told.get("net.peer.port"))
     database = _word(told, "db.namespace", "db.name")
     where: statements.Database = f"{system or 'database'}/{database}"
@@ -245,7 +234,7 @@ def _asked(part: Part, shown: str, told: Mapping[Any, Any]) -> int:
     operation = _word(told, "db.operation.name", "db.operation")
     collection = _word(told, "db.collection.name", "db.sql.table")
     name = _word(told, "db.query.summary") or f"{operation} {collection}".strip() or shown
-    return core.place_of("query", name, statements.label(where), part.line)
+    return core.place_of("query", name, statements.label(where), _line(part, shown))
 
 
 def _word(told: Mapping[Any, Any], *names: str) -> str:
@@ -274,9 +263,6 @@ def named(name: Any) -> str:
             state.names_folded += 1
             return OTHER_NAME
         _shown.add(shown)
-    if len(_names) >= SHOWN_MAX:
-        _names.clear()
-    _names[name] = shown
     return shown
 
 
@@ -284,11 +270,18 @@ def _plain(text: str) -> str:
     return _VALUE.sub("{}", text[: 4 * NAME_MAX])[:NAME_MAX]
 
 
-def _line(name: Any, route: str | None) -> str | None:
-    if len(_lines) >= LINES_MAX:
-        _lines.clear()
-    found = _lines[name, route] = lines.line_here()
-    return found
+def _place(name: Any, seam: str, route: str | None) -> int:
+    """
+    Return the place of spans of that name, with the line of the first that ended.
+    """
+    if len(state.named) >= NAMED_MAX:
+        state.named.clear()
+    place = state.named[name, seam, route] = core.place_of(seam, named(name), None, lines.line_here())
+    return place
+
+
+def _line(part: Part, name: str) -> str | None:
+    return lines.line_of_call(name, part.request.route)
 
 
 def started_at(part: Part, start_ns: Any) -> None:

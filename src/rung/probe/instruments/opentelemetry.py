@@ -48,7 +48,7 @@ class Seen(spans.Part):
     __slots__ = ("span",)
 
     def __init__(self, outer: core.Scope, span: Any) -> None:
-        super().__init__(outer, span._name)
+        super().__init__(outer)
         self.span = span
 
     def told(self) -> tuple[Any, str | None, Any]:
@@ -63,10 +63,10 @@ class Seen(spans.Part):
 def _sdk(module: ModuleType) -> None:
     if not _wanted():
         return
-    from rung.probe.instruments import otel_api
+    from rung.probe.instruments import otel_api, otel_span
 
     _provider(module, otel_api)
-    _spans(module, otel_api)
+    _spans(module, otel_span)
 
 
 def _provider(module: ModuleType, api: ModuleType) -> None:
@@ -74,15 +74,15 @@ def _provider(module: ModuleType, api: ModuleType) -> None:
     original = owner.__init__
 
     @functools.wraps(original)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def made(self: Any, *args: Any, **kwargs: Any) -> None:
         # Its spans have parents of its own: a request of rung's as the parent of one would decide on its sampling.
-        api.of_app.present = True
+        api.requests_are_current(are=False)
         original(self, *args, **kwargs)
 
-    owner.__init__ = __init__
+    owner.__init__ = made
 
 
-def _spans(module: ModuleType, api: ModuleType) -> None:
+def _spans(module: ModuleType, held: ModuleType) -> None:
     owner: Any = module.Span
     start, end = owner.start, owner.end
 
@@ -90,7 +90,7 @@ def _spans(module: ModuleType, api: ModuleType) -> None:
     def recorded_start(self: Any, start_time: Any = None, parent_context: Any = None) -> None:
         start(self, start_time=start_time, parent_context=parent_context)
         try:
-            _begun(self, start_time, api.held_in(parent_context))
+            _begun(self, start_time, held.held_in(parent_context))
         except Exception:
             core.failed()
 
