@@ -4,12 +4,22 @@ OpenTelemetry's API as rung implements it: as the API promises, in the recording
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from rung.adapters.recordings import ParquetRecording
+from rung.steps.measure import Part, Profile, measure
+from rung.trace_context import span_of, trace_of
+from tests.probe import canaries
 from tests.probe.player import Played, played_recorded
+from tests.probe.running import Recorded
 from tests.probe.scenes_otel import WAIT_S
+from tests.probe.serving import ask, line_of, serving
+from tests.strategies import answered
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +169,50 @@ def test_names_are_bounded_and_hold_no_long_text(seen: Played) -> None:
 
 def test_the_line_is_the_users(seen: Played) -> None:
     assert _one(seen, "nested", "inner")["code"].startswith("tests/probe/scenes_otel.py:")
+
+
+@pytest.mark.parametrize("sdk", ["", "1"])
+def test_a_real_app_has_its_spans_in_the_recording(tmp_path: Path, sdk: str) -> None:
+    secret = "nobodysbusiness"
+    with serving("otel_app:app", tmp_path, WITH_SDK=sdk, SECRET=secret) as (port, _, started):
+        status, _, body = ask(port, "/orders/7")
+        assert 200 == status
+        if sdk:
+            assert {"wait", "SELECT", "charge", "order"} < set(json.loads(ask(port, "/exported")[2]))
+    recorded = Recorded.read(started.recording)
+    assert [] == recorded.failures()
+    (request,) = recorded.of("/orders/{number}")
+    parts = {part["name"]: part for part in recorded.parts(request) if part["seam"] != "loop"}
+    (query,) = recorded.parts(request, "query")
+    assert {"middleware", "order", "wait", "charge", query["name"]} == set(parts)
+    assert "SELECT * FROM people WHERE email = $1" == recorded.statements[query["name"]]["text"]
+    assert line_of("span", "otel_app.py") == parts["wait"]["code"]
+    assert "other" == parts["wait"]["seam"]
+    assert parts["order"]["segment"] == parts["wait"]["parent"] == query["parent"] == parts["charge"]["parent"]
+    assert parts["middleware"]["segment"] == parts["order"]["parent"]
+    # What it told another service are the ids that the recording has, or those of the SDK.
+    _, trace, span, _ = json.loads(body)["sent"].split("-")
+    (process,) = (row for row in recorded.processes if row["worker"] == request["worker"])
+    key = int(process["key"], 16)
+    if sdk:
+        assert trace == request["trace"]
+    else:
+        assert f"{trace_of(key, request['request']):032x}" == trace
+        assert f"{span_of(key, request['request'], parts['order']['segment']):016x}" == span
+    searched = canaries.search(canaries.everything_below(tmp_path), {"attribute": secret})
+    assert [] == searched
+
+
+def test_the_sum_closes_and_waiting_is_no_computing(tmp_path: Path) -> None:
+    with serving("otel_app:app", tmp_path) as (port, _, started):
+        for _ in range(20):
+            ask(port, "/orders/7")
+    kept = ParquetRecording(started.recording)
+    profile: Profile = answered(measure(), lambda question: getattr(kept, question.verb)(question))
+    requests, segments = profile.requests, profile.segments
+    own_s = np.bincount(segments.request, weights=segments.own_s, minlength=len(requests))
+    sums_s = requests.queue_s + requests.cpu_s + requests.other_s + own_s
+    assert np.allclose(sums_s, requests.latency_s)
+    waits = profile.seconds_on(Part("other", "wait"))
+    assert (waits >= 0.009).all()
+    assert (profile.seconds_on(Part("cpu", "order")) < requests.latency_s / 2).all()
