@@ -110,19 +110,20 @@ def _spans(module: ModuleType, held: ModuleType) -> None:
 def _begun(span: Any, start_time: Any, held: Any) -> None:
     kind = span._kind._name_
     scope = spans.place_for(spans.current.get(), getattr(held, "_rung", None))
-    if kind in ("SERVER", "CONSUMER") and not nested(scope):
-        if core.state.recording and not spans.serves(span._instrumentation_scope.name):
+    noise = spans.serves(span._instrumentation_scope.name)
+    if kind in ("SERVER", "CONSUMER") and not noise and not nested(scope):
+        if core.state.recording:
             span._rung = spans.Unit(span._name)
         return
     if scope is None or scope.request.ended:
-        core.state.spans_outside += 1
+        core.state.spans_outside += not noise
         return
     if kind == "SERVER":
         # The request itself; rung's views name its trace as the app's do.
         if scope.request.trace is None and scope.serial == core.NONE:
             scope.request.trace = f"{span._context.trace_id:032x}"
         return
-    if scope.leaf or spans.serves(span._instrumentation_scope.name) or (kind == "CONSUMER" and spans.is_unit(scope)):
+    if scope.leaf or noise or (kind == "CONSUMER" and spans.is_unit(scope)):
         return
     part = span._rung = Seen(scope, span)
     if kind != "INTERNAL":
