@@ -33,6 +33,7 @@ NAMED_MAX = 10_000  # names as the app gave them, remembered with their places
 OTHER_NAME = "(other)"
 UNNAMED = "(unnamed)"
 
+NANOSECOND_S = 1e-9  # in which OpenTelemetry's API tells the time
 # From which share of a span's own time on, computed, the rest is the price of it and no wait.  A thread that computes
 # beside others gets a part of the time only.
 COMPUTED_SHARE_MIN = 0.5
@@ -284,26 +285,34 @@ def _line(part: Part, name: str) -> str | None:
     return lines.line_of_call(name, part.request.route)
 
 
-def started_at(part: Part, start_ns: Any) -> None:
+def started_at(part: Part, start_time: Any) -> None:
     """
     Have *part* begin at a moment that the app names, nanoseconds since 1970; not before its request.
     """
-    part.start = min(max(_moment(start_ns, part.start), part.request.start), part.start)
+    part.start = min(max(_moment(start_time, part.start), part.request.start), part.start)
 
 
-def _moment(at_ns: Any, now: float) -> float:
-    """
-    Return that moment, of perf_counter; *now* where it makes no sense.
-    """
-    return now + at_ns / 1e9 - time() if isinstance(at_ns, int) and not isinstance(at_ns, bool) else now
-
-
-def ended_at(part: Part, end_ns: Any) -> float:
+def ended_at(part: Part, end_time: Any) -> float:
     """
     Return when *part* ended, of perf_counter: now, or at the moment that the app names if that makes sense.
     """
     now = perf_counter()
-    return now if end_ns is None else min(max(_moment(end_ns, now), part.start), now)
+    return now if end_time is None else min(max(_moment(end_time, now), part.start), now)
+
+
+def _moment(named: Any, now: float) -> float:
+    """
+    Return that moment, of perf_counter; *now* where it makes no sense.
+    """
+    return now + named * NANOSECOND_S - time() if isinstance(named, int) and not isinstance(named, bool) else now
+
+
+def since_1970(part: Part, moment: float) -> int:
+    """
+    Return a moment of perf_counter as OpenTelemetry tells it: nanoseconds since 1970.
+    """
+    request = part.request
+    return int((request.arrived_s + moment - request.start) / NANOSECOND_S)
 
 
 def place_for(scope: core.Scope | None, held: Any) -> core.Scope | None:

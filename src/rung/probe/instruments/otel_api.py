@@ -149,7 +149,7 @@ class Current(Span):
     A span that begins, and becomes the current one, when it is entered; a decorator as well.
     """
 
-    __slots__ = ("_asked", "_before", "_ends", "_instead", "_plain", "_records", "_start_ns", "_token", "_tracer")
+    __slots__ = ("_asked", "_before", "_began_at", "_ends", "_instead", "_plain", "_records", "_token", "_tracer")
 
     _before: Token[core.Scope | None]
 
@@ -170,7 +170,7 @@ class Current(Span):
         self._asked = context
         self.kind = kind
         self._attributes = attributes
-        self._start_ns = start_time
+        self._began_at = start_time
         self._records = records
         self._errs = statuses
         self._ends = ends
@@ -209,8 +209,8 @@ class Current(Span):
             self.active = True
             if kind is not INTERNAL:
                 spans.watch(self)
-            if self._start_ns is not None:
-                spans.started_at(self, self._start_ns)
+            if self._began_at is not None:
+                spans.started_at(self, self._began_at)
             return self
         except Exception:
             core.failed()
@@ -222,7 +222,7 @@ class Current(Span):
         """
         if span is None:
             self._instead = self._tracer._tracer.start_as_current_span(
-                self.name, self._asked, self.kind, self._attributes, None, self._start_ns,
+                self.name, self._asked, self.kind, self._attributes, None, self._began_at,
                 self._records, self._errs, self._ends,
             )  # fmt: skip
         else:
@@ -261,7 +261,7 @@ class Current(Span):
 
     def _again(self) -> Current:
         return Current(
-            self._tracer, self.name, self._asked, self.kind, self._attributes, self._start_ns,
+            self._tracer, self.name, self._asked, self.kind, self._attributes, self._began_at,
             self._records, self._errs, self._ends,
         )  # fmt: skip
 

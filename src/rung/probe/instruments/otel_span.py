@@ -248,14 +248,14 @@ class Span(trace.Span, spans.Part):
         """
         When it began, nanoseconds since 1970.
         """
-        return int((self.request.arrived_s + self.start - self.request.start) * 1e9)
+        return spans.since_1970(self, self.start)
 
     @property
     def end_time(self) -> int | None:
         """
         When it ended, nanoseconds since 1970.
         """
-        return self.start_time + int((self._end - self.start) * 1e9) if self._ended else None
+        return spans.since_1970(self, self._end) if self._ended else None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
