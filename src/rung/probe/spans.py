@@ -54,7 +54,7 @@ _VALUE = re.compile(
     re.VERBOSE,
 )
 # Whose spans are requests that rung records itself, and the sending and receiving of their parts.
-_SERVING = frozenset(f"opentelemetry.instrumentation.{name}" for name in (
+SERVING = frozenset(f"opentelemetry.instrumentation.{name}" for name in (
     "asgi", "django", "fastapi", "flask", "starlette", "wsgi",
 ))  # fmt: skip
 
@@ -339,7 +339,7 @@ def serves(tracer: Any) -> bool:
     """
     Return whether the spans of a tracer of that name are requests that rung records itself.
     """
-    return isinstance(tracer, str) and tracer in _SERVING
+    return isinstance(tracer, str) and tracer in SERVING
 
 
 def is_unit(scope: core.Scope) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 from contextvars import Token
+from time import perf_counter
 from types import ModuleType, TracebackType
 from typing import Any
 
@@ -44,6 +45,7 @@ SERVER, CONSUMER = trace.SpanKind.SERVER, trace.SpanKind.CONSUMER
 current = core.current
 state = core.state
 _begin = spans.Part.__init__
+_close = spans.close
 
 
 def is_apps(provider: Any) -> bool:
@@ -247,10 +249,17 @@ class Current(Span):
             context_api.detach(self._token)  # says so, as OpenTelemetry does
         if error is not None:
             tell(self, error, self._records, self._errs)
-        if self._ends:
-            self.end()
-        else:
+        if not self._ends:
             self.active = False
+        elif error is None and self.kind is INTERNAL and not self._ended:  # end, written out
+            self._ended = True
+            self._end = end = perf_counter()
+            try:
+                _close(self, end, self.name, None, None)
+            except Exception:
+                core.failed()
+        else:
+            self.end()
         return None
 
     def __call__(self, function: Any) -> Any:

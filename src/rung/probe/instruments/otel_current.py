@@ -23,8 +23,9 @@ from opentelemetry import trace
 from opentelemetry.context.context import Context
 from opentelemetry.trace.status import Status, StatusCode
 
-from rung.probe import core, spans
+from rung.probe import core
 from rung.probe.instruments.otel_span import KEY, Span, attach, context_now, detach
+from rung.probe.spans import Part
 
 put = dict.__setitem__  # a Context is made once and not changed
 
@@ -52,7 +53,7 @@ class Using:
     A context manager within which a span is the current one; a decorator of functions, also async ones.
     """
 
-    __slots__ = ("_before", "_ends", "_records", "_span", "_statuses", "_token")
+    __slots__ = ("_before", "_ends", "_part", "_records", "_span", "_statuses", "_token")
 
     _before: Token[core.Scope | None] | None
 
@@ -74,9 +75,11 @@ class Using:
         put(context, KEY, span)
         self._token = attach(context)
         self._before = None
-        part = span if isinstance(span, Span) else getattr(span, "_rung", None)
-        if isinstance(part, spans.Part) and not part.cut:
+        # Not whether it is a Span: asking that of an abstract class takes longer.
+        part = span if isinstance(span, Part) else getattr(span, "_rung", None)
+        if isinstance(part, Part) and not part.cut:
             part.active = True
+            self._part = part
             self._before = current.set(part)
         return span
 
@@ -99,7 +102,7 @@ class Using:
         if self._ends:
             span.end()
         elif before is not None:
-            (span if isinstance(span, Span) else span._rung).active = False
+            self._part.active = False
 
     def __call__(self, function: Any) -> Any:
         """
