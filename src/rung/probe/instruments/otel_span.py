@@ -105,7 +105,6 @@ class Span(trace.Span, spans.Part):
     _errs: bool
     _held: Any
     _status: Status
-    __init__ = spans.Part.__init__
 
     def told(self) -> tuple[Any, str | None, Any]:
         """
