@@ -111,7 +111,7 @@ def _begun(span: Any, start_time: Any, held: Any) -> None:
     kind = span._kind._name_
     scope = spans.place_for(spans.current.get(), getattr(held, "_rung", None))
     noise = span._instrumentation_scope.name in spans.SERVING
-    if kind in ("SERVER", "CONSUMER") and not noise and not nested(scope):
+    if kind == "CONSUMER" and not noise and not nested(scope):
         if core.state.recording:
             span._rung = spans.Unit(span._name)
         return

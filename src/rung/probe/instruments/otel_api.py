@@ -116,7 +116,8 @@ class Tracer(trace.ProxyTracer):
         """
         Return the span in place of one that is no segment; None where it is one.
         """
-        if (kind is SERVER or kind is CONSUMER) and not self._noise and not nested(scope):
+        # Not a server's: the request that it is the span of may begin inside of it.
+        if kind is CONSUMER and not self._noise and not nested(scope):
             if state.recording:
                 return Job(name, kind, held)
         elif scope is not None and not scope.request.ended:
