@@ -61,6 +61,7 @@ LIBRARIES = (
     Library("urllib3", "urllib3", "urllib3", ("2.8",)),
     Library("aiohttp", "aiohttp", "aiohttp", ("3.14",)),
     Library("jinja2", "jinja2", "templates", ("3.1",)),
+    Library("opentelemetry-api", "opentelemetry", "opentelemetry", ("1.45",)),
 )
 
 # Widely used for what a request waits on or is served by, and known to no instrument.

@@ -52,6 +52,16 @@ def play(module: str, **environment: str) -> Played:
     return Played(plain["saw"], recorded.pop("saw"), **recorded)
 
 
+def played_recorded(module: str, **environment: str) -> Played:
+    """Play all scenes of a module of this folder once, recorded: what they see is not there without."""
+    with _child(module, "recorded", environment) as child:
+        try:
+            recorded = _said(child)
+        finally:
+            child.kill()
+    return Played({}, recorded.pop("saw"), **recorded)
+
+
 def _child(module: str, how: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "tests.probe.player", f"tests.probe.{module}", how],

@@ -32,6 +32,7 @@ import redis
 import requests
 import sqlalchemy
 from celery import Celery
+from opentelemetry import propagate, trace
 from psycopg import sql
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -239,6 +240,36 @@ def elsewhere() -> None:
     reckon.apply(args=[SECRETS["job_argument"]])
 
 
+def with_opentelemetry() -> None:
+    """Spans that carry values in everything but their names, and in those what looks like one."""
+    tracer = trace.get_tracer(__name__)
+    told = {
+        "db.system.name": "postgresql", "db.query.text": careless("SELECT '<span_statement>', <number_literal>"),
+        "enduser.id": SECRETS["span_attribute"], "http.route": f"/{SECRETS['span_attribute']}",
+        "db.operation.parameter.0": SECRETS["span_attribute"], "exception.message": SECRETS["span_error"],
+    }  # fmt: skip
+    others = (
+        told | {"db.system.name": "mysql"},
+        {"http.request.method": SECRETS["method"], "url.full": f"{WEB}/?{SECRETS['span_attribute']}"},
+        {"messaging.message.id": SECRETS["span_attribute"], "messaging.destination.name": SECRETS["span_attribute"]},
+    )
+    parent = {"traceparent": f"00-{1:032x}-{2:016x}-01", "tracestate": f"rung={SECRETS['span_state']}"}
+    context = propagate.extract(parent)
+    for kind in trace.SpanKind:
+        for attributes in (told, *others):
+            number, mail = SECRETS["number_path"], SECRETS["span_name_mail"]
+            name = f"mail {mail}@example.org order {number} of '{mail}'"
+            with (
+                contextlib.suppress(SecretiveError),
+                tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes) as span,
+            ):
+                span.add_event(SECRETS["span_event"], {"it": SECRETS["span_event"]})
+                linked = trace.SpanContext(3, 4, False, trace_state=trace.TraceState([("a", SECRETS["span_link"])]))
+                span.add_link(linked, {"it": SECRETS["span_link"]})
+                span.set_status(trace.Status(trace.StatusCode.ERROR, SECRETS["span_status"]))
+                raise SecretiveError(SECRETS["span_error"])
+
+
 def sync_work() -> None:
     """Everything that needs no event loop, in a thread and outside of one."""
     with_psycopg()
@@ -248,6 +279,7 @@ def sync_work() -> None:
     thread.start()
     thread.join()
     elsewhere()
+    with_opentelemetry()
 
 
 async def async_work() -> None:
@@ -255,6 +287,7 @@ async def async_work() -> None:
     await with_psycopg_async()
     await asyncio.create_task(with_asyncpg(), name=SECRETS["task_name"])
     await with_sqlalchemy_async()
+    with_opentelemetry()
 
 
 def slow(email: str) -> int:

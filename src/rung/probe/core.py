@@ -123,6 +123,7 @@ class Request(Clock):
         prepared: Of a statement that is prepared and not yet executed: where its segment ends, place, start, seconds.
         trace, caller: The ids that came with it (trace_context.py), in hexadecimal.
         met: How often each statement was executed so far, by its first place; None before the first.
+        spans: Of OpenTelemetry's API that began within it and have not ended (spans.py); None before the first.
     """
 
     # Slots, each set: what lies in the class instead is looked for through all of its bases, and with the caches of
@@ -130,7 +131,7 @@ class Request(Clock):
     __slots__ = (
         "arrived_s", "caller", "cancelled", "clocks", "coroutine", "ended", "ending", "error", "first_byte", "follows",
         "kind", "met", "method", "prefix", "prepared", "queue_s", "reads", "route", "row", "segments", "serial",
-        "serials", "session", "start", "status", "sums", "trace",
+        "serials", "session", "spans", "start", "status", "sums", "trace",
     )  # fmt: skip
 
     thread: int | None = None
@@ -161,6 +162,7 @@ class Request(Clock):
         self.sums: dict[int, list[Any]] | None = None
         self.prepared: tuple[int, int, float, float] | None = None
         self.met: dict[int, int] | None = None
+        self.spans: list[Any] | None = None
         self.row: tuple[Any, ...] | None = None
 
 
@@ -344,6 +346,11 @@ def freeze(request: Request, *, final: bool = False) -> float:
     A *final* one is handed over at once; another waits for `emit`, which may add an error.
     """
     end = perf_counter()
+    if request.spans:
+        # Innermost first.  What goes on after the response is no longer waited for.
+        for span in reversed(request.spans):
+            span.cut_at(end)
+        request.spans = None
     request.ended = True
     if request.serial == request.follows:
         request.serial = next(state.serials)

@@ -81,6 +81,8 @@ INSTRUMENTS = {
     "celery.app.trace": "jobs",
     "celery.signals": "jobs",
     "uvicorn.server": "uvicorn",
+    "opentelemetry.trace": "opentelemetry",
+    "opentelemetry.sdk.trace": "opentelemetry",
 }
 _AROUND_REQUESTS = ("files", "garbage")
 

@@ -231,7 +231,8 @@ def _counts() -> dict[str, int]:
     """
     return {
         "dropped": state.dropped, "failures": state.failures, "websockets": state.websockets, "shed": state.shed,
-        "level": state.level, "depth": state.depth,
+        "level": state.level, "depth": state.depth, "spans_outside": state.spans_outside,
+        "names_folded": state.names_folded,
     }  # fmt: skip
 
 

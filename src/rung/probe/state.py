@@ -29,8 +29,9 @@ class State:
 
     __slots__ = (
         "asked", "depth", "dropped", "failed_at", "failures", "finished", "held_bytes", "keep_whole", "key", "level",
-        "live", "looked", "on_finished", "on_framework", "places", "places_unsent", "recording", "run", "sampled",
-        "serials", "shed", "started", "statements", "statements_known", "stepped", "websockets",
+        "live", "looked", "named", "names_folded", "on_finished", "on_framework", "places", "places_unsent",
+        "recording", "run", "sampled", "serials", "shed", "spans_outside", "started", "statements", "statements_known",
+        "stepped", "websockets",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -60,6 +61,11 @@ class State:
         self.failures = 0
         self.failed_at: dict[str, int] = {}
         self.websockets = 0
+        # Of OpenTelemetry's API (spans.py): (name, seam, route) of a span -> its place; spans outside of any unit of
+        # work; names that were too many.
+        self.named: dict[tuple[Any, str, str | None], int] = {}
+        self.spans_outside = 0
+        self.names_folded = 0
         self.statements: deque[tuple[str, str, str, str]] = deque(maxlen=10_000)
         self.statements_known: set[tuple[str, str]] = set()
         # (text, database, route) as asked by the app -> its place, its name, whether it reads

@@ -225,7 +225,7 @@ def _keeping(tell: Tell, reading: Reading | None, *, percent: bool, prepares: bo
             text, database, rows = tell(args, kwargs, result)
             asked = state.asked.get((text, database, request.route))
             if asked is None:
-                asked = _noted(text, database, request.route, percent=percent)
+                asked = noted(text, database, request.route, percent=percent)
             first, name, reads_only = asked
             place = first if prepares else _met(request, first, name, database)
             scope.used = True
@@ -290,7 +290,7 @@ def _met(request: core.Request, first: int, name: str, database: Database) -> in
     return asked[0]
 
 
-def _noted(text: str, database: Database, route: str | None, *, percent: bool) -> tuple[int, str, bool]:
+def noted(text: str, database: Database, route: str | None, *, percent: bool) -> tuple[int, str, bool]:
     """
     Name a statement, note its text once per process, and look for the line that asks; a COMMIT has its own seam.
     """

@@ -31,7 +31,8 @@ from rung.frames import Batch, Hello, Statement
 from rung.steps.record import Intake, Process
 
 STATEMENTS_MAX = 20_000
-SUMS = frozenset({"dropped", "failures", "websockets"})  # of a batch's counts; the others are levels
+# Of a batch's counts; the others are levels.
+SUMS = frozenset({"dropped", "failures", "names_folded", "spans_outside", "websockets"})
 AGAIN_S = 60.0
 
 Say = Callable[[str], None]

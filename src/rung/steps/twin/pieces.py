@@ -71,7 +71,8 @@ def pieces_of(profile: Profile) -> Pieces:
     end_s = start_s + np.where(segments.calls == 1, segments.duration_s, 0.0)
     waited = np.isin(seams, list(WAITED))[part] if len(seams) else np.zeros(0, dtype=np.bool_)
     kinds = {
-        seam: (seams == seam)[part] if len(seams) else waited for seam in ("query", "cpu", "pool", "threads", "connect")
+        seam: (seams == seam)[part] if len(seams) else waited
+        for seam in ("query", "cpu", "pool", "threads", "connect", "other")
     }
     ends = np.array([_ends(profile, place) for place in range(len(seams))], dtype=np.bool_)
 
@@ -80,7 +81,8 @@ def pieces_of(profile: Profile) -> Pieces:
     gap_s = np.maximum(start_s - reached_s, 0.0)
     last_s = begun_s.copy()
     np.maximum.at(last_s, request, end_s)
-    leaf = ~waited & ~kinds["cpu"] & (segments.calls == 1)
+    # Other segments lie within computing and within spans of which nobody knows what they wait for.
+    leaf = ~waited & ~kinds["cpu"] & ~kinds["other"] & (segments.calls == 1)
     side_by_side = np.zeros(count, dtype=np.bool_)
     among = np.flatnonzero(leaf)
     over = start_s[among] < _reached(request[among], end_s[among], begun_s) - ROUNDING_S
