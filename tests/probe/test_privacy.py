@@ -257,6 +257,7 @@ def test_no_value_leaves_the_app(project: Project, server: str) -> None:
     assert [] == project.found()
 
 
+@pytest.mark.alone  # a price needs a recording that the twin can reproduce
 def test_no_value_is_in_any_answer(project: Project) -> None:
     port = free_port()
     with project.recorded(_command("fastapi", port), port, "--raw"):

@@ -271,7 +271,7 @@ class _Putting:
     @staticmethod
     def _typed(value: sql.Identifier, column: Column) -> sql.Composed:
         typed = sql.SQL("{}::{}").format(value, sql.SQL(column.type))
-        return typed if column.collation is None else typed + sql.SQL(" collate " + column.collation)
+        return typed if column.collation is None else sql.SQL("{} collate {}").format(typed, sql.SQL(column.collation))
 
     def _between(self, column: Column, differing: float) -> list[str]:
         """
