@@ -366,6 +366,6 @@ SHAPES: tuple[type, ...] = (
     PercentilesShape, MissShape,
     Document, GoalShape, SimulatedShape, SuspectShape, RunnerUpShape, PredictedShape, MoveShape, EvidenceShape,
     RoutePriceShape, QuoteShape, SideShape,
-    RatioShape, BuildShape, AppliedShape, IndexUsedShape, RecordShape, ScoreShape, TallyShape, TurnShape, ErrorShape, StepShape,
-    *recorded.SHAPES, *plan_shapes.SHAPES, *shapes.SHAPES,
+    RatioShape, BuildShape, AppliedShape, IndexUsedShape, RecordShape, ScoreShape, TallyShape, TurnShape, ErrorShape,
+    StepShape, *recorded.SHAPES, *plan_shapes.SHAPES, *shapes.SHAPES,
 )  # fmt: skip
