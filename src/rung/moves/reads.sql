@@ -19,4 +19,4 @@ join kept using (host, instance, worker, request)
 left join segments using (host, instance, worker, request, segment)
 cross join deepest
 where reads.depth >= deepest.depth
-order by at_s, kept.number, reads.segment
+order by at_s, kept.number, reads.segment, reads.key, result

@@ -1,0 +1,98 @@
+"""
+One profile, whoever reads it: DuckDB on one folder, DuckDB on what twenty instances sent to S3, ClickHouse on the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rung.adapters.fleet.gather import gathered
+from rung.adapters.fleet.push import push
+from rung.adapters.fleet.store import Store
+from rung.adapters.opening import opened
+from rung.adapters.shelf import RECORDINGS
+from rung.steps.measure import Profile, measure
+from rung.steps.find.repeats import repeats
+from tests.strategies import answered
+from tests.fleets.conftest import Bucket
+from tests.fleets.simulated import Fleet, hosts_of, one_folder
+
+EMBEDDED = "clickhouse+embedded://"
+FLEET = Fleet()
+# The engines add fractions up in another order.
+LAST_DIGITS = 1e-9
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return one_folder(tmp_path_factory.mktemp("one"), FLEET)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return hosts_of(tmp_path_factory.mktemp("many"), FLEET)
+
+
+def profile(recording: Any) -> Profile:
+    made: Profile = answered(measure(), lambda question: getattr(recording, question.verb)(question))
+    return made
+
+
+def same(value: Any, other: Any, where: str = "") -> None:
+    """
+    Fail where the two differ, with the name of the field.
+    """
+    assert type(value) is type(other), where
+    if isinstance(value, np.ndarray):
+        assert value.dtype == other.dtype, where
+        np.testing.assert_array_equal(value, other, err_msg=where)
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            if field.name != "facts":
+                same(getattr(value, field.name), getattr(other, field.name), f"{where}.{field.name}")
+    elif isinstance(value, float):
+        assert value == pytest.approx(other, rel=LAST_DIGITS), where
+    elif isinstance(value, tuple):
+        assert len(value) == len(other), where
+        for place, (each, its) in enumerate(zip(value, other, strict=True)):
+            same(each, its, f"{where}[{place}]")
+    elif isinstance(value, dict):
+        assert list(value) == list(other), where
+        for key in value:
+            same(value[key], other[key], f"{where}[{key}]")
+    else:
+        assert value == other, where
+
+
+def test_clickhouse_reads_a_folder_as_duckdb_does(one: Path) -> None:
+    reference = profile(opened(one))
+    assert len(reference.requests) > 1000
+    assert reference.beside.locks
+    assert reference.beside.executions
+    assert len(reference.after.request)
+    assert len(reference.counted.route)
+    same(reference, profile(opened(one, EMBEDDED)))
+
+
+def test_twenty_instances_in_s3_are_one_folder(
+    one: Path, many: list[Path], bucket: Bucket, tmp_path: Path
+) -> None:
+    store = Store(bucket.prefix)
+    for folder in many:
+        assert push(folder, store).ended
+    name = gathered(tmp_path, bucket.prefix, since_s=0.0)
+    recording = tmp_path / RECORDINGS / name
+    reference, facts = profile(opened(one)), profile(opened(one)).facts
+
+    fleet = profile(opened(recording))
+    same(reference, fleet)
+    assert 20 == fleet.facts.processes == facts.processes
+    assert facts.dropped == fleet.facts.dropped
+    assert [] == list((recording).glob("*.parquet"))
+
+    same(reference, profile(opened(recording, EMBEDDED)))
