@@ -85,9 +85,9 @@ def _prefix(text: str) -> str:
 
 def _every_seconds(text: str) -> float:
     value = seconds(text)
-    # Below it requests to the store cost more than what is saved; above it a lost host loses too much.
-    if not 10 <= value <= 3600:
-        raise UnitError(f"{text!r} is not within 10s and 1h")
+    # Above it a host that is lost takes more with it than sending is there for.
+    if not 1 <= value <= 3600:
+        raise UnitError(f"{text!r} is not within 1s and 1h")
     return value
 
 
@@ -274,7 +274,7 @@ class Settings:
         "fleet.every",
         "30s",
         _every_seconds,
-        expected="a time from '10s' to '1h'",
+        expected="a time from '1s' to '1h'",
         help="How often what is being recorded is sent there: what a host that is lost takes with it.",
     )
     fleet_cache_bytes: int = _setting(

@@ -421,7 +421,7 @@ class StoreUnreachable(StoreError):
             why="Recordings are whole on their own disk; what is missing in the store is sent later.",
             steps=(
                 (
-                    "Name the endpoint, where it is not the provider's",
+                    "Name the endpoint where it is one's own",
                     "AWS_ENDPOINT_URL=http://127.0.0.1:9000 rung push",
                 ),
                 ("Or send it later", "rung push"),
@@ -456,8 +456,8 @@ class StoreDenied(StoreError):
         self.url, self.problem = url, problem
         super().__init__(
             f"{url} does not let us: {problem}",
-            why="Credentials come from the environment (AWS_*, GOOGLE_*, AZURE_*) or the host's own role. Writing takes "
-            "PutObject and ListBucket, reading GetObject and ListBucket (docs/fleets.md).",
+            why="Credentials come from the environment (AWS_*, GOOGLE_*, AZURE_*) or the host's own role. Writing "
+            "takes PutObject and ListBucket, reading GetObject and ListBucket (docs/fleets.md).",
             steps=(("Give leave, then send what waits", "rung push"),),
         )
 

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import boto3
 import pytest
@@ -31,10 +32,10 @@ class Bucket:
     def prefix(self) -> str:
         return f"s3://{self.name}/fleet"
 
-    def client(self) -> "boto3.client":  # type: ignore[valid-type]
+    def client(self) -> Any:
         return boto3.client("s3", endpoint_url=self.endpoint)
 
-    def keys(self) -> list[str]:
+    def listed(self) -> list[str]:
         pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=self.name)
         return sorted(found["Key"] for page in pages for found in page.get("Contents", ()))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,8 @@ def _request(drawn: np.random.Generator, number: int, at_s: float) -> list[tuple
     parts += [rows.segment(1, place=place, start_s=0.01, duration_s=float(drawn.uniform(0.01, 0.08)), rows=several)]
     if route == "/orders/{id}":
         parts += [
-            rows.segment(2 + turn, place=1, start_s=0.1 + turn / 100, duration_s=0.005, rows=1) for turn in range(several)
+            rows.segment(2 + turn, place=1, start_s=0.1 + turn / 100, duration_s=0.005, rows=1)
+            for turn in range(several)
         ]
     parts += [rows.segment(20, parent=1, place=2, start_s=0.012, duration_s=0.002, calls=3, rows=-1)]
     reads = [(1, int(drawn.integers(20)), 1, int(drawn.integers(3)), 4), (None, 7, 0, None, None)]
@@ -147,7 +149,17 @@ def sampled(intake: Intake, fleet: Fleet, host: int, hour: int, *, database: boo
             for worker in range(fleet.instances)
         ]  # fmt: skip
         programs.append(
-            row("programs", host=name, at_s=at_s, lasted_s=60.0, role="collector", pid=99, processes=1, cpu_s=0.6, nice=5)
+            row(
+                "programs",
+                host=name,
+                at_s=at_s,
+                lasted_s=60.0,
+                role="collector",
+                pid=99,
+                processes=1,
+                cpu_s=0.6,
+                nice=5,
+            )
         )
         intake.sample("programs", programs)
     if database:
@@ -176,8 +188,19 @@ def _database(intake: Intake, fleet: Fleet, began_s: float, hour: int, named: st
         intake.sample("activity", [holder, *waiting])
 
 
-def write(folder: Path, fleet: Fleet, sending: Sequence[tuple[int, int]], hours: Sequence[int], *, name: str, host: str,
-          database: int | None, seal: bool = True, server: str = "one", label: str = LABEL) -> Path:
+def write(
+    folder: Path,
+    fleet: Fleet,
+    sending: Sequence[tuple[int, int]],
+    hours: Sequence[int],
+    *,
+    name: str,
+    host: str,
+    database: int | None,
+    seal: bool = True,
+    server: str = "one",
+    label: str = LABEL,
+) -> Path:
     """
     Write one recording of those processes and hours; *database* is the host whose look at the database it has.
     """  # fmt: skip
@@ -185,7 +208,7 @@ def write(folder: Path, fleet: Fleet, sending: Sequence[tuple[int, int]], hours:
     path = folder / "recordings" / f"{clock.stamp(started_s)}-{name}"
     path.mkdir(parents=True)
     intake = Intake()
-    writer = Writer(path, name=name, started_s=started_s, say=lambda text: None)
+    writer = Writer(path, name=name, started_s=started_s, say=lambda _: None)
     writer.begin(intake)
     for hour in hours:
         for place, worker in sending:
@@ -197,12 +220,14 @@ def write(folder: Path, fleet: Fleet, sending: Sequence[tuple[int, int]], hours:
             intake.batch(intake.hello(greeting), found)
         for place in sorted({place for place, _ in sending}):
             sampled(intake, fleet, place, hour, database=place == database, named=label)
-        writer._write(intake, (), refused=0)  # noqa: SLF001
+        writer._write(intake, (), refused=0)
     intake.sampled = {"missing": {}, "database": {
         "database": label, "server": server, "clock_offset_s": 0.001 * len(host), "clock_uncertainty_s": 0.0002,
     }}  # fmt: skip
     if seal:
         writer.seal(intake, refused=0)
+    elif writer._lock is not None:
+        os.close(writer._lock)
     told = json.loads((path / "recording.json").read_text("utf-8"))
     ended = {"ended_s": started_s + len(hours) * fleet.hour_s} if seal else {}
     (path / "recording.json").write_text(json.dumps({**told, "host": host, **ended}), "utf-8")

@@ -17,10 +17,9 @@ from rung.adapters.fleet.store import Store
 from rung.adapters.opening import opened
 from rung.adapters.shelf import RECORDINGS
 from rung.steps.measure import Profile, measure
-from rung.steps.find.repeats import repeats
-from tests.strategies import answered
 from tests.fleets.conftest import Bucket
 from tests.fleets.simulated import Fleet, hosts_of, one_folder
+from tests.strategies import answered
 
 EMBEDDED = "clickhouse+embedded://"
 FLEET = Fleet()
@@ -79,9 +78,7 @@ def test_clickhouse_reads_a_folder_as_duckdb_does(one: Path) -> None:
     same(reference, profile(opened(one, EMBEDDED)))
 
 
-def test_twenty_instances_in_s3_are_one_folder(
-    one: Path, many: list[Path], bucket: Bucket, tmp_path: Path
-) -> None:
+def test_twenty_instances_in_s3_are_one_folder(one: Path, many: list[Path], bucket: Bucket, tmp_path: Path) -> None:
     store = Store(bucket.prefix)
     for folder in many:
         assert push(folder, store).ended

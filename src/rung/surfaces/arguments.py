@@ -326,7 +326,8 @@ def _demo(commands: Commands) -> None:
 
 
 COMMANDS = (
-    _record, _load, _find, _price, _take, _confirm, _ledger, _explain, _collect, _pack, _push, _doctor, _permissions, _demo,
+    _record, _load, _find, _price, _take, _confirm, _ledger, _explain, _collect, _pack, _push, _doctor, _permissions,
+    _demo,
 )  # fmt: skip
 NAMES = tuple(add.__name__.lstrip("_") for add in COMMANDS)
 

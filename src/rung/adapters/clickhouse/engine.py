@@ -126,13 +126,14 @@ class EmbeddedEngine:
 
     def __init__(self, collection: str | None) -> None:
         try:
-            from chdb.session import Session
+            import chdb.session
         except ImportError:
             raise ExtraMissing(
                 "chdb", instead=("Or name a server", "rung find --engine clickhouse://host:8123/")
             ) from None
         self.address, self.collection = "chdb", collection
-        self._session: Any = Session()
+        package: Any = chdb.session  # without annotations
+        self._session: Any = package.Session()
 
     def answer(self, sql: str) -> bytes:
         """
@@ -140,7 +141,7 @@ class EmbeddedEngine:
         """
         settings = ", ".join(f"{name} = '{value}'" for name, value in SETTINGS.items())
         try:
-            return bytes(self._session.query("\n".join((sql, "settings", settings)), "Native").bytes())
+            return bytes(self._session.query(f"{sql}\nsettings {settings}", "Native").bytes())
         except RuntimeError as problem:
             raise EngineRefused(self.address, _reason(str(problem), "an error")) from None
 

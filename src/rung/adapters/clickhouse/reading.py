@@ -57,8 +57,9 @@ class ClickHouseRecording:
         """
         names = ", ".join(f"`{name}`" for name, _ in TABLES[table])
         every, app = self._sources(table)
-        selected = [f"select {names} from {source}" for source in every]
-        selected += [f"select {names} from {source} where role = 'app'" for source in app]
+        # Our own names, and places that were quoted where they were put together.
+        selected = [f"select {names} from {source}" for source in every]  # noqa: S608
+        selected += [f"select {names} from {source} where role = 'app'" for source in app]  # noqa: S608
         if selected:
             return "\nunion all\n".join(selected)
         empty = ", ".join(f"cast(null as {TYPES[kind]}) as `{name}`" for name, kind in TABLES[table])
@@ -85,11 +86,10 @@ class ClickHouseRecording:
         url = f"{_endpoint(scheme, bucket)}/{below}/" if below else f"{_endpoint(scheme, bucket)}/"
         where = url + _braced(keys)
         _refuse_patterns(url)
-        if self._engine.collection is not None:
-            told = f"{self._engine.collection}, url = {literal(where)}, format = 'Parquet', structure = {_structure(table)}"
-        else:
-            told = f"{literal(where)}, 'Parquet', {_structure(table)}"
-        return [f"s3({told})"]
+        collection, structure = self._engine.collection, _structure(table)
+        if collection is not None:
+            return [f"s3({collection}, url = {literal(where)}, format = 'Parquet', structure = {structure})"]
+        return [f"s3({literal(where)}, 'Parquet', {structure})"]
 
     def _files(self, table: str, paths: Sequence[str]) -> list[str]:
         if not self._engine.embedded:
@@ -110,7 +110,7 @@ def _structure(table: str) -> str:
 def _braced(keys: Sequence[str]) -> str:
     if len(keys) == 1:
         return keys[0]
-    shared = os.path.commonprefix(list(keys)).rpartition("/")[0]
+    shared = os.path.commonprefix(list(keys)).rpartition("/")[0]  # noqa: RUF071 - cut at a slash
     rest = [key[len(shared) :] for key in keys]
     return f"{shared}{{{','.join(rest)}}}"
 

@@ -25,7 +25,7 @@ from typing import Any
 import duckdb
 
 from rung.adapters.collector.writer import without_globs
-from rung.adapters.fleet.layout import place_of, part_key, whole_key
+from rung.adapters.fleet.layout import part_key, place_of, whole_key
 from rung.adapters.fleet.store import Store, at_once
 from rung.adapters.shelf import MANIFEST, held, is_under_way, told_by
 from rung.errors import RecordingBroken, StoreRefused
