@@ -54,7 +54,7 @@ def clickhouse() -> Iterator[Posted]:
     embedded = engine_of(EMBEDDED)
     assert isinstance(embedded, EmbeddedEngine)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             settings = dict(urllib.parse.parse_qsl(self.path.partition("?")[2]))
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -79,7 +79,7 @@ def clickhouse() -> Iterator[Posted]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
         posted = Posted(server.server_address[1])
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
