@@ -5,18 +5,24 @@ One profile, whoever reads it: DuckDB on one folder, DuckDB on what twenty insta
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import rung
 from rung.adapters.fleet.gather import gathered
 from rung.adapters.fleet.push import push
 from rung.adapters.fleet.store import Store
 from rung.adapters.opening import opened
 from rung.adapters.shelf import RECORDINGS
+from rung.adapters.traffic.replay import ARRIVALS, HEALTH
+from rung.ports import Rows
 from rung.steps.measure import Profile, measure
+from rung.steps.measure.questions import over_kept
 from tests.fleets.conftest import Bucket
 from tests.fleets.simulated import Fleet, hosts_of, one_folder
 from tests.strategies import answered
@@ -66,6 +72,44 @@ def same(value: Any, other: Any, where: str = "") -> None:
             same(value[key], other[key], f"{where}[{key}]")
     else:
         assert value == other, where
+
+
+PACKAGE = Path(rung.__file__).parent
+# What others are asked over; DEFINED names what each of them defines.
+DEFINED = {"kept": ("kept", "traffic"), "places": ("places",)}
+
+
+def questions() -> Iterator[tuple[str, str]]:
+    """
+    Every question of the package, whoever asks it, with what it is asked over.
+    """
+    for path in sorted(PACKAGE.rglob("*.sql")):
+        if path.stem in DEFINED:
+            continue
+        text = path.read_text("utf-8").replace("{calls_min}", "3")
+        words = set(re.findall(r"[a-z_]+", re.sub(r"--[^\n]*", "", text)))
+        over = [name for name in ("kept", "places") if words & set(DEFINED[name])]
+        yield path.stem, over_kept(*(name for name in over if name != "kept")) + text if over else text
+    yield "arrivals", over_kept() + ARRIVALS
+    yield "health", over_kept() + HEALTH
+
+
+QUESTIONS = dict(questions())
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_question_is_answered_alike(name: str, one: Path) -> None:
+    """
+    Whoever adds one writes it so that both engines read it (adapters/clickhouse/dialect.py has the few exceptions).
+    """
+    duckdb, clickhouse = (opened(one, engine).rows(Rows(QUESTIONS[name])) for engine in (None, EMBEDDED))
+    assert list(duckdb) == list(clickhouse)
+    assert len(next(iter(duckdb.values()))), "the recording has nothing that this asks for"
+    for column, values in duckdb.items():
+        if values.dtype.kind == "f":
+            np.testing.assert_allclose(clickhouse[column], values, rtol=LAST_DIGITS, err_msg=column)
+        else:
+            assert values.tolist() == clickhouse[column].tolist(), column
 
 
 def test_clickhouse_reads_a_folder_as_duckdb_does(one: Path) -> None:
