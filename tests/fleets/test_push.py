@@ -18,8 +18,9 @@ import pytest
 
 from rung.adapters.fleet import push as pushing
 from rung.adapters.fleet.gather import gathered
-from rung.adapters.fleet.push import STATE, push, waiting
+from rung.adapters.fleet.push import push
 from rung.adapters.fleet.pusher import Pusher
+from rung.adapters.fleet.sent import STATE, begin, waiting
 from rung.adapters.fleet.store import Store
 from rung.adapters.opening import opened
 from rung.adapters.shelf import RECORDINGS, held
@@ -186,6 +187,21 @@ def test_a_killed_collector_s_recording_is_sent_whole_by_the_next_one(tmp_path: 
     # The following one simulates the same requests as the second hour of the first.
     assert requests == under_way[0] + under_way[0] // 2
     assert not list(folder.glob(".sent-*"))
+
+
+def test_one_that_cannot_be_read_holds_up_no_other(tmp_path: Path) -> None:
+    prefix = f"file://{tmp_path}/store"
+    broken, whole = small(tmp_path / "host"), small(tmp_path / "host", hours=(1,))
+    begin(broken, prefix)
+    (broken / "recording.json").write_text("{", "utf-8")
+    said: list[str] = []
+    pusher = Pusher(prefix, every_s=60.0, say=said.append)
+    pusher.begin(whole)
+    pusher.end(PATIENCE_S)
+
+    assert [broken] == waiting(whole.parent, prefix)
+    assert list((tmp_path / "store" / whole.name).glob("*/recording.json"))
+    assert ["not all was sent" in line for line in said] == [True]
 
 
 def test_one_that_is_being_sent_is_left_alone(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def _fleet(settings: Settings) -> Iterator[Check]:
         text = f"{prefix} is not sent to: obstore is not installed here"
         yield Check("fleet", BROKEN, text, "pip install 'rung[tool]'")
         return
-    from rung.adapters.fleet.push import waiting
+    from rung.adapters.fleet.sent import waiting
     from rung.adapters.fleet.store import Store
 
     try:

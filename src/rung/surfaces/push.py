@@ -71,7 +71,7 @@ def _meant(work: wire.Workplace, asked: list[str], prefix: str) -> list[Path]:
     """
     Return what is to be sent: what is named, else what waits, else the newest sealed recording.
     """
-    from rung.adapters.fleet.push import waiting
+    from rung.adapters.fleet.sent import waiting
     from rung.adapters.packing import sources_of
     from rung.adapters.shelf import MANIFEST, RECORDINGS, is_fleet, told_by
 

@@ -17,7 +17,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,12 @@ import duckdb
 
 from rung.adapters.collector.writer import without_globs
 from rung.adapters.fleet.layout import part_key, place_of, whole_key
+from rung.adapters.fleet.sent import begin, tell, told
 from rung.adapters.fleet.store import Store, at_once
 from rung.adapters.shelf import MANIFEST, held, is_under_way, told_by
 from rung.errors import RecordingBroken, StoreRefused
 from rung.steps.record import TABLES
 
-STATE = ".sent.json"
 SENDING = ".sending"  # locked by who sends; the state itself is replaced each time
 NUMBERED = re.compile(r"([a-z_]+)-(\d{6,9})\.parquet")
 
@@ -55,23 +55,6 @@ class Sent:
     already: int = 0
     ended: bool = False
     busy: bool = False
-
-
-def begin(folder: Path, prefix: str) -> None:
-    """
-    Note that the recording in *folder* is to be sent to *prefix*, so that whoever comes later knows.
-    """
-    told = _told(folder)
-    if prefix not in told:
-        _tell(folder, {**told, prefix: {"number": 0, "through": {}}})
-
-
-def waiting(place: Path, prefix: str) -> list[Path]:
-    """
-    Return the recordings in *place*, oldest first, whose sending to *prefix* was begun and not ended.
-    """
-    begun = [folder.parent for folder in sorted(place.glob(f"*/{STATE}")) if not folder.parent.name.startswith(".")]
-    return [folder for folder in begun if not _told(folder).get(prefix, {"ended": True}).get("ended")]
 
 
 def push(folder: Path, store: Store) -> Sent:
@@ -105,7 +88,7 @@ class _Sending:
         self._folder, self._store = folder, store
         self._manifest = told_by(folder)
         self._place = place_of(folder, self._manifest)
-        self._state = _told(folder)[store.url]
+        self._state = told(folder)[store.url]
         self._put: list[tuple[bool, int]] = []
 
     def sent(self) -> Sent:
@@ -213,22 +196,4 @@ class _Sending:
 
     def _note(self, **changed: Any) -> None:
         self._state = {**self._state, **changed}
-        _tell(self._folder, {**_told(self._folder), self._store.url: self._state})
-
-
-def _told(folder: Path) -> dict[str, Any]:
-    try:
-        told = json.loads((folder / STATE).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
-
-
-def _tell(folder: Path, told: Mapping[str, Any]) -> None:
-    beside = folder / f"{STATE}.part"
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(told, file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(folder / STATE)
+        tell(self._folder, {**told(self._folder), self._store.url: self._state})

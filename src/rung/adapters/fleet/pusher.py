@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rung import clock
-from rung.errors import RungError
+from rung.adapters.fleet import sent
+from rung.errors import RecordingBroken, RungError, StoreRefused
 
 if TYPE_CHECKING:
     from rung.adapters.fleet.store import Store
@@ -43,10 +44,8 @@ class Pusher:
         """
         self._place = folder.parent
         try:
-            from rung.adapters.fleet import push
-
-            push.begin(folder, self._prefix)
-        except (ImportError, OSError) as problem:
+            sent.begin(folder, self._prefix)
+        except OSError as problem:
             self._tell(f"{folder.name} cannot be sent ({type(problem).__name__})")
         if not self._thread.is_alive() and not self._ending:
             self._thread.start()
@@ -69,16 +68,18 @@ class Pusher:
             self._say(f"rung: not all was sent to {self._prefix}; `rung push` sends the rest\n")
 
     def _left(self) -> bool:
-        from rung.adapters.fleet import push
-
-        return self._place is not None and bool(push.waiting(self._place, self._prefix))
+        return self._place is not None and bool(sent.waiting(self._place, self._prefix))
 
     def _run(self) -> None:
         pause_s = self._every_s
         while True:
+            # What was sealed during a turn takes one more.
+            last = self._ending
             worked = self._turn()
-            if self._ending:
+            if last:
                 return
+            if self._ending:
+                continue
             pause_s = self._every_s if worked else min(2 * pause_s, AGAIN_S_MAX)
             self._wake.wait(pause_s)
             self._wake.clear()
@@ -87,31 +88,41 @@ class Pusher:
         """
         Send what can be sent now; return whether all of it was.
         """
-        began = clock.monotonic_s()
         try:
-            from rung.adapters.fleet import push
-            from rung.adapters.fleet.store import Store
-
-            if self._store is None:
-                self._store = Store(self._prefix)
-            assert self._place is not None
-            for folder in push.waiting(self._place, self._prefix):
-                push.push(folder, self._store)
-                if self._ending and clock.monotonic_s() - began > END_S_MAX:
-                    return False
+            all_sent = self._send()
         except RungError as problem:
-            # One that is sealed at this moment is whole the next time.
-            if problem.code != "recording-broken":
-                self._tell(problem.message)
+            self._tell(problem.message)
             return False
         except Exception as problem:
             # Anything else would end the thread in silence; its words may quote anything.
             self._tell(type(problem).__name__)
             return False
-        if self._failed:
+        if all_sent and self._failed:
             self._failed = False
             self._say(f"rung: recordings are sent to {self._prefix} again\n")
-        return True
+        return all_sent
+
+    def _send(self) -> bool:
+        from rung.adapters.fleet.push import push
+        from rung.adapters.fleet.store import Store
+
+        began = clock.monotonic_s()
+        if self._store is None:
+            self._store = Store(self._prefix)
+        assert self._place is not None
+        all_sent = True
+        for folder in sent.waiting(self._place, self._prefix):
+            try:
+                push(folder, self._store)
+            except RecordingBroken:
+                # One that is sealed at this moment is whole the next time; one that stays so holds up no other.
+                all_sent = False
+            except StoreRefused as problem:
+                all_sent = False
+                self._tell(problem.message)
+            if self._ending and clock.monotonic_s() - began > END_S_MAX:
+                return False
+        return all_sent
 
     def _tell(self, why: str) -> None:
         if not self._failed:
