@@ -22,6 +22,8 @@ from rung.units import UnitError, seconds, share, size_bytes
 FILE_NAME = "rung.toml"
 # How `rung take` writes migrations.
 AUTO, SQL, ALEMBIC, DJANGO = "auto", "sql", "alembic", "django"
+# How a place in an object store begins.
+PREFIXES = ("s3://", "gs://", "az://", "file:///")
 
 
 def _text(text: str) -> str:
@@ -69,6 +71,26 @@ def _positive_seconds(text: str) -> float:
     return value
 
 
+def _folder(text: str) -> str:
+    if "://" in text:
+        raise UnitError(f"{text!r} is no folder: fleet.prefix names an object store")
+    return text
+
+
+def _prefix(text: str) -> str:
+    if text and not text.startswith(PREFIXES):
+        raise UnitError(f"{text!r} is no prefix in an object store")
+    return text.rstrip("/")
+
+
+def _every_seconds(text: str) -> float:
+    value = seconds(text)
+    # Above it a host that is lost takes more with it than sending is there for.
+    if not 1 <= value <= 3600:
+        raise UnitError(f"{text!r} is not within 1s and 1h")
+    return value
+
+
 def _positive_bytes(text: str) -> int:
     value = size_bytes(text)
     if value <= 0:
@@ -105,7 +127,11 @@ class Settings:
     """
 
     folder: str = _setting(
-        "folder", ".rung", _text, expected="a folder", help="Where recordings and the managed database live."
+        "folder",
+        ".rung",
+        _folder,
+        expected="a folder (an object store is named by fleet.prefix)",
+        help="Where recordings and the managed database live.",
     )
     goal_percentile: int = _setting(
         "goal.percentile",
@@ -236,6 +262,28 @@ class Settings:
         expected="a whole number from 0",
         help="The seed of the arrivals: the same seed sends the same requests at the same moments.",
     )
+    fleet_prefix: str = _setting(
+        "fleet.prefix",
+        "",
+        _prefix,
+        expected="a URL such as 's3://bucket/prefix' (s3://, gs://, az:// or file:///)",
+        example="s3://recordings/shop",
+        help="Where recordings are sent as well, so that those of many hosts can be read together.",
+    )
+    fleet_every_s: float = _setting(
+        "fleet.every",
+        "30s",
+        _every_seconds,
+        expected="a time from '1s' to '1h'",
+        help="How often what is being recorded is sent there: what a host that is lost takes with it.",
+    )
+    fleet_cache_bytes: int = _setting(
+        "fleet.cache_bytes",
+        "2 GB",
+        _positive_bytes,
+        expected="a size such as '2 GB'",
+        help="What of the store `rung find URL` keeps in the folder, so that it is fetched once.",
+    )
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def source(self, name: str) -> str:
@@ -289,7 +337,7 @@ def _parse(name: str, value: object, source: str) -> Any:
     row = TABLE[name].metadata
     if isinstance(value, bool) and row["parse"] is _yes_or_no:
         return value
-    fits = isinstance(value, str) or (row["parse"] is not _text and isinstance(value, int | float))
+    fits = isinstance(value, str) or (row["parse"] not in {_text, _folder, _prefix} and isinstance(value, int | float))
     if isinstance(value, bool) or not fits:
         raise BadValue(name, value, expected=row["expected"], where=source)
     try:

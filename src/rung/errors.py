@@ -21,6 +21,14 @@ Every error that rung tells a person, as one tree.
     │   ├── CommandNotExecutable    not a program (status 126)
     │   ├── CommandNotStarted       the recorder could not be set up around it (status 125)
     │   └── SocketRefused           a collector cannot listen where it should
+    ├── StoreError                  an object store, where a fleet's recordings are
+    │   ├── StoreUnreachable        nothing answers there
+    │   ├── BucketMissing           there is no such bucket
+    │   ├── StoreDenied             it does not let us in, or not do this
+    │   └── StoreRefused            it answers otherwise: a region, a clock, another object of that name
+    ├── EngineError                 a ClickHouse server that works the profile out
+    │   ├── EngineUnreachable       nothing answers there
+    │   └── EngineRefused           it does not let us in, or cannot read the recording
     ├── DatabaseError               a PostgreSQL server
     │   ├── DatabaseNotGiven        none was named
     │   ├── DatabaseRefused         it cannot be reached, or does not let us in
@@ -388,6 +396,123 @@ class SocketRefused(CommandError):
                 ("Listen somewhere short that is yours", "rung collect --socket /tmp/rung.socket"),
                 ("Or write frames without a collector", "rung record --raw -- uvicorn yourapp:app"),
             ),
+        )
+
+
+class StoreError(RungError):
+    """
+    An object store does not do what was asked.
+    """
+
+    code = "store"
+
+
+class StoreUnreachable(StoreError):
+    """
+    Nothing answers where the store should be.
+    """
+
+    code = "store-unreachable"
+
+    def __init__(self, url: str, problem: str) -> None:
+        self.url, self.problem = url, problem
+        super().__init__(
+            f"{url} cannot be reached: {problem}",
+            why="Recordings are whole on their own disk; what is missing in the store is sent later.",
+            steps=(
+                (
+                    "Name the endpoint where it is one's own",
+                    "AWS_ENDPOINT_URL=http://127.0.0.1:9000 rung push",
+                ),
+                ("Or send it later", "rung push"),
+            ),
+        )
+
+
+class BucketMissing(StoreError):
+    """
+    The store has no bucket of that name.
+    """
+
+    code = "bucket-missing"
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__(
+            f"there is no bucket for {url}",
+            why="rung makes none: who may read it is for you to say.",
+            steps=(("Make it, with the policies of docs/fleets.md, then send what waits", "rung push"),),
+        )
+
+
+class StoreDenied(StoreError):
+    """
+    The store knows no credentials of ours, or they may not do this.
+    """
+
+    code = "store-denied"
+
+    def __init__(self, url: str, problem: str) -> None:
+        self.url, self.problem = url, problem
+        super().__init__(
+            f"{url} does not let us: {problem}",
+            why="Credentials come from the environment (AWS_*, GOOGLE_*, AZURE_*) or the host's own role. Writing "
+            "takes PutObject and ListBucket, reading GetObject and ListBucket (docs/fleets.md).",
+            steps=(("Give leave, then send what waits", "rung push"),),
+        )
+
+
+class StoreRefused(StoreError):
+    """
+    The store answers, and takes or gives nothing.
+    """
+
+    code = "store-refused"
+
+    def __init__(
+        self, url: str, problem: str, *, why: str = "Nothing was overwritten, and nothing half is there."
+    ) -> None:
+        self.url, self.problem = url, problem
+        super().__init__(f"{url} refuses: {problem}", why=why, steps=(("Then try again", "rung push"),))
+
+
+class EngineError(RungError):
+    """
+    A server that works the profile out does not do what was asked.
+    """
+
+    code = "engine"
+
+
+class EngineUnreachable(EngineError):
+    """
+    Nothing answers where the engine should be.
+    """
+
+    code = "engine-unreachable"
+
+    def __init__(self, address: str, problem: str) -> None:
+        self.address, self.problem = address, problem
+        super().__init__(
+            f"no ClickHouse answers at {address}: {problem}",
+            why="It is asked over HTTP, usually on port 8123 (8443 with TLS).",
+            steps=(("Without it, DuckDB reads the same here", "rung find"),),
+        )
+
+
+class EngineRefused(EngineError):
+    """
+    The engine does not let us in, or cannot read the recording.
+    """
+
+    code = "engine-refused"
+
+    def __init__(self, address: str, problem: str) -> None:
+        self.address, self.problem = address, problem
+        super().__init__(
+            f"ClickHouse at {address} refuses: {problem}",
+            why="It reads the store by itself: its own role, or a named collection of it, needs GetObject there.",
+            steps=(("Without it, DuckDB reads the same here", "rung find"),),
         )
 
 

@@ -82,21 +82,23 @@ class Workplace:
         folder: Where rung.toml, the ledger and the migrations are: the user's repository.
         data: Where recordings are.
         database: The DSN, None where none was named.
+        engine: The URL of what reads recordings, None for DuckDB here.
     """
 
     def __init__(self, folder: Path, settings: Settings, database: str | None) -> None:
         self.folder, self.settings, self.database = folder, settings, database
         self.data = folder / settings.folder
+        self.engine: str | None = None
 
-    def recording(self, asked: str | None) -> str:
+    def recording(self, asked: str | None, *, since_s: float | None = None, until_s: float | None = None) -> str:
         """
-        Return the name of the recording that *asked* means, the newest sealed one for None; a packed file or a folder
-        of raw frames becomes one first.
+        Return the name of the recording that *asked* means, the newest sealed one for None; a packed file, a folder of
+        raw frames, or what a fleet recorded from *since_s* to *until_s* becomes one first.
         """
         from rung.adapters.packing import brought
         from rung.adapters.shelf import find_recording
 
-        return find_recording(self.data, brought(self.data, asked))
+        return find_recording(self.data, brought(self.data, asked, since_s=since_s, until_s=until_s))
 
     def reach_database(self, command: str) -> None:
         """
@@ -147,8 +149,8 @@ class Workplace:
         from rung.adapters.answers import AnswerFile
         from rung.adapters.hands import RepositoryHands
         from rung.adapters.ledger import LedgerFolder
+        from rung.adapters.opening import opened
         from rung.adapters.planner import DatabasePlanner
-        from rung.adapters.recordings import ParquetRecording
         from rung.adapters.repository import RepositoryFiles
         from rung.adapters.shelf import folder_of
         from rung.loop import Loop
@@ -165,7 +167,7 @@ class Workplace:
         dump = self.folder / self.settings.planner_dump if self.settings.planner_dump else None
         planner = DatabasePlanner(self.database, dump=dump)
         ports = Ports(
-            recording=lambda name: ParquetRecording(folder_of(self.data, name)),
+            recording=lambda name: opened(folder_of(self.data, name), self.engine, self.settings.fleet_cache_bytes),
             answers=answers,
             planner=planner,
             repository=RepositoryFiles(self.folder),

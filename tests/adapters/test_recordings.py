@@ -16,8 +16,8 @@ import pytest
 from rung.adapters.recordings import EMPTY, ParquetRecording
 from rung.adapters.shelf import find_recording, folder_of, names
 from rung.errors import RecordingBroken, RecordingMissing, RecordingTooNew, UsageError
-from rung.frames import FORMAT
 from rung.ports import Manifest, RecordingFacts, Rows
+from rung.steps.record import FORMAT
 from tests import tables
 
 OLDEST, OLD, NEW = "2026-11-21T10-00-00Z-app", "2026-11-22T10-00-00Z-app", "2026-11-23T10-00-00Z-app2"

@@ -127,3 +127,23 @@ def test_permissions_are_asked_of_the_database(tmp_path: Path, database: str) ->
     lacking = [one for one in document["checks"] if one["about"] == "permission" and one["state"] == "lacking"]
     assert ["pg_stat_statements is not there"] == [one["text"].partition(";")[0] for one in lacking]
     assert has_instrument("starlette")
+
+
+def test_a_fleet_s_prefix_is_asked_and_what_waits_is_told(tmp_path: Path) -> None:
+    assert not [one for one in told(tmp_path)["checks"] if one["about"] == "fleet"]
+    here = check(told(tmp_path, RUNG_FLEET_PREFIX=f"file://{tmp_path}/store"), "fleet")
+    assert ("ok", True) == (here["state"], "answers" in here["text"])
+    recording = tmp_path / ".rung" / "recordings" / "2026-11-28T00-00-00Z-shop"
+    recording.mkdir(parents=True)
+    (recording / MANIFEST).write_text('{"format": 2, "sealed": true}')
+    begun = {f"file://{tmp_path}/store": {"number": 0, "through": {}}}
+    (recording / ".sent.json").write_text(json.dumps(begun))
+    document = told(tmp_path, RUNG_FLEET_PREFIX=f"file://{tmp_path}/store")
+    (waits,) = (one for one in document["checks"] if one["about"] == "fleet" and one["state"] == "note")
+    assert recording.name in waits["text"]
+    assert "rung push" == waits["step"]
+    # Nothing answers there.
+    gone = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "canary", "AWS_SECRET_ACCESS_KEY": "canary"}
+    document = told(tmp_path, RUNG_FLEET_PREFIX="s3://recordings/shop", **gone)
+    assert "lacking" == check(document, "fleet")["state"]
+    assert "canary" not in json.dumps(document)

@@ -45,6 +45,16 @@ BOOTSTRAP = Path(__file__).resolve().parent.parent / "probe" / "bootstrap"
 
 
 @dataclass(frozen=True, slots=True)
+class Fleet:
+    """
+    Where in an object store recordings are sent as well, and how often.
+    """
+
+    prefix: str
+    every_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """
     What is to be recorded how.
@@ -56,6 +66,7 @@ class Asked:
     detached: bool = False
     quiet: bool = False
     retention: Retention | None = None
+    fleet: Fleet | None = None
     database: str | None = field(default=None, repr=False)
 
 
@@ -106,6 +117,7 @@ def record(
     terminal: bool,
     retention: Retention | None = None,
     raw_bytes_max: int | None = None,
+    fleet: Fleet | None = None,
     database: str | None = None,
 ) -> int:
     """
@@ -115,6 +127,7 @@ def record(
 
     Args:
         retention: What of older recordings stays once this one is sealed; None: all.
+        fleet: Where the recording is sent as well.
         raw_bytes_max: Write raw frames, of so many bytes at most, instead of starting a collector.
         database: The DSN that the collector samples; the command is not told.
 
@@ -127,7 +140,9 @@ def record(
     if os.environ.get("RUNG") == "off":
         return _become(program, command, environment)
     called = name or Path(command[0]).name
-    asked = Asked(folder, called, environment, detached=not terminal, retention=retention, database=database)
+    asked = Asked(
+        folder, called, environment, detached=not terminal, retention=retention, fleet=fleet, database=database
+    )
     if raw_bytes_max is not None:
         return _write_raw(program, command, asked, raw_bytes_max)
     if _has_collector(environment):
@@ -370,6 +385,8 @@ def _start_collector(
             "--retain-age", str(asked.retention.age_s), "--retain-bytes", str(asked.retention.total_bytes),
             "--ledger", str(asked.retention.ledger.resolve()),
         ]  # fmt: skip
+    if asked.fleet is not None:
+        arguments += ["--prefix", asked.fleet.prefix, "--push-every", str(asked.fleet.every_s)]
     collector = subprocess.Popen(
         [*arguments, "--detach"] if asked.detached else arguments,
         stdin=subprocess.DEVNULL,

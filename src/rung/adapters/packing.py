@@ -30,7 +30,8 @@ from typing import IO, Any
 
 from rung import clock
 from rung.adapters import shelf
-from rung.adapters.shelf import FRAMES, MANIFEST, NAMED, RAW, RECORDINGS, is_raw, size_bytes, told_by
+from rung.adapters.shelf import FRAMES, MANIFEST, NAMED, RAW, RECORDINGS, is_fleet, is_raw, size_bytes, told_by
+from rung.config import PREFIXES
 from rung.errors import ExtraMissing, FileUnwritable, PackRefused, RecordingBroken, RecordingMissing, UsageError
 from rung.units import show_bytes
 
@@ -73,14 +74,19 @@ class Member:
     content: Path | bytes
 
 
-def brought(data: Path, asked: str | None) -> str | None:
+def brought(data: Path, asked: str | None, *, since_s: float | None = None, until_s: float | None = None) -> str | None:
     """
     Return *asked* as the name of a recording in *data* where it is a packed file or a folder of raw frames: these are
-    unpacked and converted first, once.  Anything else is returned as it is.
+    unpacked and converted first, once; or the prefix of a fleet, of which it is what lies within that time.  Anything
+    else is returned as it is.
 
     Without a name, raw frames that are newer than every recording become one.
     """
     raw = shelf.raw_names(data)
+    if asked is not None and asked.startswith(PREFIXES):
+        from rung.adapters.fleet.gather import gathered
+
+        return gathered(data, asked, since_s=since_s, until_s=until_s)
     if asked is None:
         newest = max(shelf.names(data), default="")
         return _converted(data, [data / RAW / raw[-1]], raw[-1]) if raw and raw[-1] > newest else None
@@ -152,6 +158,13 @@ def pack(data: Path, sources: Sequence[Path], out: Path | IO[bytes], *, name: st
         folders = list(sources)
     else:
         raise ExtraMissing("duckdb")
+    for folder in folders:
+        if (folder / MANIFEST).is_file() and is_fleet(told_by(folder)):
+            raise UsageError(
+                f"{folder.name} is a fleet's: its rows lie in its store",
+                why="There is nothing to carry: whoever may read the store reads it from there.",
+                steps=(("Read it there", f"rung find {told_by(folder)['fleet']['prefix']}"),),
+            )
     called = _packed_name(folders, name)
     members = list(_raw_members(folders) if is_raw(folders[0]) else _recorded_members(data, folders))
     if isinstance(out, Path):

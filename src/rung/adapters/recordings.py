@@ -11,8 +11,9 @@ DuckDB runs in memory, may open nothing outside this one recording, and is not l
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,11 @@ from rung.steps.record import NEEDED, TABLES
 SHED = "rung sheds "
 SHED_LEVELS = ("digests", "stacks", "segments", "everything")
 
+WORD = re.compile(r"[a-z_]+")
+
+# What `facts_of` reads.
+PROCESSES = "select host, instance, worker, dropped, failures, counts, failed_at, libraries from processes"
+
 # What makes a table that has no file yet.
 EMPTY = {
     table: f"create table {table} ({', '.join(f'{name} {kind}' for name, kind in described)})"
@@ -44,16 +50,9 @@ class ParquetRecording:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._manifest = manifest_of(path)
-        self._connection = duckdb.connect(
-            ":memory:",
-            config={"threads": 2, "allow_unsigned_extensions": "false", "autoinstall_known_extensions": "false"},
-        )
-        self._connection.execute("SET TimeZone = 'UTC'")
-        self._connection.execute("SET allowed_directories = $folders", {"folders": [str(path), without_globs(path)]})
-        self._connection.execute("SET enable_external_access = false")
+        self._connection = confined(path)
         for table in TABLES:
             self._connect(table)
-        self._connection.execute("SET lock_configuration = true")
 
     def _connect(self, table: str) -> None:
         whole = self.path / f"{table}.parquet"
@@ -65,12 +64,7 @@ class ParquetRecording:
             self._connection.execute(EMPTY[table])
             return
         try:
-            relation = self._connection.read_parquet([without_globs(file) for file in files], union_by_name=True)
-            # An older rung wrote fewer columns.
-            missing = [
-                f"cast(null as {kind}) as {name}" for name, kind in TABLES[table] if name not in relation.columns
-            ]
-            relation.project(", ".join(["*", *missing])).create_view(table)
+            whole_rows(self._connection, table, files).create_view(table)
         except duckdb.Error as problem:
             raise RecordingBroken(str(files[0] if len(files) == 1 else self.path), _first_line(problem)) from None
 
@@ -88,30 +82,75 @@ class ParquetRecording:
         """
         Return what the recording says of itself; the counts are those of its processes.
         """
-        told = self.rows(Rows("select dropped, failures, counts, failed_at, libraries from processes"))
-        failed_at: Counter[str] = Counter()
-        for places in map(_object, told["failed_at"]):
-            # What an earlier recording of the same process told has come to nothing since.
-            failed_at.update({str(place): _whole(times) for place, times in places.items() if _whole(times)})
-        counts = [_object(text) for text in told["counts"]]
-        shed = [place for place in failed_at if place.startswith(SHED)]
-        level = max((_whole(each.get("shed")) for each in counts), default=0)
-        if level and not shed:
-            shed = [SHED + SHED_LEVELS[min(level, len(SHED_LEVELS)) - 1]]
-        libraries: set[tuple[str, str]] = set()
-        for versions in map(_object, told["libraries"]):
-            libraries |= {(str(name), str(version)) for name, version in versions.items()}
-        return RecordingFacts(
-            name=self.path.resolve().name,
-            sealed=bool(self._manifest.get("sealed")),
-            processes=len(told["dropped"]),
-            dropped=sum(map(_whole, told["dropped"])),
-            failures=sum(map(_whole, told["failures"])),
-            failed_at=tuple((place, times) for place, times in failed_at.most_common() if place not in shed),
-            shed=tuple(sorted(place.removeprefix("rung ") for place in shed)),
-            websockets=sum(_whole(each.get("websockets")) for each in counts),
-            libraries=tuple(sorted(libraries)),
-        )
+        return facts_of(self.path, self._manifest, self.rows(Rows(PROCESSES)))
+
+
+def tables_of(sql: str) -> list[str]:
+    """
+    Return the tables that *sql* may read: every one whose name is a word of it.
+    """
+    words = set(WORD.findall(sql))
+    return [table for table in TABLES if table in words]
+
+
+def confined(folder: Path) -> duckdb.DuckDBPyConnection:
+    """
+    Return a DuckDB that may read *folder* and nothing else.
+    """
+    connection = duckdb.connect(
+        ":memory:",
+        config={"threads": 2, "allow_unsigned_extensions": "false", "autoinstall_known_extensions": "false"},
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET allowed_directories = $folders", {"folders": [str(folder), without_globs(folder)]})
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def whole_rows(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path]) -> duckdb.DuckDBPyRelation:
+    """
+    Return the rows of *table* that *files* hold, each with every column that this rung knows.
+    """
+    relation = connection.read_parquet([without_globs(file) for file in files], union_by_name=True)
+    # An older rung wrote fewer columns.
+    chosen = [
+        f'"{name}"' if name in relation.columns else f'cast(null as {kind}) as "{name}"' for name, kind in TABLES[table]
+    ]
+    return relation.project(", ".join(chosen))
+
+
+def facts_of(path: Path, manifest: Mapping[str, Any], told: Mapping[str, Column]) -> RecordingFacts:
+    """
+    Return what a recording says of itself, from its manifest and the rows that PROCESSES gives.
+    """
+    failed_at: Counter[str] = Counter()
+    for places in map(_object, told["failed_at"]):
+        # What an earlier recording of the same process told has come to nothing since.
+        failed_at.update({str(place): _whole(times) for place, times in places.items() if _whole(times)})
+    counts = [_object(text) for text in told["counts"]]
+    shed = [place for place in failed_at if place.startswith(SHED)]
+    level = max((_whole(each.get("shed")) for each in counts), default=0)
+    if level and not shed:
+        shed = [SHED + SHED_LEVELS[min(level, len(SHED_LEVELS)) - 1]]
+    libraries: set[tuple[str, str]] = set()
+    for versions in map(_object, told["libraries"]):
+        libraries |= {(str(name), str(version)) for name, version in versions.items()}
+    clocks = manifest.get("clocks") or {}
+    return RecordingFacts(
+        name=path.resolve().name,
+        sealed=bool(manifest.get("sealed")),
+        # The same process has a row in each recording that is read together with others.
+        processes=len(set(zip(*(told[name].tolist() for name in ("host", "instance", "worker")), strict=True))),
+        dropped=sum(map(_whole, told["dropped"])),
+        failures=sum(map(_whole, told["failures"])),
+        failed_at=tuple((place, times) for place, times in failed_at.most_common() if place not in shed),
+        shed=tuple(sorted(place.removeprefix("rung ") for place in shed)),
+        websockets=sum(_whole(each.get("websockets")) for each in counts),
+        libraries=tuple(sorted(libraries)),
+        clocks=tuple((str(host), float(told_s[0]), float(told_s[1])) for host, told_s in clocks.items()),
+        namesakes=tuple(map(str, manifest.get("namesakes") or ())),
+    )
 
 
 def _first_line(problem: duckdb.Error) -> str:

@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,19 +61,37 @@ def is_written(folder: Path) -> bool:
     return any(_is_locked(file) for file in folder.glob(f"*{FRAMES}"))
 
 
-def _is_locked(file: Path) -> bool:
-    try:
-        descriptor = os.open(file, os.O_RDONLY)
-    except OSError:
-        return False
+def is_under_way(folder: Path) -> bool:
+    """
+    Return whether a collector still writes the recording in *folder*: it holds a lock on it.
+    """
+    return _is_locked(folder)
+
+
+def held(path: Path) -> int | None:
+    """
+    Return a descriptor that holds the lock on *path* until it is closed or its process ends; None where somebody else
+    does.  On a file system without locks nobody is kept out.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks
-        return False
-    finally:
         os.close(descriptor)
+        return None
+    except OSError:
+        return descriptor
+    return descriptor
+
+
+def _is_locked(file: Path) -> bool:
+    try:
+        descriptor = held(file)
+    except OSError:
+        return False
+    if descriptor is None:
+        return True
+    os.close(descriptor)
     return False
 
 
@@ -165,6 +184,13 @@ def manifest_of(path: Path) -> dict[str, Any]:
             str(path), format_found=manifest["format"], format_known=FORMAT, rung_version=str(manifest.get("rung", "?"))
         )
     return manifest
+
+
+def is_fleet(manifest: Mapping[str, Any]) -> bool:
+    """
+    Return whether the rows of a recording with this manifest lie in a store (adapters/fleet).
+    """
+    return isinstance(manifest.get("fleet"), dict)
 
 
 def told_by(path: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 -- A process that kept fewer keys towards its end (deeper) has them of a smaller share of all; so that every process has
 -- all reads of the same keys for all time, only those of the deepest are taken.
 , deepest as (
-    select coalesce(max(try_cast(regexp_extract(counts, '"depth": ?([0-9]+)', 1) as integer)), 0) as depth
+    select coalesce(max(cast('0' || regexp_extract(counts, '"depth": ?([0-9]+)', 1) as bigint)), 0) as depth
     from processes
 )
 select
@@ -19,4 +19,4 @@ join kept using (host, instance, worker, request)
 left join segments using (host, instance, worker, request, segment)
 cross join deepest
 where reads.depth >= deepest.depth
-order by at_s, kept.number, reads.segment
+order by at_s, kept.number, reads.segment, reads.key, result

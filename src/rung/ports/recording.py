@@ -52,6 +52,9 @@ class RecordingFacts:
         shed: What the recorder says that it gave up so that the app does not notice it.
         websockets: Connections that were passed on and not recorded.
         libraries: Names and versions of what the app imported of the libraries that rung looks into.
+        clocks: By host, how many seconds the database's clock was ahead of its, and how wrong that can be; of a
+            recording of many hosts only.
+        namesakes: Databases that were looked at under the address of another one, of which nothing counts.
     """
 
     name: str
@@ -63,6 +66,8 @@ class RecordingFacts:
     shed: tuple[str, ...] = ()
     websockets: int = 0
     libraries: tuple[tuple[str, str], ...] = ()
+    clocks: tuple[tuple[str, float, float], ...] = ()
+    namesakes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

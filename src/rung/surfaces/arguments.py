@@ -105,9 +105,20 @@ def _look_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recording",
         nargs="?",
-        help="name, beginning of a name, path, packed file, or folder of raw frames; default: the newest sealed one",
+        help="name, beginning of a name, path, packed file, folder of raw frames, or the prefix of a fleet "
+        "(s3://bucket/prefix); default: the newest sealed one",
     )
     _question_flags(parser)
+    parser.add_argument("--since", metavar="TIME", help="of a fleet: what was recorded since then (2h)")
+    parser.add_argument(
+        "--from", dest="from_", metavar="WHEN", help="of a fleet: since a moment (2026-11-28T13:00, UTC)"
+    )
+    parser.add_argument("--until", metavar="WHEN", help="of a fleet: until a moment")
+    parser.add_argument(
+        "--engine", metavar="URL",
+        help="have a ClickHouse read the recording: clickhouse://USER@HOST:8123/DATABASE (docs/fleets.md); default: "
+        "DuckDB, here",
+    )  # fmt: skip
     parser.add_argument("--fresh", action="store_true", help="ask the database anew instead of using the kept answers")
 
 
@@ -267,6 +278,18 @@ def _pack(commands: Commands) -> None:
     _json_flag(parser)
 
 
+def _push(commands: Commands) -> None:
+    parser = _command(
+        commands, "push", "send recordings to an object store, where those of many hosts are read together",
+        "What is there already is not sent again: an interrupted push is gone on with by the next one.",
+    )  # fmt: skip
+    parser.add_argument(
+        "recording", nargs="*", help="names, beginnings of names, or paths; default: what waits, else the newest sealed"
+    )
+    parser.add_argument("--to", metavar="URL", help="the prefix, e.g. s3://bucket/prefix; default: fleet.prefix")
+    _json_flag(parser)
+
+
 def _doctor(commands: Commands) -> None:
     parser = _command(
         commands, "doctor", "say whether a recording would work here, what it would see, and what is missing",
@@ -303,7 +326,8 @@ def _demo(commands: Commands) -> None:
 
 
 COMMANDS = (
-    _record, _load, _find, _price, _take, _confirm, _ledger, _explain, _collect, _pack, _doctor, _permissions, _demo,
+    _record, _load, _find, _price, _take, _confirm, _ledger, _explain, _collect, _pack, _push, _doctor, _permissions,
+    _demo,
 )  # fmt: skip
 NAMES = tuple(add.__name__.lstrip("_") for add in COMMANDS)
 

@@ -34,6 +34,7 @@ from rung.surfaces.terminal import (
 )
 
 if TYPE_CHECKING:
+    from rung.adapters.launcher import Fleet
     from rung.config import Settings
     from rung.loop import Look, Loop
     from rung.ports import Say
@@ -160,10 +161,17 @@ def run_record(arguments: argparse.Namespace) -> int:
         name=arguments.name,
         terminal=terminal,
         retention=retention_of(settings),
+        fleet=_fleet(settings),
         raw_bytes_max=settings.record_raw_bytes_max if arguments.raw else None,
         database=_database_if_any(settings, arguments.database, "the database is not sampled"),
     )
     launcher.end_as(status)
+
+
+def _fleet(settings: Settings) -> Fleet | None:
+    from rung.adapters.launcher import Fleet
+
+    return Fleet(settings.fleet_prefix, settings.fleet_every_s) if settings.fleet_prefix else None
 
 
 def _database_if_any(settings: Settings, flag: str | None, without: str) -> str | None:
@@ -195,9 +203,19 @@ def look_at(arguments: argparse.Namespace, recording: str | None) -> Look:
     if arguments.fresh and not work.settings.planner_dump:
         # Refused before the kept answers are let go, or nothing would be left to answer from.
         work.reach_database(f"rung {arguments.command} --fresh")
-    name = work.recording(recording)
+    name = _named(work, arguments, recording)
     with work.loop(fresh=arguments.fresh) as loop:
         return loop.look(name)
+
+
+def _named(work: wire.Workplace, arguments: argparse.Namespace, recording: str | None) -> str:
+    if not hasattr(arguments, "engine"):
+        return work.recording(recording)
+    from rung.surfaces.spans import asked_span
+
+    work.engine = arguments.engine
+    asked, since_s, until_s = asked_span(arguments, work.settings)
+    return work.recording(asked, since_s=since_s, until_s=until_s)
 
 
 def _goal_flags(arguments: argparse.Namespace) -> dict[str, str | None]:
@@ -416,6 +434,15 @@ def run_pack(arguments: argparse.Namespace) -> int:
     return pack(arguments)
 
 
+def run_push(arguments: argparse.Namespace) -> int:
+    """
+    Send recordings to an object store.
+    """
+    from rung.surfaces.push import push
+
+    return push(arguments)
+
+
 def run_doctor(arguments: argparse.Namespace) -> int:
     """
     Print whether a recording would work here.
@@ -454,6 +481,7 @@ RUNS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "explain": run_explain,
     "collect": run_collect,
     "pack": run_pack,
+    "push": run_push,
     "doctor": run_doctor,
     "permissions": run_permissions,
     "demo": run_demo,

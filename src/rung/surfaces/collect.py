@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from rung import wire
+from rung.adapters.fleet.pusher import Pusher
 from rung.adapters.retention import Retention
 from rung.config import Settings
 from rung.surfaces.shapes import document
@@ -42,6 +43,7 @@ def collect(arguments: argparse.Namespace) -> int:
         retention=retention_of(settings),
         say=_say,
         database=wire.database_of(settings, arguments.database),
+        pusher=_pusher(settings),
     )
     if arguments.json:
         content = {"socket": arguments.socket, "recordings": [str(path) for path in recordings]}
@@ -49,6 +51,13 @@ def collect(arguments: argparse.Namespace) -> int:
     else:
         print(f"Sealed   {', '.join(str(path) for path in recordings) or 'nothing'}\n\n  Next  rung find")
     return EXIT_ANSWERED
+
+
+def _pusher(settings: Settings) -> Pusher | None:
+    if not settings.fleet_prefix:
+        return None
+    wire.require("obstore")
+    return Pusher(settings.fleet_prefix, every_s=settings.fleet_every_s, say=_say)
 
 
 def _say(text: str) -> None:

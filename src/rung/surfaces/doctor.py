@@ -20,6 +20,7 @@ from rung import config, known, wire
 from rung.adapters import environment
 from rung.adapters.environment import Interpreter, Place
 from rung.adapters.launcher import BOOTSTRAP, SOCKET_PATH_BYTES_MAX
+from rung.adapters.shelf import RECORDINGS
 from rung.config import Settings
 from rung.errors import RungError
 from rung.surfaces.shapes import CheckShape, LibraryShape, SettingShape, document
@@ -58,6 +59,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         *_company(python),
         *_ways_out(),
         *_folder(place, settings),
+        *_fleet(settings),
         *_tool(),
         *_libraries(libraries, python),
         *_database(arguments.database, settings),
@@ -167,6 +169,29 @@ def _folder(place: Place, settings: Settings) -> Iterator[Check]:
     if place.unsealed:
         text = f"{len(place.unsealed)} recordings go on, or ended without being sealed: {place.unsealed[0]}"
         yield Check("unsealed", NOTE, text, f"rm -r {place.folder}/recordings/NAME removes one that nobody writes")
+
+
+def _fleet(settings: Settings) -> Iterator[Check]:
+    prefix = settings.fleet_prefix
+    if not prefix:
+        return
+    if importlib.util.find_spec("obstore") is None:
+        text = f"{prefix} is not sent to: obstore is not installed here"
+        yield Check("fleet", BROKEN, text, "pip install 'rung[tool]'")
+        return
+    from rung.adapters.fleet.sent import waiting
+    from rung.adapters.fleet.store import Store
+
+    try:
+        Store(prefix).folders()
+    except RungError as problem:
+        yield Check("fleet", LACKING, problem.message, problem.why)
+        return
+    yield Check("fleet", OK, f"{prefix} answers, and is sent to each {show_seconds(settings.fleet_every_s)}")
+    waits = waiting(Path(settings.folder) / RECORDINGS, prefix)
+    if waits:
+        text = f"{len(waits)} recordings are not there as a whole yet, the oldest {waits[0].name}"
+        yield Check("fleet", NOTE, text, "rung push")
 
 
 def _tool() -> Iterator[Check]:

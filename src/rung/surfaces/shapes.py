@@ -43,6 +43,27 @@ class CollectDocument(Document):
     recordings: list[str]
 
 
+class SentShape(TypedDict):
+    """
+    One recording that was sent: `objects` put this time, of `size_bytes`; `already` were there. `ended` tells that all
+    that will ever be of it is there, `busy` that somebody else was sending it.
+    """
+
+    name: str
+    objects: int
+    size_bytes: int
+    already: int
+    ended: bool
+    busy: bool
+
+
+class PushDocument(Document):
+    """`rung push --json`"""
+
+    prefix: str
+    sent: list[SentShape]
+
+
 class CheckShape(TypedDict):
     """
     One thing that was looked at. `state` is "ok", "note" (good to know), "lacking" (something will not be seen) or
@@ -98,8 +119,8 @@ class DoctorDocument(Document):
     settings: list[SettingShape]
 
 
-DOCUMENTS: tuple[type, ...] = (PackDocument, CollectDocument, DoctorDocument, PermissionsDocument)
-SHAPES: tuple[type, ...] = (CheckShape, LibraryShape, SettingShape)
+DOCUMENTS: tuple[type, ...] = (PackDocument, CollectDocument, PushDocument, DoctorDocument, PermissionsDocument)
+SHAPES: tuple[type, ...] = (SentShape, CheckShape, LibraryShape, SettingShape)
 
 
 def document(command: str, content: Mapping[str, Any]) -> dict[str, Any]:

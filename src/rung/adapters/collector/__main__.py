@@ -17,6 +17,7 @@ from pathlib import Path
 from rung.adapters.collector import listener
 from rung.adapters.collector.pieces import Pieces, Place
 from rung.adapters.collector.samplers import database_given
+from rung.adapters.fleet.pusher import Pusher
 from rung.adapters.retention import Retention, prune
 
 
@@ -34,6 +35,8 @@ def main() -> int:
     parser.add_argument("--retain-age", type=float, help="seconds that recordings beside this one are kept for")
     parser.add_argument("--retain-bytes", type=int, help="bytes that they may take with this one")
     parser.add_argument("--ledger", type=Path, help="the folder whose entries name recordings to keep")
+    parser.add_argument("--prefix", help="where in an object store the recording is sent as well")
+    parser.add_argument("--push-every", type=float, default=30.0, help="seconds between two times")
     asked = parser.parse_args()
     collector = listener.Listener(
         listener.listening(asked.socket),
@@ -50,7 +53,8 @@ def main() -> int:
         os._exit(0)
     _let_go_of_stdout()
     os.nice(5)
-    return collector.run(database_given())
+    pusher = Pusher(asked.prefix, every_s=asked.push_every, say=listener.say) if asked.prefix else None
+    return collector.run(database_given(), pusher)
 
 
 def _retaining(asked: argparse.Namespace) -> Callable[[Path], None]:

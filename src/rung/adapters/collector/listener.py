@@ -21,6 +21,7 @@ from types import FrameType
 from rung import clock
 from rung.adapters.collector.pieces import Pieces, Sender
 from rung.adapters.collector.samplers import Samplers
+from rung.adapters.fleet.pusher import Pusher
 from rung.frames import FrameRefused, Hello, Reader
 
 WRITE_EVERY_S = 1.0
@@ -106,11 +107,14 @@ class Listener:
         for heeded in (signal.SIGTERM, signal.SIGINT) if alone else (signal.SIGTERM,):
             signal.signal(heeded, self._asked_to_end)
 
-    def run(self, database: str | None = None) -> int:
+    def run(self, database: str | None = None, pusher: Pusher | None = None) -> int:
         """
-        Record until the command has ended, then seal; *database* is sampled meanwhile, as this host is.
+        Record until the command has ended, then seal; *database* is sampled meanwhile, as this host is, and *pusher*
+        sends what is recorded.
         """
         self._pieces.sampled_by(Samplers(database, say=say))
+        if pusher is not None:
+            self._pieces.sent_by(pusher)
         try:
             self._record()
         finally:

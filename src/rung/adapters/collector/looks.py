@@ -14,6 +14,7 @@ OWN = "/* rung */"
 # How many of its first columns name a row; the others are counters.
 KEYS = {"table_totals": 2, "index_totals": 3, "statement_totals": 1}
 
+STARTED = "select /* rung */ extract(epoch from pg_postmaster_start_time())::float8"
 CLOCK = "select /* rung */ extract(epoch from clock_timestamp())::float8"
 
 # pg_stat_database counts the connections of one database; the limit is the server's.

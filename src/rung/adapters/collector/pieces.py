@@ -26,6 +26,7 @@ import msgspec
 from rung import clock
 from rung.adapters.collector.samplers import Samplers
 from rung.adapters.collector.writer import Writer
+from rung.adapters.fleet.pusher import Pusher
 from rung.errors import RungError
 from rung.frames import Batch, Hello, Statement
 from rung.steps.record import Intake, Process
@@ -108,6 +109,7 @@ class Pieces:
         self._counted: dict[Who, Counted] = {}
         self._sealing: threading.Thread | None = None
         self._beside: Samplers | None = None
+        self._pusher: Pusher | None = None
         self._begin(first)
 
     @property
@@ -123,6 +125,13 @@ class Pieces:
         """
         self._beside = samplers
 
+    def sent_by(self, pusher: Pusher) -> None:
+        """
+        Have *pusher* send the recording under way and those after it.
+        """
+        self._pusher = pusher
+        pusher.begin(self._place.folder)
+
     def _begin(self, place: Place) -> None:
         self._place = place
         self._intake = Intake()
@@ -133,6 +142,8 @@ class Pieces:
         started_s = clock.now_s()
         self._writer = Writer(place.folder, name=place.name, started_s=started_s, say=self._say)
         self._writer.begin(self._intake)
+        if self._pusher is not None:
+            self._pusher.begin(place.folder)
         self._cut_at_s = clock.monotonic_s() + self._every_s - (started_s % self._every_s)
 
     def hello(self, hello: Hello, sender: Sender | None) -> Sender:
@@ -214,6 +225,8 @@ class Pieces:
             shutil.rmtree(place.folder, ignore_errors=True)
             return
         self.sealed.append(place.folder)
+        if self._pusher is not None:
+            self._pusher.sealed()
         with contextlib.suppress(OSError):
             self._on_sealed(place.folder)
 
@@ -226,3 +239,5 @@ class Pieces:
         if self._sealing is not None:
             self._sealing.join()
         self._seal(self._place, self._writer, self._intake, self.refused, keep=self._heard or not self.sealed)
+        if self._pusher is not None:
+            self._pusher.end()

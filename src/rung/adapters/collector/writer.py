@@ -14,11 +14,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rung import __version__, clock
+from rung.adapters.shelf import held
 from rung.steps.record import FORMAT, TABLES, Columns, Intake, columns
 
 MANIFEST = "recording.json"
@@ -47,11 +50,15 @@ class Writer:
         self._database: Any = None
         self._counted: tuple[Any, ...] = ()
         self._begun = self._wrote = clock.monotonic_s()
+        # What tells a recording from every other one, wherever it is sent or carried.
+        self._told = {"id": secrets.token_hex(6), "host": socket.gethostname()}
+        self._lock: int | None = None
 
     def begin(self, intake: Intake) -> None:
         """
-        Write the manifest of a recording that goes on.
+        Write the manifest of a recording that goes on; from now on the folder is seen to be under way.
         """
+        self._lock = held(self._folder)
         self._manifest(intake, refused=0, sealed=False)
 
     def write(self, intake: Intake, *, refused: int) -> None:
@@ -92,6 +99,9 @@ class Writer:
         self._manifest(intake, refused=refused, sealed=whole and not any(self._unwritten.values()), ended=True)
         if self._database is not None:
             self._database.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _compact(self, table: str) -> bool:
         if not self._written[table]:
@@ -156,6 +166,7 @@ class Writer:
             "format": FORMAT,
             "rung": __version__,
             "name": self._name,
+            **self._told,
             "started_s": self._started_s,
             "ended_s": clock.now_s() if ended else None,
             "sealed": sealed,

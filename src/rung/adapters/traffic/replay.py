@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rung.adapters.recordings import ParquetRecording
+from rung.adapters.opening import opened
 from rung.adapters.traffic.load_file import placeholders
 from rung.adapters.traffic.plan import METHODS, REQUESTS_MAX, Plan, Recorded, Route, Template, checked
 from rung.adapters.traffic.schedule import picks, stream
@@ -116,7 +116,7 @@ def read_arrivals(folder: Path) -> Arrivals:
     Raises:
         RecordingBroken: it cannot be read.
     """
-    recording = ParquetRecording(folder)
+    recording = opened(folder)
     rows = recording.rows(Rows(sql("kept") + ARRIVALS))
     pairs = list(zip(rows["method"].tolist(), rows["route"].tolist(), strict=True))
     routes = tuple(sorted(set(pairs)))

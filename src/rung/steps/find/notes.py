@@ -80,6 +80,7 @@ def notes_on(profile: Profile, goal: Goal, routes: tuple[RouteNumber, ...]) -> t
             f"Above the goal, but with too few requests{kept} to be judged (fewer than {least}, or 1 %): {names}."
         )
     notes += _of_the_recorder(profile.facts, profile.requests_all)
+    notes += _of_many_hosts(profile.facts)
     notes += _unfinished(profile.beside.unfinished)
     notes += _idle(profile)
     notes += _spilled(profile)
@@ -132,6 +133,32 @@ def _of_the_recorder(facts: RecordingFacts, counted: int) -> list[str]:
         notes.append(f"{_times(facts.websockets, 'WebSocket')} passed on, not recorded.")
     if not facts.sealed:
         notes.append("Not sealed: still running, recorder killed, or disk full. What was written until now is read.")
+    return notes
+
+
+def _of_many_hosts(facts: RecordingFacts) -> list[str]:
+    """
+    Return what differs between the hosts of a fleet: their clocks, where more than looking at them can be wrong by.
+    """
+    notes = []
+    clocks = sorted(facts.clocks, key=lambda clock: clock[1])
+    if len(clocks) > 1 and clocks[-1][1] - clocks[0][1] > clocks[-1][2] + clocks[0][2]:
+        told = [
+            f"{host}'s is {show_seconds(abs(offset_s))} (± {show_seconds(uncertainty_s)}) "
+            f"{'behind' if offset_s > 0 else 'ahead'}"
+            for host, offset_s, uncertainty_s in (clocks[-1], clocks[0])
+        ]
+        notes.append(
+            f"Clocks differ: against the database's, {' and '.join(told)}. "
+            "Moments of different hosts are as these told them."
+        )
+    if facts.namesakes:
+        shown_names = ", ".join(facts.namesakes[:PLACES_TOLD])
+        more = f" and {len(facts.namesakes) - PLACES_TOLD} more" if len(facts.namesakes) > PLACES_TOLD else ""
+        notes.append(
+            f"Not counted is what was seen of {shown_names}{more}: another server of the same address was looked at "
+            "meanwhile."
+        )
     return notes
 
 

@@ -51,6 +51,23 @@ sources as (
         and (earlier.statement <> often.statement or earlier.database <> often.database)
     group by all
 ),
+-- The source that most of them have in common.
+common as (
+    select
+        often.route, often.database, often.statement, often.code, sources.source, sources.source_code,
+        count(*) as times
+    from often
+    join sources using (request, database, statement, code)
+    group by all
+),
+favoured as (
+    select
+        route, database, statement, code,
+        arg_max(common.source, (common.times, common.source, common.source_code)) as source,
+        arg_max(common.source_code, (common.times, common.source, common.source_code)) as source_code
+    from common
+    group by route, database, statement, code
+),
 -- How many different things were asked for, of those whose reads are in the sample: all reads of a thing are, or none.
 keys as (
     select
@@ -72,14 +89,12 @@ known as (
 askers as (
     select route, database, statement, count(distinct request) as requests from asked group by all
 ),
-totals as (
+summed as (
     select
-        often.route, often.database, often.statement, often.code,
+        often.route as route, often.database as database, often.statement as statement, often.code as code,
         count(*) as requests,
         quantile_disc(often.calls, 0.5) as calls,
         sum(often.spent_s) as spent_s,
-        coalesce(mode(sources.source), '') as source,
-        coalesce(mode(sources.source_code), '') as source_code,
         coalesce(quantile_disc(sources.source_rows, 0.5), 0) as source_rows,
         count(*) filter (where sources.source_rows = often.calls) as one_for_each,
         count(*) filter (where keys.digested >= {calls_min}) as digested,
@@ -90,8 +105,13 @@ totals as (
     left join keys using (request, database, statement, code)
     group by all
 )
-select totals.*, askers.requests as asking, known.text, known.kind
-from totals
+select
+    summed.*,
+    coalesce(favoured.source, '') as source,
+    coalesce(favoured.source_code, '') as source_code,
+    askers.requests as asking, known.text, known.kind
+from summed
+left join favoured using (route, database, statement, code)
 join askers using (route, database, statement)
 join known using (statement)
-order by totals.spent_s desc, totals.route, totals.statement, totals.database, totals.code
+order by summed.spent_s desc, summed.route, summed.statement, summed.database, summed.code

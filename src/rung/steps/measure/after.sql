@@ -9,4 +9,4 @@ join kept
     on kept.host = background.host and kept.instance = background.instance and kept.worker = background.worker
     and kept.request = background.follows
 where background.kind = 'background'
-order by kept.number
+order by kept.number, start_s, background.duration_s, background.cpu_s, background.request

@@ -3,7 +3,7 @@
 with recursive known as (
     select database, query_id, max(statement) as statement, max(text) as text
     from statement_totals
-    where statement is not null
+    where statement_totals.statement is not null
     group by all
 ),
 waiting as (
@@ -19,9 +19,10 @@ edges as (
     where wait_type = 'Lock' and blocked_by <> ''
 ),
 chains as (
-    select statement, at_s, pid, blocker, 1 as depth from waiting
-    union
-    select chains.statement, chains.at_s, chains.pid, edges.blocker, chains.depth + 1
+    select distinct statement, at_s, pid, blocker, 1 as depth from waiting
+    union all
+    -- Distinct on each level: who waits in a queue waits for everybody before him.
+    select distinct chains.statement, chains.at_s, chains.pid, edges.blocker, chains.depth + 1
     from chains
     join edges on edges.at_s = chains.at_s and edges.pid = chains.blocker and edges.blocker <> chains.pid
     where chains.depth < 16

@@ -23,6 +23,6 @@ select
     cast(coalesce(sum(helpers), 0) as bigint) as helpers, cast(coalesce(sum(given), 0) as bigint) as given,
     cast(coalesce(sum(temporary_blocks), 0) as bigint) * 8192 as temporary_bytes
 from counted
-where calls > 0
+where counted.calls > 0
 group by all
 order by total_s desc, statement, database

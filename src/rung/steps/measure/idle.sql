@@ -2,13 +2,13 @@
 with known as (
     select database, query_id, max(statement) as statement, max(text) as text
     from statement_totals
-    where statement is not null
+    where statement_totals.statement is not null
     group by all
 ),
 looks as (
     -- One transaction: a connection and when it began, to the second as far as looks tell.
     select
-        database, pid, round(at_s - transaction_s) as began_s, at_s, query_id, application
+        database, pid, floor(at_s - transaction_s + 0.5) as began_s, at_s, query_id, application
     from activity
     where state like 'idle in transaction%' and transaction_s is not null
 ),

@@ -22,12 +22,17 @@ opened as (
     from traffic
     group by host, instance, worker, minute
 ),
+-- One join a step, so that columns keep their plain names on every engine (adapters/clickhouse).
+timed as (
+    select traffic.*, closed.closed from traffic left join closed using (host, instance, worker, minute)
+),
 kept as (
     select
-        traffic.*,
-        row_number() over (order by arrived_s, host, instance, worker, request) - 1 as number
-    from traffic
-    left join closed using (host, instance, worker, minute)
+        timed.*,
+        row_number() over (order by timed.arrived_s, timed.host, timed.instance, timed.worker, timed.request) - 1
+            as number
+    from timed
     left join opened using (host, instance, worker, minute)
-    where closed.closed is null or not crosses or arrived_s <= opened.until_s or arrived_s % 60 < 0.9375
+    where timed.closed is null or not timed.crosses or timed.arrived_s <= opened.until_s
+        or timed.arrived_s % 60 < 0.9375
 )

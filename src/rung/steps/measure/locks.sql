@@ -3,7 +3,7 @@
 with known as (
     select database, query_id, max(statement) as statement
     from statement_totals
-    where statement is not null
+    where statement_totals.statement is not null
     group by all
 ),
 queues as (

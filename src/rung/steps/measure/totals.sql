@@ -19,8 +19,8 @@ counted as (
 select
     route,
     duration_s,
-    cast(sum(requests) as bigint) as requests,
-    cast(coalesce(sum(requests) filter (where failed), 0) as bigint) as failed
+    cast(sum(counted.requests) as bigint) as requests,
+    cast(coalesce(sum(counted.requests) filter (where counted.failed), 0) as bigint) as failed
 from counted
 group by route, duration_s
 order by route, duration_s
