@@ -4,8 +4,8 @@ Write the reference pages from the code that they describe.
 Run as `python -m docs.generate`; tests/test_docs.py fails while a page says something else than the code.
 
 In        the parser (surfaces/arguments.py), the table of settings (config.py), the classes of the JSON output
-          (surfaces/schema.py) and of the errors (errors.py)
-Out       docs/reference/cli.md, config.md, json.md, errors.md
+          (surfaces/schema.py) and of the errors (errors.py), the table of metrics (adapters/collector/views/table.py)
+Out       docs/reference/cli.md, config.md, json.md, errors.md, metrics.md
 Not here  pages written by hand (everything else in docs/)
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rung import config, errors
+from rung.adapters.collector.views import buckets, registry, table
 from rung.errors import RungError
 from rung.surfaces import arguments, schema
 
@@ -38,7 +39,10 @@ def pages() -> dict[str, str]:
     """
     Return each page's text by its file name.
     """
-    return {"cli.md": cli_page(), "config.md": config_page(), "json.md": json_page(), "errors.md": errors_page()}
+    return {
+        "cli.md": cli_page(), "config.md": config_page(), "json.md": json_page(), "errors.md": errors_page(),
+        "metrics.md": metrics_page(),
+    }  # fmt: skip
 
 
 def cli_page() -> str:
@@ -246,6 +250,45 @@ def errors_page() -> str:
             "",
             f"`{kind.__name__}`, exit status {kind.exit_status}.",
         ]
+    return _page(lines)
+
+
+def metrics_page() -> str:
+    """
+    Return the page of metrics.
+    """
+    lines = [
+        "# Metrics",
+        "",
+        MADE.format(source="src/rung/adapters/collector/views/table.py"),
+        "",
+        (
+            "What each means, by its name in OpenTelemetry; how to get at them is in [metrics.md](../metrics.md). "
+            "Prometheus has `_` for `.`, and the unit in the name."
+        ),
+        "",
+        "| Metric | In Prometheus | Kind | Unit | Labels | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for metric in table.METRICS.values():
+        name = f"{metric.prometheus_name}_total" if metric.kind == table.COUNTER else metric.prometheus_name
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
+        lines.append(f"| `{metric.name}` | `{name}` | {metric.kind} | `{metric.unit}` | {labels} | {metric.help} |")
+    limits = ", ".join(f"`{label}` {count}" for label, count in registry.LIMITS.items())
+    ends = ", ".join(f"{bound_s:g}" for bound_s in buckets.BOUNDS_S)
+    wider = f"{2 ** (1 / 2**buckets.SCHEMA) - 1:.0%}"
+    lines += [
+        "",
+        (
+            f"A label has at most so many values, and every further one is `{table.OTHER}`: {limits}; a metric has at "
+            f"most {registry.SERIES_MAX:,} combinations. What was folded is counted in `rung_cardinality_folded_total`."
+        ),
+        "",
+        (
+            f"Fixed buckets end at {ends} s. Growing buckets have schema {buckets.SCHEMA} (each ends {wider} higher "
+            f"than the last), and a coarser one where there would be more than {buckets.BUCKETS_MAX}."
+        ),
+    ]
     return _page(lines)
 
 

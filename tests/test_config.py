@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rung.adapters.collector.views.asked import Asked, asked_for, taken
+from rung.adapters.collector.views.asked import given as handed
 from rung.config import FILE_NAME, TABLE, Settings, settle, variable
 from rung.errors import BadFile, BadValue, UnknownName
 from rung.units import (
@@ -228,3 +230,76 @@ def test_counts_and_shares_are_shown_for_people() -> None:
     assert ("812 B", "1 kB", "34 MB", "9.77 GB") == tuple(
         map(show_bytes, (812, 1023, 34 * 1024**2, 10 * 1000**3 * 1.049))
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("on", "127.0.0.1:9464"), ("off", ""), ("", ""), ("9000", "127.0.0.1:9000"), ("0.0.0.0:9000", "0.0.0.0:9000"),
+        ("[::1]:9464", "[::1]:9464"),
+    ],
+)  # fmt: skip
+def test_where_metrics_are_served(text: str, expected: str) -> None:
+    """
+    On, a port or an address: nobody else than this machine reaches what names no host.
+    """
+    assert expected == settle(file_text=None, environ={"RUNG_METRICS_LISTEN": text}, flags={}).metrics_listen
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("metrics.listen", "localhost"), ("metrics.listen", "::1:9464"), ("metrics.listen", "70000"),
+        ("otlp.endpoint", "localhost:4318"), ("otlp.endpoint", "http://me:secret@host"), ("otlp.endpoint", "ftp://a"),
+        ("otlp.headers", "api-key=secret"), ("otlp.samples", "-1"),
+    ],
+)  # fmt: skip
+def test_addresses_and_headers_that_are_none_are_refused(name: str, text: str) -> None:
+    """
+    An address with a password in it, or a header that stands in the file, is refused as any other mistake.
+    """
+    with pytest.raises(BadValue, match=name):
+        settle(file_text=None, environ={variable(name): text}, flags={})
+
+
+def test_opentelemetrys_headers_go_to_its_own_address_alone() -> None:
+    """
+    Only `on` takes what the variables of OpenTelemetry say; a key for one receiver is not sent to another.
+    """
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://a.example/otlp/", "OTEL_EXPORTER_OTLP_HEADERS": "key=a%3Db,x = y",
+        "OTEL_SERVICE_NAME": "shop", "MINE": "key=c",
+    }  # fmt: skip
+
+    def asked(**given: str) -> Asked:
+        settings = settle(file_text=None, environ=given, flags={})
+        return asked_for(settings, "name", environment)
+
+    assert Asked(service="shop") == asked()
+    standard = asked(RUNG_OTLP_ENDPOINT="on", RUNG_OTLP_SERVICE="till")
+    assert ("https://a.example/otlp", {"key": "a=b", "x": "y"}, "till") == (
+        standard.otlp, standard.headers, standard.service
+    )  # fmt: skip
+    assert {} == asked(RUNG_OTLP_ENDPOINT="http://b.example").headers
+    assert {"key": "c"} == asked(RUNG_OTLP_ENDPOINT="http://b.example", RUNG_OTLP_HEADERS="env:MINE").headers
+    assert (
+        "http://localhost:4318"
+        == asked_for(settle(file_text=None, environ={"RUNG_OTLP_ENDPOINT": "on"}, flags={}), "name", {}).otlp
+    )
+    environment["OTEL_EXPORTER_OTLP_HEADERS"] = "secret without a name"
+    with pytest.raises(BadValue) as refused:
+        asked(RUNG_OTLP_ENDPOINT="on")
+    assert "secret" not in str(refused.value)
+
+
+def test_what_is_asked_for_reaches_a_collector_and_nobody_behind_it() -> None:
+    """
+    A variable hands it over, headers included, and is gone once it was read.
+    """
+    given = Asked(listen=("::1", 9464), otlp="http://a", headers={"key": "c"}, service="shop", goal_s=0.1, samples=3)
+    environment = {"PATH": "/bin", **handed(given)}
+    assert given == taken(environment)
+    assert {"PATH": "/bin"} == environment
+    assert "'c'" not in repr(given)
+    assert taken({}) is None
+    assert {} == handed(Asked()) == handed(None)

@@ -1,5 +1,5 @@
 """
-The command line of the benchmark: `python -m benchmarks.collector [--json] [--quick]`.
+The command line of the benchmark: `python -m benchmarks.collector [--json] [--quick] [--views all]`.
 
 In        --quick for a short round, --json for a document
 Out       CPU of the collector at 500 requests/s, and bytes on disk per request
@@ -38,13 +38,17 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round of each")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--database", help="sample this database as well")
+    parser.add_argument(
+        "--views", choices=("none", "metrics", "all"), default="none",
+        help="serve metrics, scraped every 10 s; with all, send traces and metrics by OTLP as well",
+    )  # fmt: skip
     asked = parser.parse_args()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RUNG")}
     if asked.database:
         environment["RUNG_DATABASE"] = asked.database
     begun_s = clock.now_s()
     costs = {
-        name: [measure(plan, environment, seed=SEED + turn) for turn in range(rounds)]
+        name: [measure(plan, environment, seed=SEED + turn, views=asked.views) for turn in range(rounds)]
         for name, (plan, rounds) in (QUICK if asked.quick else FULL).items()
     }
     facts = {
@@ -56,6 +60,7 @@ def main() -> None:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "versions": {name: metadata.version(name) for name in PEERS},
         "database": bool(asked.database),
+        "views": asked.views,
     }
     if asked.json:
         rounds = {name: [dataclasses.asdict(cost) for cost in made] for name, made in costs.items()}

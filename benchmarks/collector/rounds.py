@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import psutil
 
-from benchmarks.collector import traffic
+from benchmarks.collector import readers, traffic
 from rung import clock
 
 TURN_S = 0.5  # as often as the probe sends
@@ -50,6 +50,7 @@ class Cost:
         sealing_cpu_s: CPU from the last request to its end.
         rss_bytes: The most memory seen.
         bytes_per_request: Size of the sealed folder by requests in it.
+        read: What those got who read meanwhile.
     """
 
     requests: int
@@ -57,6 +58,7 @@ class Cost:
     sealing_cpu_s: float
     rss_bytes: int
     bytes_per_request: float
+    read: readers.Read
 
 
 @contextmanager
@@ -85,10 +87,16 @@ def collecting(environment: Mapping[str, str]) -> Iterator[tuple[psutil.Popen, s
             process.wait()
 
 
-def measure(plan: Plan, environment: Mapping[str, str], *, seed: int) -> Cost:
+def measure(plan: Plan, environment: Mapping[str, str], *, seed: int, views: str = readers.NONE) -> Cost:
     """
-    Return what *plan* took.
+    Return what *plan* took; *views* are read meanwhile.
     """
+    read = readers.Read()
+    with readers.reading(views, read) as more:
+        return _measured(plan, {**environment, **more}, seed, read)
+
+
+def _measured(plan: Plan, environment: Mapping[str, str], seed: int, read: readers.Read) -> Cost:
     generator = np.random.default_rng(seed)
     with collecting(environment) as (process, path, recording, lifeline):
         streams = [_connected(path, worker) for worker in range(1, plan.processes + 1)]
@@ -118,7 +126,7 @@ def measure(plan: Plan, environment: Mapping[str, str], *, seed: int) -> Cost:
         sealing_s = _cpu_until_its_end(process) - before_s
         requests = sum(first) - len(first)
         size_bytes = sum(file.stat().st_size for file in recording.iterdir())
-        return Cost(requests, used_s / lasted_s, sealing_s, rss_bytes, size_bytes / requests)
+        return Cost(requests, used_s / lasted_s, sealing_s, rss_bytes, size_bytes / requests, read)
 
 
 def _connected(path: str, worker: int) -> socket.socket:

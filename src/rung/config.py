@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,10 @@ FILE_NAME = "rung.toml"
 AUTO, SQL, ALEMBIC, DJANGO = "auto", "sql", "alembic", "django"
 # How a place in an object store begins.
 PREFIXES = ("s3://", "gs://", "az://", "file:///")
+# For a setting that has a usual value; what is empty is off.
+ON, OFF = "on", "off"
+# Where OpenTelemetry's exporters for Prometheus listen by default, for nobody but this machine.
+METRICS_HOST, METRICS_PORT = "127.0.0.1", 9464
 
 
 def _text(text: str) -> str:
@@ -104,6 +109,40 @@ def _lock_seconds(text: str) -> float:
     if value < 1:
         raise UnitError(f"{text!r} is less than a second")
     return value
+
+
+def _listen(text: str) -> str:
+    if text in {"", OFF}:
+        return ""
+    host, _, port = (f"{METRICS_HOST}:{METRICS_PORT}" if text == ON else text).rpartition(":")
+    _number(port, int, 0, 65535)
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise UnitError(f"{text!r} has an address of IPv6 without brackets")
+    return f"{host or METRICS_HOST}:{port}"
+
+
+def otlp_endpoint(text: str) -> str:
+    """
+    Return the base address of a receiver without a slash at its end; empty for none, "on" as it is.
+
+    Raises:
+        UnitError: it is no address of that kind.
+    """
+    if text in {"", OFF}:
+        return ""
+    if text != ON and re.fullmatch(r"https?://[^/?#\s@]+(/[^?#\s]*)?", text) is None:
+        raise UnitError(f"{text!r} is no http:// or https:// URL")
+    return text.rstrip("/")
+
+
+def _from_variable(text: str) -> str:
+    if text and not text.startswith("env:"):
+        raise UnitError("a secret that stands in a file")
+    return text
+
+
+def _samples(text: str) -> int:
+    return int(_number(text, int, 0, 10_000))
 
 
 def _share_of_all(text: str) -> float:
@@ -283,6 +322,48 @@ class Settings:
         _positive_bytes,
         expected="a size such as '2 GB'",
         help="What of the store `rung find URL` keeps in the folder, so that it is fetched once.",
+    )
+    metrics_listen: str = _setting(
+        "metrics.listen",
+        "",
+        _listen,
+        expected="'on', a port, or HOST:PORT",
+        example="on",
+        help="Where the collector serves metrics while it records: `on` is 127.0.0.1:9464; without it, nowhere. "
+        "Whoever reaches the address reads them (docs/metrics.md).",
+    )
+    otlp_endpoint: str = _setting(
+        "otlp.endpoint",
+        "",
+        otlp_endpoint,
+        expected="'on', or an http:// or https:// URL",
+        example="http://localhost:4318",
+        help="The receiver that metrics, traces and logs are sent to while recording, by OTLP over HTTP; without it, "
+        "nothing is sent. `on` takes OpenTelemetry's variables, OTEL_EXPORTER_OTLP_ENDPOINT and _HEADERS.",
+    )
+    otlp_headers: str = _setting(
+        "otlp.headers",
+        "",
+        _from_variable,
+        expected="'env:NAME'",
+        example="env:OTLP_HEADERS",
+        help="The variable with headers for the receiver, `name=value` with commas between: a key stands in no file.",
+    )
+    otlp_service: str = _setting(
+        "otlp.service",
+        "",
+        _text,
+        expected="a name",
+        example="shop",
+        help="What the service is called in metrics and traces; else OTEL_SERVICE_NAME, else the recording's name.",
+    )
+    otlp_samples: int = _setting(
+        "otlp.samples",
+        "10",
+        _samples,
+        expected="a whole number up to 10000",
+        help="How many requests of each route a minute are sent as traces, drawn by chance, besides those that are "
+        "slower than the goal or than 99 % of their route and those that failed.",
     )
     sources: Mapping[str, str] = field(default_factory=dict)
 

@@ -66,6 +66,16 @@ def kilobytes(value: float) -> int:
     return round(value * 1024)
 
 
+def nanoseconds(value_s: float) -> int:
+    """
+    Return seconds as OTLP and protobuf count them.
+
+    >>> nanoseconds(1.5)
+    1500000000
+    """
+    return round(value_s * 1e9)
+
+
 def share(text: str) -> float:
     """
     Return *text*, a percentage or a plain fraction, as a fraction of one.

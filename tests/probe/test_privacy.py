@@ -23,6 +23,7 @@ import pytest
 from psycopg import sql
 
 from rung import frames
+from tests.adapters.viewing import receiving
 from tests.ports import free_port
 from tests.probe import canaries
 from tests.probe.outside import redis_server, web_server
@@ -31,6 +32,7 @@ from tests.probe.running import gunicorn
 from tests.probe.serving import HERE, PATIENCE_S, table, uvicorn, wait_listening
 
 QUIET = ("--log-level", "critical", "--no-access-log")
+PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 ASKED = 70  # enough for a percentile
 
 
@@ -119,8 +121,8 @@ def _processes_of(folder: Path) -> Iterator[tuple[str, bytes]]:
                 yield "arguments of a process", (process / "cmdline").read_bytes()
                 variables = (process / "environ").read_bytes().split(b"\0")
                 collects = b"rung.adapters.collector" in (process / "cmdline").read_bytes()
-                # The collector is told the DSN in one, which only its user can read.
-                hidden = (b"RUNG_KEY=", b"RUNG_DATABASE=") if collects else (b"RUNG_KEY=",)
+                # The collector is told the DSN and headers in these, which only its user can read.
+                hidden = (b"RUNG_KEY=", b"RUNG_DATABASE=", b"RUNG_VIEWS=") if collects else (b"RUNG_KEY=",)
                 told = [one for one in variables if one.startswith(b"RUNG_") and not one.startswith(hidden)]
                 yield "variables of a process", b"\n".join(told)
 
@@ -196,6 +198,15 @@ def _ask(port: int, secrets: dict[str, str]) -> None:
         _status(port, "GET", f"/people/zz{secrets['rare']}1", None, headers)
 
 
+def scraped(port: int, accept: str) -> bytes:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    try:
+        connection.request("GET", "/metrics", headers={"Accept": accept})
+        return connection.getresponse().read()
+    finally:
+        connection.close()
+
+
 def _status(port: int, method: str, path: str, body: str | None, headers: dict[str, str]) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
@@ -248,10 +259,21 @@ def _is_full(recording: Path, server: str) -> None:
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_no_value_leaves_the_app(project: Project, server: str) -> None:
-    port = free_port()
-    with project.recorded(_command(server, port), port, "--database", project.environment["DATABASE_URL"]):
-        _ask(port, project.secrets)
-        time.sleep(1.5)  # the database is looked at once a second
+    port, metrics = free_port(), free_port()
+    with receiving() as receiver:
+        # Everything that is recorded is told and sent.
+        project.environment |= {
+            "RUNG_METRICS_LISTEN": str(metrics), "RUNG_OTLP_ENDPOINT": receiver.url, "RUNG_OTLP_SAMPLES": "10000",
+        }  # fmt: skip
+        with project.recorded(_command(server, port), port, "--database", project.environment["DATABASE_URL"]):
+            _ask(port, project.secrets)
+            time.sleep(1.5)  # the database is looked at once a second
+            for accept in ("application/openmetrics-text", "text/plain", PROTOBUF):
+                project.said.append(("metrics", scraped(metrics, accept)))
+    assert {"GET /people/{email}", "job:shop.reckon"} <= {span.name for span in receiver.spans()}
+    text, *_ = (body for name, body in project.said if name == "metrics")
+    assert b'http_route="/people/{email}"' in text
+    project.said += [(path, message.SerializeToString()) for path, message in receiver.came]
     _is_full(project.recording, server)
     _wait_texts(project)
     assert [] == project.found()

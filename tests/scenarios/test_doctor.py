@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import venv
@@ -147,3 +148,21 @@ def test_a_fleet_s_prefix_is_asked_and_what_waits_is_told(tmp_path: Path) -> Non
     document = told(tmp_path, RUNG_FLEET_PREFIX="s3://recordings/shop", **gone)
     assert "lacking" == check(document, "fleet")["state"]
     assert "canary" not in json.dumps(document)
+
+
+def test_it_says_where_metrics_are_and_whether_a_receiver_answers(tmp_path: Path) -> None:
+    off = told(tmp_path)
+    assert ("note", "RUNG_METRICS_LISTEN=on") == tuple(check(off, "metrics")[key] for key in ("state", "step"))
+    assert "otlp" not in {one["about"] for one in off["checks"]}
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        there = {"RUNG_METRICS_LISTEN": str(port), "RUNG_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
+        away = told(tmp_path, **there)
+        taken.listen()
+        answered = told(tmp_path, **there)
+    assert ("ok", "lacking") == (check(away, "metrics")["state"], check(away, "otlp")["state"])
+    assert ("lacking", "ok") == (check(answered, "metrics")["state"], check(answered, "otlp")["state"])
+    assert "something else listens" in check(answered, "metrics")["text"]
+    wrong = told(tmp_path, RUNG_OTLP_ENDPOINT="http://127.0.0.1:1", RUNG_OTLP_HEADERS="env:NOT_SET")
+    assert "NOT_SET is not set" in check(wrong, "views")["text"]

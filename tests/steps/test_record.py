@@ -62,6 +62,8 @@ def test_an_empty_table_has_its_columns() -> None:
         {"segments": rows.segment(calls=0)},
         {"kind": "nonsense"},
         {"first_byte_s": -1.0},
+        {"trace": "g" * 32},
+        {"caller": "0" * 15},
     ],
 )
 def test_what_cannot_be_true_is_refused_whole(changed: dict[str, object]) -> None:

@@ -8,12 +8,14 @@ Not here  what they mean for a recording (surfaces/doctor.py), the database's pe
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -235,6 +237,40 @@ def problem_of_socket(path: str) -> str | None:
             asking.connect(path)
         except OSError as problem:
             return problem.strerror or str(problem)
+    return None
+
+
+NOBODY, RUNG, SOMEBODY = "nobody", "rung", "somebody"
+
+
+def who_listens(host: str, port: int) -> str:
+    """
+    Return whether metrics are served at an address (RUNG), something else is there (SOMEBODY), or NOBODY.
+    """
+    connection = http.client.HTTPConnection(host, port, timeout=1.0)
+    try:
+        connection.connect()
+    except OSError:
+        return NOBODY
+    try:
+        connection.request("GET", "/-/healthy")
+        return RUNG if connection.getresponse().read(100).startswith(b"rung ") else SOMEBODY
+    except (OSError, http.client.HTTPException):
+        return SOMEBODY
+    finally:
+        connection.close()
+
+
+def problem_of_receiver(url: str) -> str | None:
+    """
+    Return why a receiver at *url* would not be reached, None where somebody listens there.
+    """
+    parts = urllib.parse.urlsplit(url)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname, port), timeout=2.0).close()
+    except (OSError, ValueError) as problem:
+        return getattr(problem, "strerror", None) or str(problem)
     return None
 
 

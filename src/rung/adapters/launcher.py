@@ -32,6 +32,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from rung import clock
+from rung.adapters.collector.views import asked as views
 from rung.adapters.retention import Retention, prune_raw
 from rung.adapters.shelf import MANIFEST, RAW, RECORDINGS, raw_names, size_bytes
 from rung.errors import CommandNotExecutable, CommandNotFound, CommandNotStarted, ExtraMissing
@@ -68,6 +69,7 @@ class Asked:
     retention: Retention | None = None
     fleet: Fleet | None = None
     database: str | None = field(default=None, repr=False)
+    viewed: views.Asked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ def record(
     raw_bytes_max: int | None = None,
     fleet: Fleet | None = None,
     database: str | None = None,
+    viewed: views.Asked | None = None,
 ) -> int:
     """
     Run *command* recorded and return its exit status, or minus the number of the signal that killed it.
@@ -130,6 +133,7 @@ def record(
         fleet: Where the recording is sent as well.
         raw_bytes_max: Write raw frames, of so many bytes at most, instead of starting a collector.
         database: The DSN that the collector samples; the command is not told.
+        viewed: What the collector tells while it records, and to whom.
 
     Raises:
         CommandNotFound, CommandNotExecutable, CommandNotStarted: nothing was started and nothing left behind.
@@ -141,7 +145,14 @@ def record(
         return _become(program, command, environment)
     called = name or Path(command[0]).name
     asked = Asked(
-        folder, called, environment, detached=not terminal, retention=retention, fleet=fleet, database=database
+        folder,
+        called,
+        environment,
+        detached=not terminal,
+        retention=retention,
+        fleet=fleet,
+        database=database,
+        viewed=viewed,
     )
     if raw_bytes_max is not None:
         return _write_raw(program, command, asked, raw_bytes_max)
@@ -163,6 +174,7 @@ def start(
     quiet: bool = False,
     retention: Retention | None = None,
     database: str | None = None,
+    viewed: views.Asked | None = None,
     **options: Any,
 ) -> Recorded:
     """
@@ -170,7 +182,7 @@ def start(
     """
     given = os.environ if environment is None else environment
     called = name or Path(command[0]).name
-    asked = Asked(folder, called, given, quiet=quiet, retention=retention, database=database)
+    asked = Asked(folder, called, given, quiet=quiet, retention=retention, database=database, viewed=viewed)
     return _start(resolved(command[0]), command, asked, **options)
 
 
@@ -408,7 +420,7 @@ def _start_collector(
 def _collectors_environment(asked: Asked) -> dict[str, str]:
     environment = {key: value for key, value in asked.environment.items() if not key.startswith("RUNG_")}
     # In no argument, which everybody on the host can read.
-    return environment | ({"RUNG_DATABASE": asked.database} if asked.database else {})
+    return environment | ({"RUNG_DATABASE": asked.database} if asked.database else {}) | views.given(asked.viewed)
 
 
 def _remove(beside: Beside) -> None:

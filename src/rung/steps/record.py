@@ -122,6 +122,7 @@ TABLES |= SAMPLED
 # Gathered as columns, not as rows.
 BY_COLUMNS = frozenset({"processes", "segments"})
 _SEGMENT = np.dtype(list(SEGMENT))
+_HEX = frozenset("0123456789abcdef")
 _NAMED = ("seam", "name", "database", "code")
 _MASKED = frozenset({"parent", "rows"})
 
@@ -386,5 +387,9 @@ def _check(request: Request) -> None:
         raise FrameRefused(f"request {request.request} is of the unknown kind {request.kind[:40]!r}")
     if not 0 <= request.status <= 999:
         raise FrameRefused(f"request {request.request} has the status {request.status}")
+    for name, digits in (("trace", 32), ("caller", 16)):
+        identity = getattr(request, name)
+        if identity is not None and (len(identity) != digits or not _HEX.issuperset(identity)):
+            raise FrameRefused(f"request {request.request} has a {name} that is no id")
     if len(request.segments) % _SEGMENT.itemsize:
         raise FrameRefused(f"request {request.request} has segments of {len(request.segments)} bytes")

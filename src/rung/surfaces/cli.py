@@ -150,7 +150,7 @@ def run_record(arguments: argparse.Namespace) -> int:
             steps=(("For example", "rung record -- uvicorn yourapp:app"),),
         )
     from rung.adapters import launcher
-    from rung.surfaces.collect import retention_of
+    from rung.surfaces.collect import retention_of, views_if_any
 
     settings = wire.settings_of({}, folder=Path.cwd())
     terminal = sys.stdin.isatty() and sys.stderr.isatty()
@@ -164,6 +164,7 @@ def run_record(arguments: argparse.Namespace) -> int:
         fleet=_fleet(settings),
         raw_bytes_max=settings.record_raw_bytes_max if arguments.raw else None,
         database=_database_if_any(settings, arguments.database, "the database is not sampled"),
+        viewed=views_if_any(settings, arguments.name or Path(command[0]).name),
     )
     launcher.end_as(status)
 

@@ -13,9 +13,11 @@ import sys
 from pathlib import Path
 
 from rung import wire
+from rung.adapters.collector.views.asked import Asked, asked_for
 from rung.adapters.fleet.pusher import Pusher
 from rung.adapters.retention import Retention
 from rung.config import Settings
+from rung.errors import RungError
 from rung.surfaces.shapes import document
 from rung.surfaces.terminal import EXIT_ANSWERED, print_json
 
@@ -25,6 +27,17 @@ def retention_of(settings: Settings) -> Retention:
     Return what of the recordings stays, as the settings have it.
     """
     return Retention(settings.retain_age_s, settings.retain_bytes, Path(settings.ledger_folder))
+
+
+def views_if_any(settings: Settings, name: str) -> Asked | None:
+    """
+    Return which views of a recording there are to be; the app starts whatever is wrong with them.
+    """
+    try:
+        return asked_for(settings, name)
+    except RungError as problem:
+        _say(f"rung: no metrics, and nothing is sent: {problem.message}\n")
+        return None
 
 
 def collect(arguments: argparse.Namespace) -> int:
@@ -44,6 +57,7 @@ def collect(arguments: argparse.Namespace) -> int:
         say=_say,
         database=wire.database_of(settings, arguments.database),
         pusher=_pusher(settings),
+        views=asked_for(settings, arguments.name),
     )
     if arguments.json:
         content = {"socket": arguments.socket, "recordings": [str(path) for path in recordings]}

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rung import config, known, wire
 from rung.adapters import environment
+from rung.adapters.collector.views.asked import asked_for
 from rung.adapters.environment import Interpreter, Place
 from rung.adapters.launcher import BOOTSTRAP, SOCKET_PATH_BYTES_MAX
 from rung.adapters.shelf import RECORDINGS
@@ -63,6 +64,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         *_tool(),
         *_libraries(libraries, python),
         *_database(arguments.database, settings),
+        *_views(settings),
     ]
     works = all(check.state != BROKEN for check in checks)
     shown = _settings(settings)
@@ -257,6 +259,32 @@ def _database(flag: str | None, settings: Settings) -> Iterator[Check]:
             yield Check("permission", OK, permission.text)
         else:
             yield Check("permission", LACKING, f"{permission.text}; for {permission.needed_by}", permission.remedy)
+
+
+def _views(settings: Settings) -> Iterator[Check]:
+    try:
+        asked = asked_for(settings, "app")
+    except RungError as problem:
+        yield Check("views", LACKING, f"no metrics, and nothing is sent: {problem.message}", problem.steps[0][1])
+        return
+    if asked.listen is None:
+        yield Check("metrics", NOTE, "none are served while recording", "RUNG_METRICS_LISTEN=on")
+    else:
+        host, port = asked.listen
+        there = environment.who_listens(host, port) if port else environment.NOBODY
+        if there == environment.SOMEBODY:
+            text = f"something else listens at {host}:{port}: no metrics are served, recording works"
+            yield Check("metrics", LACKING, text, f"RUNG_METRICS_LISTEN={host}:{port + 1}")
+        else:
+            state = "at this moment" if there == environment.RUNG else "while recording"
+            yield Check("metrics", OK, f"served at http://{host}:{port}/metrics {state}")
+    if asked.otlp:
+        wrong = environment.problem_of_receiver(asked.otlp)
+        if wrong is None:
+            yield Check("otlp", OK, f"metrics, traces and logs go to {asked.otlp}")
+        else:
+            text = f"nobody answers at {asked.otlp}: {wrong}; recording works, and tries again"
+            yield Check("otlp", LACKING, text, "start the receiver, or set otlp.endpoint")
 
 
 def _settings(settings: Settings) -> list[SettingShape]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from rung.adapters.collector import listener
 from rung.adapters.collector.pieces import Pieces, Place
 from rung.adapters.collector.samplers import database_given
+from rung.adapters.collector.views.asked import taken
 from rung.adapters.fleet.pusher import Pusher
 from rung.adapters.retention import Retention, prune
 
@@ -38,6 +39,7 @@ def main() -> int:
     parser.add_argument("--prefix", help="where in an object store the recording is sent as well")
     parser.add_argument("--push-every", type=float, default=30.0, help="seconds between two times")
     asked = parser.parse_args()
+    views = taken()
     collector = listener.Listener(
         listener.listening(asked.socket),
         socket_path=Path(asked.socket),
@@ -54,7 +56,7 @@ def main() -> int:
     _let_go_of_stdout()
     os.nice(5)
     pusher = Pusher(asked.prefix, every_s=asked.push_every, say=listener.say) if asked.prefix else None
-    return collector.run(database_given(), pusher)
+    return collector.run(database_given(), pusher, views)
 
 
 def _retaining(asked: argparse.Namespace) -> Callable[[Path], None]:

@@ -21,6 +21,7 @@ from types import FrameType
 from rung import clock
 from rung.adapters.collector.pieces import Pieces, Sender
 from rung.adapters.collector.samplers import Samplers
+from rung.adapters.collector.views.asked import Asked
 from rung.adapters.fleet.pusher import Pusher
 from rung.frames import FrameRefused, Hello, Reader
 
@@ -107,12 +108,20 @@ class Listener:
         for heeded in (signal.SIGTERM, signal.SIGINT) if alone else (signal.SIGTERM,):
             signal.signal(heeded, self._asked_to_end)
 
-    def run(self, database: str | None = None, pusher: Pusher | None = None) -> int:
+    def run(self, database: str | None = None, pusher: Pusher | None = None, views: Asked | None = None) -> int:
         """
-        Record until the command has ended, then seal; *database* is sampled meanwhile, as this host is, and *pusher*
-        sends what is recorded.
+        Record until the command has ended, then seal; *database* is sampled meanwhile, as this host is, *pusher* sends
+        what is recorded, and *views* tell of it.
         """
-        self._pieces.sampled_by(Samplers(database, say=say))
+        tell = None
+        if views is not None and views.any:
+            # They bring threads of their own, and packages that a collector without them need not have.
+            from rung.adapters.collector.views.watching import Views
+
+            watching = Views(views, say=say)
+            self._pieces.viewed_by(watching)
+            tell = watching.sample
+        self._pieces.sampled_by(Samplers(database, say=say, tell=tell))
         if pusher is not None:
             self._pieces.sent_by(pusher)
         try:
@@ -199,7 +208,7 @@ class Listener:
                 elif connection.sender is not None:
                     self._pieces.batch(connection.sender, frame)
         except FrameRefused as refused:
-            self._pieces.refused += 1
+            self._pieces.refuse()
             say(f"rung: refused what a process sent: {refused}\n")
             self._close(connection)
 

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -30,6 +31,9 @@ from rung.adapters.fleet.pusher import Pusher
 from rung.errors import RungError
 from rung.frames import Batch, Hello, Statement
 from rung.steps.record import Intake, Process
+
+if TYPE_CHECKING:
+    from rung.adapters.collector.views.watching import Views
 
 STATEMENTS_MAX = 20_000
 # Of a batch's counts; the others are levels.
@@ -110,6 +114,7 @@ class Pieces:
         self._sealing: threading.Thread | None = None
         self._beside: Samplers | None = None
         self._pusher: Pusher | None = None
+        self._views: Views | None = None
         self._begin(first)
 
     @property
@@ -118,6 +123,14 @@ class Pieces:
         Return how many processes have reported.
         """
         return len(self._intake.processes)
+
+    def refuse(self) -> None:
+        """
+        Count a connection that was closed for what it sent.
+        """
+        self.refused += 1
+        if self._views is not None:
+            self._views.refused()
 
     def sampled_by(self, samplers: Samplers) -> None:
         """
@@ -131,6 +144,12 @@ class Pieces:
         """
         self._pusher = pusher
         pusher.begin(self._place.folder)
+
+    def viewed_by(self, views: Views) -> None:
+        """
+        Have *views* tell of everything that is recorded, whichever recording it belongs to.
+        """
+        self._views = views
 
     def _begin(self, place: Place) -> None:
         self._place = place
@@ -160,6 +179,11 @@ class Pieces:
         """
         Add what *sender* finished.
         """
+        self._record(sender, batch)
+        if self._views is not None:
+            self._views.batch(sender.process, batch)
+
+    def _record(self, sender: Sender, batch: Batch) -> None:
         if self._following is None:
             self._intake.batch(sender.process, batch)
             self._heard = True
@@ -186,6 +210,8 @@ class Pieces:
         """
         if self._beside is not None:
             self._beside.sample(self._intake)
+        if self._views is not None:
+            self._views.second(sender.process for sender in connected)
         self._writer.write(self._intake, refused=self.refused)
         if self._following is not None and clock.monotonic_s() >= self._cut_at_s:
             self._cut(connected, self._following)
@@ -236,6 +262,8 @@ class Pieces:
         """
         if self._beside is not None:
             self._beside.end(self._intake)
+        if self._views is not None:
+            self._views.end()
         if self._sealing is not None:
             self._sealing.join()
         self._seal(self._place, self._writer, self._intake, self.refused, keep=self._heard or not self.sealed)

@@ -11,8 +11,8 @@ Not here  what a host is asked (hosts.py), what a database is asked (databases.p
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, MutableMapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rung import clock
 from rung.steps.record import Intake
@@ -39,8 +39,17 @@ class Samplers:
     All that samples; to be made after the collector has forked, for a thread does not live on in a fork.
     """
 
-    def __init__(self, database: str | None, *, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(
+        self,
+        database: str | None,
+        *,
+        say: Callable[[str], None],
+        tell: Callable[[str, Sequence[tuple[Any, ...]]], None] | None = None,
+    ) -> None:
+        """
+        Sample the host, and *database* where one is named; *tell* hears of all that is sampled.
+        """
+        self._say, self._tell = say, tell
         self._due = clock.monotonic_s() + EVERY_S
         self._missing: dict[str, str] = {}
         self._host: HostSampler | None = None
@@ -96,16 +105,21 @@ class Samplers:
                 hellos = [process.hello for process in intake.processes.values()]
                 reported = [(hello.worker, hello.started_s) for hello in hellos if hello.host == here]
                 for table, rows in self._host.sample(reported).items():
-                    intake.sample(table, rows)
+                    self._add(intake, table, rows)
             except Exception as problem:
                 # A host that stops telling is no reason to stop recording; the same will fail again.
                 self._missing["hosts"] = _named(problem)
                 self._host = None
         if self._database is not None:
             for table, rows in self._database.taken():
-                intake.sample(table, rows)
+                self._add(intake, table, rows)
         facts = self._database.facts() if self._database is not None else None
         intake.sampled = {"missing": self._missing, "database": facts}
+
+    def _add(self, intake: Intake, table: str, rows: list[tuple[Any, ...]]) -> None:
+        intake.sample(table, rows)
+        if self._tell is not None:
+            self._tell(table, rows)
 
 
 def _named(problem: Exception) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from rung.adapters import launcher
 from rung.adapters.collector import listener
 from rung.adapters.collector.pieces import Pieces, Place
+from rung.adapters.collector.views.asked import Asked
 from rung.adapters.fleet.pusher import Pusher
 from rung.adapters.retention import Retention, prune
 from rung.errors import SocketRefused
@@ -38,11 +39,13 @@ def collect(
     say: Callable[[str], None],
     database: str | None = None,
     pusher: Pusher | None = None,
+    views: Asked | None = None,
 ) -> list[Path]:
     """
     Record what is sent to *path* until told to end; return the folders of the recordings that were made.
 
-    The host, and *database* where one is named, are sampled meanwhile; *pusher* sends what is recorded.
+    The host, and *database* where one is named, are sampled meanwhile; *pusher* sends what is recorded, and *views*
+    tell of all of it.
 
     Raises:
         SocketRefused: nothing can listen there.
@@ -67,7 +70,7 @@ def collect(
             path.unlink()
         raise
     say(f"rung: listening at {path}, recording to {folder}\n")
-    collector.run(database, pusher)
+    collector.run(database, pusher, views)
     return pieces.sealed
 
 
