@@ -284,6 +284,14 @@ class Settings:
         expected="a size such as '2 GB'",
         help="What of the store `rung find URL` keeps in the folder, so that it is fetched once.",
     )
+    logs_file: str = _setting(
+        "logs.file",
+        "",
+        _text,
+        expected="a file",
+        example="log/app.jsonl",
+        help="A file to which the collector appends each line that the app logs, as JSON with the ids of its trace.",
+    )
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def source(self, name: str) -> str:

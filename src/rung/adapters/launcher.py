@@ -68,6 +68,7 @@ class Asked:
     retention: Retention | None = None
     fleet: Fleet | None = None
     database: str | None = field(default=None, repr=False)
+    log_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ def record(
     raw_bytes_max: int | None = None,
     fleet: Fleet | None = None,
     database: str | None = None,
+    log_file: Path | None = None,
 ) -> int:
     """
     Run *command* recorded and return its exit status, or minus the number of the signal that killed it.
@@ -130,6 +132,7 @@ def record(
         fleet: Where the recording is sent as well.
         raw_bytes_max: Write raw frames, of so many bytes at most, instead of starting a collector.
         database: The DSN that the collector samples; the command is not told.
+        log_file: What gets each line that the app logs, beside the recording.
 
     Raises:
         CommandNotFound, CommandNotExecutable, CommandNotStarted: nothing was started and nothing left behind.
@@ -141,8 +144,9 @@ def record(
         return _become(program, command, environment)
     called = name or Path(command[0]).name
     asked = Asked(
-        folder, called, environment, detached=not terminal, retention=retention, fleet=fleet, database=database
-    )
+        folder, called, environment,
+        detached=not terminal, retention=retention, fleet=fleet, database=database, log_file=log_file,
+    )  # fmt: skip
     if raw_bytes_max is not None:
         return _write_raw(program, command, asked, raw_bytes_max)
     if _has_collector(environment):
@@ -163,6 +167,7 @@ def start(
     quiet: bool = False,
     retention: Retention | None = None,
     database: str | None = None,
+    log_file: Path | None = None,
     **options: Any,
 ) -> Recorded:
     """
@@ -170,7 +175,7 @@ def start(
     """
     given = os.environ if environment is None else environment
     called = name or Path(command[0]).name
-    asked = Asked(folder, called, given, quiet=quiet, retention=retention, database=database)
+    asked = Asked(folder, called, given, quiet=quiet, retention=retention, database=database, log_file=log_file)
     return _start(resolved(command[0]), command, asked, **options)
 
 
@@ -387,6 +392,8 @@ def _start_collector(
         ]  # fmt: skip
     if asked.fleet is not None:
         arguments += ["--prefix", asked.fleet.prefix, "--push-every", str(asked.fleet.every_s)]
+    if asked.log_file is not None:
+        arguments += ["--log-file", str(asked.log_file)]
     collector = subprocess.Popen(
         [*arguments, "--detach"] if asked.detached else arguments,
         stdin=subprocess.DEVNULL,

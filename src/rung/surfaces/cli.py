@@ -150,7 +150,7 @@ def run_record(arguments: argparse.Namespace) -> int:
             steps=(("For example", "rung record -- uvicorn yourapp:app"),),
         )
     from rung.adapters import launcher
-    from rung.surfaces.collect import retention_of
+    from rung.surfaces.collect import log_file_of, retention_of
 
     settings = wire.settings_of({}, folder=Path.cwd())
     terminal = sys.stdin.isatty() and sys.stderr.isatty()
@@ -164,6 +164,7 @@ def run_record(arguments: argparse.Namespace) -> int:
         fleet=_fleet(settings),
         raw_bytes_max=settings.record_raw_bytes_max if arguments.raw else None,
         database=_database_if_any(settings, arguments.database, "the database is not sampled"),
+        log_file=log_file_of(settings),
     )
     launcher.end_as(status)
 
@@ -416,6 +417,24 @@ def run_explain(arguments: argparse.Namespace) -> int:
     return explain(arguments)
 
 
+def run_trace(arguments: argparse.Namespace) -> int:
+    """
+    Print what one request waited for and worked on.
+    """
+    from rung.surfaces.trace import trace
+
+    return trace(arguments)
+
+
+def run_logs(arguments: argparse.Namespace) -> int:
+    """
+    Print what was logged.
+    """
+    from rung.surfaces.logs import logs
+
+    return logs(arguments)
+
+
 def run_collect(arguments: argparse.Namespace) -> int:
     """
     Collect what apps send to a socket.
@@ -479,6 +498,8 @@ RUNS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "confirm": run_confirm,
     "ledger": run_ledger,
     "explain": run_explain,
+    "trace": run_trace,
+    "logs": run_logs,
     "collect": run_collect,
     "pack": run_pack,
     "push": run_push,

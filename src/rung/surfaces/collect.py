@@ -27,6 +27,13 @@ def retention_of(settings: Settings) -> Retention:
     return Retention(settings.retain_age_s, settings.retain_bytes, Path(settings.ledger_folder))
 
 
+def log_file_of(settings: Settings) -> Path | None:
+    """
+    Return the file that gets each line that the app logs, None where none is wanted.
+    """
+    return Path(settings.logs_file).resolve() if settings.logs_file else None
+
+
 def collect(arguments: argparse.Namespace) -> int:
     """
     Collect until told to end, and say what became of it.
@@ -44,6 +51,7 @@ def collect(arguments: argparse.Namespace) -> int:
         say=_say,
         database=wire.database_of(settings, arguments.database),
         pusher=_pusher(settings),
+        log_file=log_file_of(settings),
     )
     if arguments.json:
         content = {"socket": arguments.socket, "recordings": [str(path) for path in recordings]}
