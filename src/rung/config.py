@@ -365,6 +365,14 @@ class Settings:
         help="How many requests of each route a minute are sent as traces, drawn by chance, besides those that are "
         "slower than the goal or than 99 % of their route and those that failed.",
     )
+    logs_file: str = _setting(
+        "logs.file",
+        "",
+        _text,
+        expected="a file",
+        example="log/app.jsonl",
+        help="A file to which the collector appends each line that the app logs, as JSON with the ids of its trace.",
+    )
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def source(self, name: str) -> str:

@@ -164,7 +164,8 @@ class Line(msgspec.Struct, array_like=True, frozen=True):
     One line that the app logged: its template, never the values in it.
 
     `segment` is the one within which it was logged, None for the request itself; `template` is None where the text was
-    put together before it was logged; `level` is the standard library's number.
+    put together before it was logged; `level` is the standard library's number; `error` is type and line of the
+    exception that was logged with it.
     """
 
     at_s: float
@@ -174,6 +175,7 @@ class Line(msgspec.Struct, array_like=True, frozen=True):
     logger: str
     template: str | None
     code: str | None
+    error: str | None = None
 
 
 class Statement(msgspec.Struct, array_like=True, frozen=True):

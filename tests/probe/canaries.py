@@ -36,7 +36,8 @@ TEXTS = (
     "rare", "password", "template_value", "template_name", "file_name", "written", "temporary_name", "cache_key",
     "cache_value", "url_host", "url_path", "url_query", "url_body", "url_header", "mail", "job_argument",
     "job_name_argument", "job_id", "job_error", "task_name", "thread_name", "span_attribute", "span_statement",
-    "span_event", "span_status", "span_error", "span_link", "span_state", "span_name_mail",
+    "span_event", "span_status", "span_error", "span_link", "span_state", "span_name_mail", "log_built", "log_extra",
+    "event_built", "event_value", "tracestate", "traceparent",
 )  # fmt: skip
 NUMBERS = ("number_parameter", "number_literal", "number_common", "number_path", "number_cache")
 

@@ -31,6 +31,7 @@ import psycopg2.extras
 import redis
 import requests
 import sqlalchemy
+import structlog
 from celery import Celery
 from opentelemetry import propagate, trace
 from psycopg import sql
@@ -47,6 +48,7 @@ _held_lock = threading.Lock()
 log = logging.getLogger("private")
 log.propagate = False
 log.addHandler(logging.StreamHandler(io.StringIO()))
+events = structlog.wrap_logger(structlog.WriteLogger(io.StringIO()))
 
 celery = Celery("private", broker="memory://")
 
@@ -210,7 +212,11 @@ def elsewhere() -> None:
             pass
         with contextlib.suppress(OSError):
             open(f"{folder}/none/{SECRETS['file_name']}", "w")  # noqa: PTH123, SIM115 - it is not there
-    log.warning("who: %s", SECRETS["log"], extra={"who": SECRETS["log"]})
+    log.warning("who: %s", SECRETS["log"], extra={"who": SECRETS["log"], SECRETS["log_extra"]: 1})
+    log.warning(f"who: {SECRETS['log_built']}")  # noqa: G004 - as people write it
+    log.warning(SECRETS["log_built"])
+    events.bind(who=SECRETS["event_value"]).warning("seen", **{SECRETS["event_value"]: SECRETS["event_value"]})
+    events.warning(f"who: {SECRETS['event_built']}")
     try:
         raise SecretiveError(SECRETS["log_error"])
     except SecretiveError:

@@ -29,7 +29,7 @@ def finish(*requests: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     """Finish *requests* and return those that are kept."""
     core.state.finished.clear()
     for row in requests:
-        core._hand_over(row)
+        core._hand_over(row, core.Request("GET"))
     return list(core.state.finished)
 
 

@@ -184,6 +184,7 @@ def _ask(port: int, secrets: dict[str, str]) -> None:
         "X-Secret": secrets["header"], "Authorization": f"Bearer {secrets['authorization']}",
         "Cookie": f"theme={secrets['cookie']}; sessionid={secrets['session']}", "User-Agent": secrets["user_agent"],
         "Host": f"{secrets['host']}.example.org", "X-Request-Start": f"t={secrets['queue_header']}",
+        "traceparent": f"00-{secrets['traceparent']}-01", "tracestate": f"v={secrets['tracestate']}",
     }  # fmt: skip
     query = f"?q={secrets['query']}"
     expected = {
@@ -251,6 +252,9 @@ def _is_full(recording: Path, server: str) -> None:
     assert any((row["error"] or "").startswith("ValueError ") for row in requests if row["kind"] == "job")
     seams = {row["seam"] for row in table(recording, "segments")}
     assert {"query", "connect", "commit", "cache", "external", "file", "job", "threads"} <= seams, seams
+    lines = table(recording, "lines")
+    assert {"who: %s", "of %s", "seen", None} <= {row["template"] for row in lines}, lines
+    assert any((row["error"] or "").startswith("SecretiveError ") for row in lines)
     texts = [row["text"] for row in table(recording, "statements")]
     assert len(texts) >= 30, texts
     (process,) = table(recording, "processes")

@@ -70,6 +70,7 @@ class Asked:
     fleet: Fleet | None = None
     database: str | None = field(default=None, repr=False)
     viewed: views.Asked | None = None
+    log_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ def record(
     fleet: Fleet | None = None,
     database: str | None = None,
     viewed: views.Asked | None = None,
+    log_file: Path | None = None,
 ) -> int:
     """
     Run *command* recorded and return its exit status, or minus the number of the signal that killed it.
@@ -134,6 +136,7 @@ def record(
         raw_bytes_max: Write raw frames, of so many bytes at most, instead of starting a collector.
         database: The DSN that the collector samples; the command is not told.
         viewed: What the collector tells while it records, and to whom.
+        log_file: What gets each line that the app logs, beside the recording.
 
     Raises:
         CommandNotFound, CommandNotExecutable, CommandNotStarted: nothing was started and nothing left behind.
@@ -145,15 +148,9 @@ def record(
         return _become(program, command, environment)
     called = name or Path(command[0]).name
     asked = Asked(
-        folder,
-        called,
-        environment,
-        detached=not terminal,
-        retention=retention,
-        fleet=fleet,
-        database=database,
-        viewed=viewed,
-    )
+        folder, called, environment, detached=not terminal, retention=retention, fleet=fleet, database=database,
+        viewed=viewed, log_file=log_file,
+    )  # fmt: skip
     if raw_bytes_max is not None:
         return _write_raw(program, command, asked, raw_bytes_max)
     if _has_collector(environment):
@@ -175,6 +172,7 @@ def start(
     retention: Retention | None = None,
     database: str | None = None,
     viewed: views.Asked | None = None,
+    log_file: Path | None = None,
     **options: Any,
 ) -> Recorded:
     """
@@ -182,7 +180,9 @@ def start(
     """
     given = os.environ if environment is None else environment
     called = name or Path(command[0]).name
-    asked = Asked(folder, called, given, quiet=quiet, retention=retention, database=database, viewed=viewed)
+    asked = Asked(
+        folder, called, given, quiet=quiet, retention=retention, database=database, viewed=viewed, log_file=log_file
+    )
     return _start(resolved(command[0]), command, asked, **options)
 
 
@@ -399,6 +399,8 @@ def _start_collector(
         ]  # fmt: skip
     if asked.fleet is not None:
         arguments += ["--prefix", asked.fleet.prefix, "--push-every", str(asked.fleet.every_s)]
+    if asked.log_file is not None:
+        arguments += ["--log-file", str(asked.log_file)]
     collector = subprocess.Popen(
         [*arguments, "--detach"] if asked.detached else arguments,
         stdin=subprocess.DEVNULL,

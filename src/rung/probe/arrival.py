@@ -1,7 +1,7 @@
 """
 What came with a request: how long it waited before the app took it, and which trace it is part of.
 
-In        the values of X-Request-Start and traceparent
+In        the values of X-Request-Start, traceparent and tracestate
 Out       seconds, and ids; nothing where a value makes no sense
 Not here  requests without these headers
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # nginx writes t=SECONDS.FRACTION, Heroku milliseconds, HAProxy and Apache microseconds: they differ in magnitude.
 _SECONDS_MAX = 1e11  # in the year 5138
 _OFF_S_MAX = 3600.0
+TRACESTATE_LETTERS_MAX = 512
 
 
 def queue_s(value: bytes, arrived_s: float) -> float | None:
@@ -52,4 +53,15 @@ def called_by(request: Request, traceparent: bytes) -> None:
     """
     context = parse(traceparent)
     if context is not None:
-        request.trace, request.caller, _ = context
+        request.trace, request.caller, request.sampled = context
+
+
+def also_traced(request: Request, tracestate: bytes) -> None:
+    """
+    Note what other tracers said of the trace, to be passed on; several headers of that name are one list.
+    """
+    said = tracestate.decode("latin-1")
+    if request.tracestate is not None:
+        said = f"{request.tracestate},{said}"
+    # What is longer may be left out (Trace Context, 3.3.1.5).
+    request.tracestate = said if len(said) <= TRACESTATE_LETTERS_MAX and said.isascii() and said.isprintable() else None

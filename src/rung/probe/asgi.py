@@ -25,7 +25,7 @@ TYPE_CHECKING = False  # as typing has it, whose import takes longer than everyt
 if TYPE_CHECKING:
     from typing import Any
 
-_HEADERS = frozenset({b"cookie", b"traceparent", b"x-request-start"})  # that are read
+_HEADERS = frozenset({b"cookie", b"traceparent", b"tracestate", b"x-request-start"})  # that are read
 LONG_STEP_S = 0.5e-3
 PAUSE_S = 0.5e-3  # between the steps of one run: what the loop and the server do in between
 LAG_S_MIN = 1e-3
@@ -237,6 +237,8 @@ class Exchange(core.Request):
                     self.session = digest.of_session(value)
                 elif name == b"traceparent":
                     arrival.called_by(self, value)
+                elif name == b"tracestate":
+                    arrival.also_traced(self, value)
                 else:
                     self.queue_s = arrival.queue_s(value, self.arrived_s)
         self._asgi = asgi

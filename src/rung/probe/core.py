@@ -46,6 +46,7 @@ SUMS_MAX = 2_000  # different sums of one request; what comes after them is drop
 HELD_BYTES_MAX = 12_000_000  # of requests waiting to be sent
 REQUEST_BYTES = 600  # of a finished one, without its segments
 READ_BYTES = 250
+LINE_BYTES = 350
 BACKGROUND_S_MIN = 5e-3  # what runs on after the response for less is the framework's own tidying up
 STREAM_S_MIN = 1e-3  # between first and last byte; a middleware may hand over a whole response in two parts
 FAILED_AT_MAX = 20
@@ -122,6 +123,10 @@ class Request(Clock):
         thread: Of a request that has a thread to itself, that thread's identity.
         prepared: Of a statement that is prepared and not yet executed: where its segment ends, place, start, seconds.
         trace, caller: The ids that came with it (trace_context.py), in hexadecimal.
+        sampled: Whether the caller keeps that trace, for whom this request calls in turn.
+        tracestate: What other tracers said of it, passed on and looked at by nobody here.
+        lines: What was logged so far; None before the first (logged.py).
+        kept: Whether the last row of it that was handed over was kept.
         met: How often each statement was executed so far, by its first place; None before the first.
         spans: Of OpenTelemetry's API that began within it and have not ended (spans.py); None before the first.
     """
@@ -130,8 +135,8 @@ class Request(Clock):
     # an app in between that takes longer than setting it.
     __slots__ = (
         "arrived_s", "caller", "cancelled", "clocks", "coroutine", "ended", "ending", "error", "first_byte", "follows",
-        "kind", "met", "method", "prefix", "prepared", "queue_s", "reads", "route", "row", "segments", "serial",
-        "serials", "session", "spans", "start", "status", "sums", "trace",
+        "kept", "kind", "lines", "met", "method", "prefix", "prepared", "queue_s", "reads", "route", "row", "sampled",
+        "segments", "serial", "serials", "session", "spans", "start", "status", "sums", "trace", "tracestate",
     )  # fmt: skip
 
     thread: int | None = None
@@ -141,7 +146,8 @@ class Request(Clock):
         self.start = perf_counter()
         self.busy_s = self.mark = 0.0
         self.depth = self.status = 0
-        self.stepping = self.cancelled = self.ending = self.ended = False
+        self.stepping = self.cancelled = self.ending = self.ended = self.kept = False
+        self.sampled = True
         self.method = method
         self.kind = kind
         self.serial = next(state.serials)
@@ -155,6 +161,8 @@ class Request(Clock):
         self.queue_s: float | None = None
         self.trace: str | None = None
         self.caller: str | None = None
+        self.tracestate: str | None = None
+        self.lines: list[tuple[Any, ...]] | None = None
         self.first_byte: float | None = None
         self.session: int | None = None
         self.follows: int | None = None
@@ -377,7 +385,7 @@ def freeze(request: Request, *, final: bool = False) -> float:
     if request.sums is not None or request.prepared is not None:
         request.sums = request.prepared = None
     if final:
-        _hand_over(row)
+        _hand_over(row, request)
     else:
         request.row = row
     return end
@@ -410,6 +418,9 @@ def drop(request: Request) -> None:
     """
     request.ended = True
     state.live.discard(request)
+    lines, request.lines = request.lines, None
+    if lines is not None:
+        state.keep_lines(lines, request.serial, kept=request.kept)  # as what it followed was
 
 
 def worth_keeping(request: Request) -> bool:
@@ -438,18 +449,27 @@ def emit(request: Request) -> None:
     request.row = None
     if request.error is not None and row[ERROR] is None:
         row = (*row[:ERROR], request.error, *row[ERROR + 1 :])
-    _hand_over(row)
+    _hand_over(row, request)
 
 
-def _hand_over(row: tuple[Any, ...]) -> None:
+def _hand_over(row: tuple[Any, ...], request: Request) -> None:
+    lines, request.lines = request.lines, None
+    kept: tuple[Any, ...] | None = row
     held_bytes = REQUEST_BYTES + len(row[SEGMENTS]) + READ_BYTES * len(row[READS])
+    if lines is not None:
+        held_bytes += LINE_BYTES * len(lines)
     if state.held_bytes + held_bytes > HELD_BYTES_MAX:
         state.dropped += 1
-        return
-    if state.keep_whole is not None and not state.keep_whole(row):
+        kept = None
+    elif state.keep_whole is not None:
+        kept = state.keep_whole(row)
+    request.kept = kept is not None
+    if lines is not None:
+        state.keep_lines(lines, row[0], kept=request.kept)
+    if kept is None:
         return
     state.held_bytes += held_bytes
-    state.finished.append(row)
+    state.finished.append(kept)
     if state.on_finished is not None:
         state.on_finished()
 

@@ -17,6 +17,7 @@ SHED = ("nothing", "digests", "stacks", "segments", "everything")
 # What a request and a segment cost the app's own threads: docs/benchmarks/overhead.md, in process, rounded up.
 REQUEST_CPU_S = 15e-6
 SEGMENT_CPU_S = 13e-6
+LINE_CPU_S = 6e-6
 # A second is bad where the recorder takes both this share of the process's CPU and this much of a core: an app that
 # idles has little CPU of which anything is a large share.
 CPU_SHARE_MAX = 0.20
@@ -45,7 +46,14 @@ class Guard:
         self._said = NOTHING
 
     def judge(
-        self, *, process_cpu_s: float, thread_cpu_s: float, requests: int, segments: int, memory_bytes: int
+        self,
+        *,
+        process_cpu_s: float,
+        thread_cpu_s: float,
+        requests: int,
+        segments: int,
+        memory_bytes: int,
+        lines: int = 0,
     ) -> str | None:
         """
         Take one second into account; return what is to be said of it, None for nothing.
@@ -56,8 +64,9 @@ class Guard:
             requests: How many were recorded in this second, counted at the app's cost.
             segments: Likewise; those not kept because they are shed do not count.
             memory_bytes: What the recorder holds now, by its own estimate.
+            lines: How many were logged in this second, kept or not.
         """
-        own_cpu_s = thread_cpu_s + requests * REQUEST_CPU_S + segments * SEGMENT_CPU_S
+        own_cpu_s = thread_cpu_s + requests * REQUEST_CPU_S + segments * SEGMENT_CPU_S + lines * LINE_CPU_S
         heavy = own_cpu_s > CPU_S_MIN and own_cpu_s > CPU_SHARE_MAX * process_cpu_s
         large = memory_bytes > MEMORY_BYTES_MAX
         if not heavy and not large:

@@ -83,6 +83,8 @@ INSTRUMENTS = {
     "uvicorn.server": "uvicorn",
     "opentelemetry.trace": "opentelemetry",
     "opentelemetry.sdk.trace": "opentelemetry",
+    "logging": "logging",
+    "structlog._base": "structlog",
 }
 _AROUND_REQUESTS = ("files", "garbage")
 

@@ -16,6 +16,7 @@ import threading
 from time import monotonic, process_time, thread_time
 
 from rung.probe import core, guard, reads, sketch, windows
+from rung.probe.state import LINES_PER_S_MAX
 
 TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
 if TYPE_CHECKING:
@@ -46,23 +47,22 @@ class Keeper:
         self._process_s, self._thread_s = process_time(), 0.0
         self.requests = self.segments = self.reads = 0  # kept in this second
 
-    def whole(self, row: tuple[Any, ...]) -> bool:
+    def whole(self, row: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """
-        Return whether *row* is kept whole; one that is not is counted.
+        Return *row* if it is kept whole, as an exemplar or as it is; one that is in no window is counted.
         """
         arrived_s, duration_s = row[core.ARRIVED], row[core.DURATION]
         if windows.overlaps(arrived_s, arrived_s + duration_s, core.state.level):
-            return True
+            return row
         with self._lock:
             self._unkept += 1 + len(row[core.SEGMENTS]) // core.SEGMENT_BYTES
             if row[core.KIND] != "background":  # it has its request's route, and would count as one more
                 self._count(row, arrived_s - arrived_s % windows.MINUTE_S, duration_s)
             noteworthy = row[core.STATUS] >= 500 or duration_s >= SLOW_S
             if not noteworthy or self._exemplars >= EXEMPLARS_PER_S_MAX:
-                return False
+                return None
             self._exemplars += 1
-        core.state.finished.append((*row[: core.EXEMPLAR], True, *row[core.EXEMPLAR + 1 :]))
-        return False
+        return (*row[: core.EXEMPLAR], True, *row[core.EXEMPLAR + 1 :])
 
     def _count(self, row: tuple[Any, ...], from_s: float, duration_s: float) -> None:
         key = (from_s, row[core.ROUTE], row[core.METHOD], row[core.STATUS])
@@ -93,20 +93,23 @@ class Keeper:
         """
         now_s, process_s, thread_s = monotonic(), process_time(), thread_time()
         lasted_s = max(now_s - self._at_s, SECOND_S)  # what came at once is no rate
+        state = core.state
         said = self._guard.judge(
             process_cpu_s=(process_s - self._process_s) / lasted_s,
             thread_cpu_s=(thread_s - self._thread_s) / lasted_s,
             requests=round(self.requests / lasted_s),
             segments=round((self.segments + self._unkept) / lasted_s),
-            memory_bytes=core.state.held_bytes + len(core.state.statements_known) * STATEMENT_BYTES,
-        )
-        state = core.state
+            lines=round(state.lines_seen / lasted_s),
+            memory_bytes=state.held_bytes + len(state.statements_known) * STATEMENT_BYTES
+            + len(state.lines) * core.LINE_BYTES,
+        )  # fmt: skip
         state.shed = self._guard.level
         rate_per_s = (self.requests + self.segments + self._unkept) / lasted_s
         state.level = windows.level_for(rate_per_s, self._budget_per_s, state.level)
         state.keep_whole = self.whole if state.level else None
         if self.reads / lasted_s > READS_PER_S_MAX and state.depth < reads.DEPTH_MAX:
             state.depth += 1
+        state.lines_left, state.lines_seen = LINES_PER_S_MAX, 0
         self._at_s, self._process_s, self._thread_s = now_s, process_s, thread_s
         self.requests = self.segments = self.reads = self._unkept = self._exemplars = 0
         return said

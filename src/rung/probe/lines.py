@@ -171,3 +171,11 @@ def _shown(filename: str) -> str | None:
         return None
     here = os.path.join(os.path.realpath(os.getcwd()), "")
     return path.removeprefix(here)
+
+
+def of_place(filename: str, number: int) -> str | None:
+    """
+    Return a line of *filename*, if it is the user's.
+    """
+    name = _shown_once(filename)
+    return None if name is None else f"{name}:{number}"

@@ -113,15 +113,20 @@ class Sender(threading.Thread):
             requests = _taken()
             statements = _drained(state.statements)
             places, samples = _drained(state.places_unsent), _drained(state.sampled)
+            # A line is put there before its request is: no request is sent before its lines.
+            lines = _drained(state.lines)
             counts = _counts()
-            something = requests or statements or places or samples or in_flight or totals
+            something = requests or statements or places or samples or in_flight or totals or lines
             if not something and (counts == self._told or not self._open):
                 self._note(counts)
                 return
             self._keeper.requests += len(requests)
             self._keeper.segments += sum(len(row[core.SEGMENTS]) for row in requests) // core.SEGMENT_BYTES
             self._keeper.reads += sum(len(row[core.READS]) for row in requests)
-            self._send(requests, statements, counts, places=places, in_flight=in_flight, samples=samples, totals=totals)
+            self._send(
+                requests, statements, counts,
+                places=places, in_flight=in_flight, samples=samples, totals=totals, lines=lines,
+            )  # fmt: skip
             in_flight, totals = [], []
 
     def _household(self) -> None:
@@ -179,6 +184,7 @@ class Sender(threading.Thread):
             self._told = counts
         else:
             state.dropped += len(requests)
+            state.lines_dropped += len(more["lines"])
             self._told = _counts()
 
     def _note(self, counts: dict[str, int]) -> None:
@@ -231,8 +237,8 @@ def _counts() -> dict[str, int]:
     """
     return {
         "dropped": state.dropped, "failures": state.failures, "websockets": state.websockets, "shed": state.shed,
-        "level": state.level, "depth": state.depth, "spans_outside": state.spans_outside,
-        "names_folded": state.names_folded,
+        "level": state.level, "depth": state.depth, "lines_dropped": state.lines_dropped,
+        "spans_outside": state.spans_outside, "names_folded": state.names_folded,
     }  # fmt: skip
 
 

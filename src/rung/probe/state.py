@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rung.probe.core import Request
 
 SAMPLES_MAX = 10_000  # looks at the stacks waiting to be sent
+LINES_HELD_MAX = 20_000  # logged lines waiting to be sent
+LINES_PER_S_MAX = 1_000  # that one process keeps
 
 
 class State:
@@ -29,17 +31,17 @@ class State:
 
     __slots__ = (
         "asked", "depth", "dropped", "failed_at", "failures", "finished", "held_bytes", "keep_whole", "key", "level",
-        "live", "looked", "named", "names_folded", "on_finished", "on_framework", "places", "places_unsent",
-        "recording", "run", "sampled", "serials", "shed", "spans_outside", "started", "statements", "statements_known",
-        "stepped", "websockets",
+        "lines", "lines_dropped", "lines_left", "lines_seen", "live", "looked", "named", "names_folded", "on_finished",
+        "on_framework", "pid", "places", "places_unsent", "recording", "run", "sampled", "serials", "shed",
+        "spans_outside", "started", "statements", "statements_known", "stepped", "websockets",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.started = False
         self.on_framework: Callable[[], None] | None = None
         self.on_finished: Callable[[], None] | None = None
-        # Whether a finished row is kept whole; None keeps all (keeping.py).
-        self.keep_whole: Callable[[tuple[Any, ...]], bool] | None = None
+        # Returns a finished row as it is kept, None for one that is not; None itself keeps all (keeping.py).
+        self.keep_whole: Callable[[tuple[Any, ...]], tuple[Any, ...] | None] | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -48,6 +50,7 @@ class State:
         """
         # False once nobody collects: requests are then counted as dropped and nothing of them is kept.
         self.recording = True
+        self.pid = os.getpid()
         # From which the ids of its traces and spans are worked out (trace_context.py).
         self.key = int.from_bytes(os.urandom(8), "big")
         self.shed = 0  # level of guard.py: what is given up to stay within the probe's means
@@ -79,6 +82,10 @@ class State:
         # When the sampler last saw somebody hold the loop (of perf_counter), and at which line.
         self.looked: tuple[float, str | None] = (0.0, None)
         self.sampled: deque[tuple[Any, ...]] = deque(maxlen=SAMPLES_MAX)
+        # Logged lines that are kept, in the order of frames.Line; how many more this second may have (logged.py).
+        self.lines: deque[tuple[Any, ...]] = deque(maxlen=LINES_HELD_MAX)
+        self.lines_left = LINES_PER_S_MAX
+        self.lines_seen = self.lines_dropped = 0
 
     def forget_statements(self) -> None:
         """
@@ -87,3 +94,13 @@ class State:
         self.statements_known.clear()
         self.asked.clear()
         self.places_unsent.extend((number, *place) for place, number in list(self.places.items()))
+
+    def keep_lines(self, lines: list[tuple[Any, ...]], serial: int, *, kept: bool) -> None:
+        """
+        Keep logged lines exactly where their request is, under its final serial: one that goes on as background work
+        has none before it ends.
+        """
+        if kept:
+            self.lines.extend([(line[0], serial, *line[2:]) for line in lines])
+        else:
+            self.lines_dropped += len(lines)

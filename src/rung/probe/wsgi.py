@@ -59,6 +59,9 @@ def _begun(environ: Any) -> Threaded | None:
         came_with = environ.get("HTTP_TRACEPARENT")
         if came_with is not None:
             arrival.called_by(request, came_with.encode("latin-1"))
+            state_of_it = environ.get("HTTP_TRACESTATE")
+            if state_of_it is not None:
+                arrival.also_traced(request, state_of_it.encode("latin-1"))
         cookies = environ.get("HTTP_COOKIE")
         if cookies is not None:
             request.session = digest.of_session(cookies.encode("latin-1"))

@@ -26,6 +26,8 @@ SEAMS = frozenset({
     "job", "other",
 })  # fmt: skip
 
+LEVEL_MAX = 2**15 - 1  # of a logged line
+
 # What a unit of work is; all but "request" are outside goals.
 KINDS = frozenset({"request", "background", "job"})
 
@@ -64,7 +66,7 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "lines": (
         *_PROCESS, ("at_s", "DOUBLE"), ("request", "BIGINT"), ("segment", "INTEGER"), ("level", "SMALLINT"),
-        ("logger", "VARCHAR"), ("template", "VARCHAR"), ("code", "VARCHAR"),
+        ("logger", "VARCHAR"), ("template", "VARCHAR"), ("code", "VARCHAR"), ("error", "VARCHAR"),
     ),
     "statements": (("database", "VARCHAR"), ("statement", "VARCHAR"), ("text", "VARCHAR"), ("kind", "VARCHAR")),
     "processes": (
@@ -228,6 +230,9 @@ class Intake:
         """
         for request in batch.requests:
             _check(request)
+        for line in batch.lines:
+            if not 0 <= line.at_s < math.inf or abs(line.level) > LEVEL_MAX:
+                raise FrameRefused(f"a line was logged at {line.at_s} with level {line.level}")
         for place in batch.places:
             if place.seam not in SEAMS:
                 raise FrameRefused(f"a place on the unknown seam {place.seam[:40]!r}")
@@ -315,7 +320,7 @@ def _looked(one: Sample) -> tuple[Any, ...]:
 
 
 def _logged(one: Line) -> tuple[Any, ...]:
-    return one.at_s, one.request, one.segment, one.level, one.logger, one.template, one.code
+    return one.at_s, one.request, one.segment, one.level, one.logger, one.template, one.code, one.error
 
 
 def _summed(one: Total) -> tuple[Any, ...]:

@@ -253,6 +253,42 @@ def _explain(commands: Commands) -> None:
     _json_flag(parser)
 
 
+def _trace(commands: Commands) -> None:
+    parser = _command(
+        commands, "trace", "show one request: what it waited for and worked on, and what it logged",
+        "Without an id it is the slowest one. Requests that one trace leads through, in whatever process, are shown "
+        "together (docs/traces.md).",
+    )  # fmt: skip
+    parser.add_argument(
+        "id", nargs="?", metavar="ID", help="the id of a trace or a span, or an unambiguous beginning of 6 digits"
+    )
+    parser.add_argument("--slowest", nargs="?", const="1", metavar="N", help="the N slowest requests (1)")
+    parser.add_argument("--route", metavar="ROUTE", help="only of this route, e.g. 'GET /orders', or job:NAME")
+    parser.add_argument("--failed", action="store_true", help="only requests with a status of 500 and above")
+    _recordings_flag(parser)
+    _json_flag(parser)
+
+
+def _logs(commands: Commands) -> None:
+    parser = _command(
+        commands, "logs", "print what the app logged, as JSON lines with the ids of traces",
+        "Of a text its template is kept and never the values in it (docs/traces.md). On a terminal it is plain text.",
+    )  # fmt: skip
+    parser.add_argument("--trace", metavar="ID", help="only of this trace: its id, or the beginning of it")
+    parser.add_argument("--route", metavar="ROUTE", help="only of this route")
+    parser.add_argument("--level", metavar="LEVEL", help="only of this level and above, e.g. warning")
+    _recordings_flag(parser)
+    parser.add_argument("--text", action="store_true", help="print plain text wherever it goes")
+    parser.add_argument("--json", action="store_true", help="print JSON lines, on a terminal as well")
+
+
+def _recordings_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--recording", action="append", metavar="RECORDING",
+        help="where to look, named as for find; again for those of other services; default: the newest sealed one",
+    )  # fmt: skip
+
+
 def _collect(commands: Commands) -> None:
     parser = _command(
         commands, "collect", "collect what apps send to a socket, until SIGTERM or Ctrl-C seals it",
@@ -326,8 +362,8 @@ def _demo(commands: Commands) -> None:
 
 
 COMMANDS = (
-    _record, _load, _find, _price, _take, _confirm, _ledger, _explain, _collect, _pack, _push, _doctor, _permissions,
-    _demo,
+    _record, _load, _find, _price, _take, _confirm, _ledger, _explain, _trace, _logs, _collect, _pack, _push, _doctor,
+    _permissions, _demo,
 )  # fmt: skip
 NAMES = tuple(add.__name__.lstrip("_") for add in COMMANDS)
 

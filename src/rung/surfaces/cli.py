@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import importlib
 import shlex
 import signal
 import sys
@@ -150,7 +151,7 @@ def run_record(arguments: argparse.Namespace) -> int:
             steps=(("For example", "rung record -- uvicorn yourapp:app"),),
         )
     from rung.adapters import launcher
-    from rung.surfaces.collect import retention_of, views_if_any
+    from rung.surfaces.collect import log_file_of, retention_of, views_if_any
 
     settings = wire.settings_of({}, folder=Path.cwd())
     terminal = sys.stdin.isatty() and sys.stderr.isatty()
@@ -165,6 +166,7 @@ def run_record(arguments: argparse.Namespace) -> int:
         raw_bytes_max=settings.record_raw_bytes_max if arguments.raw else None,
         database=_database_if_any(settings, arguments.database, "the database is not sampled"),
         viewed=views_if_any(settings, arguments.name or Path(command[0]).name),
+        log_file=log_file_of(settings),
     )
     launcher.end_as(status)
 
@@ -408,15 +410,6 @@ def run_ledger(arguments: argparse.Namespace) -> int:
     return EXIT_ANSWERED
 
 
-def run_explain(arguments: argparse.Namespace) -> int:
-    """
-    Print where one statement's cost or time goes.
-    """
-    from rung.surfaces.explain import explain
-
-    return explain(arguments)
-
-
 def run_collect(arguments: argparse.Namespace) -> int:
     """
     Collect what apps send to a socket.
@@ -424,15 +417,6 @@ def run_collect(arguments: argparse.Namespace) -> int:
     from rung.surfaces.collect import collect
 
     return collect(arguments)
-
-
-def run_pack(arguments: argparse.Namespace) -> int:
-    """
-    Make one file of recordings.
-    """
-    from rung.surfaces.pack import pack
-
-    return pack(arguments)
 
 
 def run_push(arguments: argparse.Namespace) -> int:
@@ -453,15 +437,6 @@ def run_doctor(arguments: argparse.Namespace) -> int:
     return doctor(arguments)
 
 
-def run_permissions(arguments: argparse.Namespace) -> int:
-    """
-    Print what the database role may do, or the script that makes a dump for the planner.
-    """
-    from rung.surfaces.permissions import permissions
-
-    return permissions(arguments)
-
-
 def run_demo(arguments: argparse.Namespace) -> int:
     """
     Run the whole loop on the sample shop.
@@ -469,6 +444,18 @@ def run_demo(arguments: argparse.Namespace) -> int:
     from rung.surfaces.demo import demo
 
     return demo(arguments)
+
+
+def _in_its_module(name: str) -> Callable[[argparse.Namespace], int]:
+    """
+    Return what runs a command that has a module of its name to itself.
+    """
+
+    def run(arguments: argparse.Namespace) -> int:
+        status: int = getattr(importlib.import_module(f"rung.surfaces.{name}"), name)(arguments)
+        return status
+
+    return run
 
 
 RUNS: Mapping[str, Callable[[argparse.Namespace], int]] = {
@@ -479,12 +466,14 @@ RUNS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "take": run_take,
     "confirm": run_confirm,
     "ledger": run_ledger,
-    "explain": run_explain,
+    "explain": _in_its_module("explain"),
+    "trace": _in_its_module("trace"),
+    "logs": _in_its_module("logs"),
     "collect": run_collect,
-    "pack": run_pack,
+    "pack": _in_its_module("pack"),
     "push": run_push,
     "doctor": run_doctor,
-    "permissions": run_permissions,
+    "permissions": _in_its_module("permissions"),
     "demo": run_demo,
 }
 

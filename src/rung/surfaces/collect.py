@@ -40,6 +40,13 @@ def views_if_any(settings: Settings, name: str) -> Asked | None:
         return None
 
 
+def log_file_of(settings: Settings) -> Path | None:
+    """
+    Return the file that gets each line that the app logs, None where none is wanted.
+    """
+    return Path(settings.logs_file).resolve() if settings.logs_file else None
+
+
 def collect(arguments: argparse.Namespace) -> int:
     """
     Collect until told to end, and say what became of it.
@@ -58,6 +65,7 @@ def collect(arguments: argparse.Namespace) -> int:
         database=wire.database_of(settings, arguments.database),
         pusher=_pusher(settings),
         views=asked_for(settings, arguments.name),
+        log_file=log_file_of(settings),
     )
     if arguments.json:
         content = {"socket": arguments.socket, "recordings": [str(path) for path in recordings]}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from rung.surfaces import plan_shapes, recorded, shapes
+from rung.surfaces import plan_shapes, recorded, shapes, trace_shapes
 from rung.surfaces.recorded import RecordingShape, RouteShape
 from rung.surfaces.shapes import Document
 
@@ -360,12 +360,12 @@ class ErrorDocument(Document):
 
 DOCUMENTS: tuple[type, ...] = (
     FindDocument, PriceDocument, TakeDocument, ConfirmDocument, LedgerDocument, LoadDocument, DemoDocument,
-    *plan_shapes.DOCUMENTS, *shapes.DOCUMENTS, ErrorDocument,
+    *plan_shapes.DOCUMENTS, *trace_shapes.DOCUMENTS, *shapes.DOCUMENTS, ErrorDocument,
 )  # fmt: skip
 SHAPES: tuple[type, ...] = (
     PercentilesShape, MissShape,
     Document, GoalShape, SimulatedShape, SuspectShape, RunnerUpShape, PredictedShape, MoveShape, EvidenceShape,
     RoutePriceShape, QuoteShape, SideShape,
     RatioShape, BuildShape, AppliedShape, IndexUsedShape, RecordShape, ScoreShape, TallyShape, TurnShape, ErrorShape,
-    StepShape, *recorded.SHAPES, *plan_shapes.SHAPES, *shapes.SHAPES,
+    StepShape, *recorded.SHAPES, *plan_shapes.SHAPES, *trace_shapes.SHAPES, *shapes.SHAPES,
 )  # fmt: skip

@@ -23,7 +23,8 @@ EXIT_ANSWERED, EXIT_CHECK_FAILED, EXIT_NO_ANSWER, EXIT_NOT_SET_UP, EXIT_INTERRUP
 HANDLER = "rung.plain"
 # Everything that rung prints beyond ASCII, by what it looks like.
 PLAIN = {
-    "█": "#", "│": "|", "▸": ">", "◂": "<", "·": "-", "–": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">=",
+    "█": "#", "▒": "=", "░": ".", "◆": "*",
+    "│": "|", "▸": ">", "◂": "<", "·": "-", "–": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">=",
     "×": "x", "÷": "/", "µ": "u", "’": "'", "ρ": "rho", "−": "-",
 }  # fmt: skip
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rung.adapters.collector import listener
+from rung.adapters.collector.log_file import LogFile
 from rung.adapters.collector.pieces import Pieces, Place
 from rung.adapters.collector.samplers import database_given
 from rung.adapters.collector.views.asked import taken
@@ -38,12 +39,18 @@ def main() -> int:
     parser.add_argument("--ledger", type=Path, help="the folder whose entries name recordings to keep")
     parser.add_argument("--prefix", help="where in an object store the recording is sent as well")
     parser.add_argument("--push-every", type=float, default=30.0, help="seconds between two times")
+    parser.add_argument("--log-file", type=Path, help="the file that gets each line that the app logs")
     asked = parser.parse_args()
     views = taken()
     collector = listener.Listener(
         listener.listening(asked.socket),
         socket_path=Path(asked.socket),
-        pieces=Pieces(Place(asked.folder, asked.name), say=listener.say, on_sealed=_retaining(asked)),
+        pieces=Pieces(
+            Place(asked.folder, asked.name),
+            say=listener.say,
+            on_sealed=_retaining(asked),
+            log_file=LogFile(asked.log_file, say=listener.say) if asked.log_file is not None else None,
+        ),
         lifeline=asked.lifeline,
         hello_within_s=asked.hello_within,
     )

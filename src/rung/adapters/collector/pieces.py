@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from rung import clock
+from rung.adapters.collector.log_file import LogFile
 from rung.adapters.collector.samplers import Samplers
 from rung.adapters.collector.writer import Writer
 from rung.adapters.fleet.pusher import Pusher
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 STATEMENTS_MAX = 20_000
 # Of a batch's counts; the others are levels.
-SUMS = frozenset({"dropped", "failures", "names_folded", "spans_outside", "websockets"})
+SUMS = frozenset({"dropped", "failures", "lines_dropped", "names_folded", "spans_outside", "websockets"})
 AGAIN_S = 60.0
 
 Say = Callable[[str], None]
@@ -102,13 +103,17 @@ class Pieces:
         on_sealed: Callable[[Path], None],
         every_s: float = math.inf,
         following: Callable[[], Place] | None = None,
+        log_file: LogFile | None = None,
     ) -> None:
         """
         Begin with *first*; every *every_s*, at whole multiples of it, go on in the place that *following* makes.
+
+        What the app logs goes into *log_file* as well.
         """
         self.refused = 0
         self.sealed: list[Path] = []
         self._say, self._on_sealed, self._every_s, self._following = say, on_sealed, every_s, following
+        self._log_file = log_file
         self._statements: dict[Statement, None] = {}
         self._counted: dict[Who, Counted] = {}
         self._sealing: threading.Thread | None = None
@@ -179,11 +184,14 @@ class Pieces:
         """
         Add what *sender* finished.
         """
-        self._record(sender, batch)
+        self._add(sender, batch)
+        # A batch that was refused has nothing of which anything can be said.
+        if self._log_file is not None:
+            self._log_file.batch(sender.hello, batch)
         if self._views is not None:
             self._views.batch(sender.process, batch)
 
-    def _record(self, sender: Sender, batch: Batch) -> None:
+    def _add(self, sender: Sender, batch: Batch) -> None:
         if self._following is None:
             self._intake.batch(sender.process, batch)
             self._heard = True
@@ -260,6 +268,8 @@ class Pieces:
         """
         Seal the recording under way.
         """
+        if self._log_file is not None:
+            self._log_file.close()
         if self._beside is not None:
             self._beside.end(self._intake)
         if self._views is not None:

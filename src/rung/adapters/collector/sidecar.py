@@ -19,6 +19,7 @@ from pathlib import Path
 
 from rung.adapters import launcher
 from rung.adapters.collector import listener
+from rung.adapters.collector.log_file import LogFile
 from rung.adapters.collector.pieces import Pieces, Place
 from rung.adapters.collector.views.asked import Asked
 from rung.adapters.fleet.pusher import Pusher
@@ -40,12 +41,13 @@ def collect(
     database: str | None = None,
     pusher: Pusher | None = None,
     views: Asked | None = None,
+    log_file: Path | None = None,
 ) -> list[Path]:
     """
     Record what is sent to *path* until told to end; return the folders of the recordings that were made.
 
-    The host, and *database* where one is named, are sampled meanwhile; *pusher* sends what is recorded, and *views*
-    tell of all of it.
+    The host, and *database* where one is named, are sampled meanwhile; *pusher* sends what is recorded, *views* tell of
+    all of it, and what the apps log goes to *log_file* as well.
 
     Raises:
         SocketRefused: nothing can listen there.
@@ -61,7 +63,10 @@ def collect(
         say(prune(folder, retention, newest=recording.name).words())
 
     try:
-        pieces = Pieces(following(), say=say, on_sealed=sealed, every_s=rotate_s, following=following)
+        log = LogFile(log_file, say=say) if log_file is not None else None
+        pieces = Pieces(
+            following(), say=say, on_sealed=sealed, every_s=rotate_s, following=following, log_file=log
+        )  # fmt: skip
         collector = listener.Listener(server, socket_path=path, pieces=pieces, drain_s_max=DRAIN_S_MAX)
         collector.heed_signals(alone=True)
     except BaseException:

@@ -390,7 +390,7 @@ def _times(segments: dict[str, Column], inside_s: Floats) -> tuple[Floats, Float
     start_s, end_s = _clipped(segments["start_s"].astype(np.float64, copy=False), duration_s, inside_s[request])
     single = segments["calls"] == 1
     own_s = np.where(single, end_s - start_s, np.maximum(duration_s, 0.0))
-    own_s[single] = _own_seconds(
+    own_s[single] = own_seconds(
         request[single],
         segments["segment"].astype(np.int64, copy=False)[single],
         segments["parent"].astype(np.int64, copy=False)[single],
@@ -409,7 +409,7 @@ def _clipped(start_s: Floats, duration_s: Floats, inside_s: Floats) -> tuple[Flo
     return begin_s, np.clip(start_s + duration_s, begin_s, inside_s)
 
 
-def _own_seconds(request: Integers, segment: Integers, parent: Integers, start_s: Floats, end_s: Floats) -> Floats:
+def own_seconds(request: Integers, segment: Integers, parent: Integers, start_s: Floats, end_s: Floats) -> Floats:
     """
     Return what of each segment is its own, so that the sum over a request is the time that any of them covers.
     """
