@@ -4,6 +4,7 @@ A recorded app whose metrics, traces and logs are read while it runs, as a user 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -71,13 +72,13 @@ def patiently(port: int) -> str:
         return ""
 
 
-def exemplars(text: str) -> list[tuple[str, str]]:
+def exemplars(text: str, route: str | None = None) -> list[tuple[str, str]]:
     return [
         (sample.exemplar.labels["trace_id"], sample.exemplar.labels["span_id"])
         for family in text_string_to_metric_families(text)
         if family.name == NAME
         for sample in family.samples
-        if sample.exemplar
+        if sample.exemplar and route in {None, sample.labels["http_route"]}
     ]
 
 
@@ -120,6 +121,44 @@ def test_an_exemplar_leads_to_its_trace_and_to_its_row_of_the_recording(tmp_path
     words = (tmp_path / "said").read_text("utf-8")
     assert f"rung: metrics at http://127.0.0.1:{metrics}/metrics" in words
     assert f"rung: metrics, traces and logs go to {receiver.url}" in words
+
+
+def test_one_slow_request_from_its_metric_to_its_trace_to_its_lines(tmp_path: Path) -> None:
+    """
+    The highest bucket's exemplar names the trace, `rung trace` shows the request, and `rung logs` what it logged.
+    """
+    port, metrics = free_port(), free_port()
+    environment = plain() | {"RUNG_METRICS_LISTEN": str(metrics)}
+    with recorded(tmp_path, port, environment, tmp_path / "said") as recordings:
+        for number in range(5):
+            assert 200 == ask(port, f"/me/{number}")[0]
+        assert 200 == ask(port, "/slow/somebody")[0]
+        until = time.monotonic() + PATIENCE_S
+        while not (slow := exemplars(patiently(metrics), "/slow/{name}")):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    (recording,) = recordings.iterdir()
+    while not (recording / "requests.parquet").exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    ((trace, _),) = slow
+
+    shown = json.loads(_rung(environment | {"RUNG_FOLDER": str(tmp_path)}, "trace", trace, "--json"))
+    lines = _rung(environment | {"RUNG_FOLDER": str(tmp_path)}, "logs", "--trace", trace).splitlines()
+
+    ((request,),) = (one["units"] for one in shown["traces"])
+    assert ("/slow/{name}", trace) == (request["route"], shown["traces"][0]["trace"])
+    assert 0.4 <= request["duration_s"]
+    assert ["%s had to wait"] == [line["body"] for line in map(json.loads, lines)]
+    assert {trace} == {line["trace_id"] for line in map(json.loads, lines)}
+    assert "somebody" not in str(shown) + str(lines)
+
+
+def _rung(environment: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "rung", *arguments], env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout
 
 
 def test_a_port_in_use_and_a_receiver_that_is_away_cost_the_recording_nothing(tmp_path: Path) -> None:
