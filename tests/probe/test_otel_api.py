@@ -210,6 +210,21 @@ def test_a_real_app_has_its_spans_in_the_recording(tmp_path: Path, sdk: str) -> 
     assert [] == searched
 
 
+def test_a_framework_begins_no_spans_of_its_own(tmp_path: Path) -> None:
+    """
+    FastAPI has some for apps that set up a provider; that rung is there is no reason to pay for them.
+    """
+    with serving("plain_fastapi:app", tmp_path) as (port, _, started):
+        for _ in range(ASKED):
+            assert 200 == ask(port, "/plain")[0]
+            time.sleep(SENT_S)
+    recorded = Recorded.read(started.recording)
+    requests = recorded.of("/plain")
+    assert ASKED == len(requests)
+    assert {"request"} == {one["kind"] for one in requests}
+    assert not [part for one in requests for part in recorded.parts(one) if part["name"].startswith("fastapi.")]
+
+
 def test_the_sum_closes_and_waiting_is_no_computing(tmp_path: Path) -> None:
     with serving("otel_app:app", tmp_path) as (port, _, started):
         for _ in range(20):

@@ -298,6 +298,12 @@ class TracerProvider(trace.ProxyTracerProvider):
         return Tracer(*asked)
 
 
+# The API cannot be asked whether a provider was configured, so FastAPI goes by this name (0.165, fastapi/telemetry).
+# None was: for rung's sake it is not to begin with spans and metrics of its own, which cost more than all of rung's.
+TracerProvider.__module__ = trace.ProxyTracerProvider.__module__
+TracerProvider.__name__ = TracerProvider.__qualname__ = trace.ProxyTracerProvider.__name__
+
+
 def install(module: ModuleType) -> None:
     """
     Put them in the API's place.
