@@ -85,6 +85,11 @@ INSTRUMENTS = {
     "opentelemetry.sdk.trace": "opentelemetry",
     "logging": "logging",
     "structlog._base": "structlog",
+    "granian.server.mp": "granian",
+    "litestar.app": "litestar",
+    "litestar._asgi.asgi_router": "litestar",
+    "litestar.middleware._internal.exceptions.middleware": "litestar",
+    "litestar.response.base": "serialise",
 }
 _AROUND_REQUESTS = ("files", "garbage")
 
