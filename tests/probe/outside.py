@@ -77,6 +77,22 @@ def redis_server(folder: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def aws() -> Iterator[str]:
+    """
+    Yield the URL of a server that speaks like S3, SQS and the like.
+    """
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
 def mail_server() -> Iterator[int]:
     """
     Yield the port of a server that takes mail and forgets it.
