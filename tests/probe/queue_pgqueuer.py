@@ -1,10 +1,13 @@
 """
-A queue of PgQueuer and its entrypoints.
+A queue of PgQueuer and its entrypoints; run by itself, its worker.
 """
 
+import asyncio
 import os
+import signal
 from datetime import timedelta
 
+import asyncpg
 import psycopg
 import queue_work as work
 from pgqueuer import PgQueuer
@@ -15,8 +18,6 @@ from pgqueuer.queries import SyncQueries
 
 
 async def main() -> PgQueuer:
-    import asyncpg
-
     queue = PgQueuer(AsyncpgDriver(await asyncpg.connect(os.environ["DATABASE_URL"])))
 
     @queue.entrypoint("reckon")
@@ -31,9 +32,6 @@ async def main() -> PgQueuer:
     async def again(job: Job) -> None:
         if job.attempts == 0:
             raise RetryRequested(delay=timedelta(0), reason="not yet")
-
-    @queue.entrypoint("last")
-    async def last(_job: Job) -> None:
         work.last()
 
     return queue
@@ -45,4 +43,13 @@ def enqueue() -> None:
         queries.enqueue("reckon", b"41")  # MARK pgqueuer
         queries.enqueue(["fail", "fail"], [b"4711", b"4712"], [0, 0], headers=[{"own": "kept"}, None])
         queries.enqueue("again", None)
-        queries.enqueue("last", None, -1)
+
+
+async def serve() -> None:
+    queue = await main()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, queue.shutdown.set)
+    await queue.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

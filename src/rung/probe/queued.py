@@ -36,7 +36,6 @@ def around_enqueue(owner: Any, attribute: str, prepare: Prepare) -> None:
     """
     original, put = taken(owner, attribute)
 
-    @functools.wraps(original)
     def recorded(*args: Any, **kwargs: Any) -> Any:
         segment = core.enter("job")
         if segment is None:
@@ -48,7 +47,7 @@ def around_enqueue(owner: Any, attribute: str, prepare: Prepare) -> None:
             _handed_over(segment, name)
 
     core.waiting.add(recorded.__code__)
-    put(recorded)
+    put(functools.wraps(original)(recorded))
 
 
 def around_async_enqueue(owner: Any, attribute: str, prepare: Prepare) -> None:
