@@ -17,10 +17,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import CoroutineType
 from typing import Any
 
-from rung.probe import arrival, asgi, core, lines
+from rung.probe import arrival, asgi, core, lines, spans
 from rung.probe.threaded import Threaded, nested
 from rung.probe.wrapping import Arguments, taken
-from rung.trace_context import ROOT, span_of, trace_of, traceparent
+from rung.trace_context import traceparent
 
 CONTEXT = "traceparent"
 SEVERAL = "(several)"  # different jobs that are handed over by one call
@@ -83,11 +83,7 @@ def _prepared(
 def _context_of(segment: core.Segment) -> str | None:
     if os.environ.get("RUNG_PROPAGATE") == "off":
         return None
-    request, key = segment.request, core.state.key
-    # What goes on after a response has no number of its own yet: it calls in the name of its request.
-    first = request.serial if request.follows is None else request.follows
-    trace = trace_of(key, first) if request.trace is None else int(request.trace, 16)
-    return traceparent(trace, span_of(key, first, segment.serial if request.follows is None else ROOT))
+    return traceparent(*spans.ids(segment.request, segment.serial))
 
 
 def _handed_over(segment: core.Segment, name: str) -> None:
