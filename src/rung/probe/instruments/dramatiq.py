@@ -67,12 +67,12 @@ def _catch(module: ModuleType) -> None:
     original = owner.stuff_exception
 
     @functools.wraps(original)
-    def stuff_exception(self: Any, exception: BaseException) -> Any:
+    def caught(self: Any, exception: BaseException) -> Any:
         if not isinstance(exception, again):
             queued.note_here(exception)
         return original(self, exception)
 
-    owner.stuff_exception = stuff_exception
+    owner.stuff_exception = caught
 
 
 MODULES: Mapping[str, Callable[[ModuleType], None]] = {

@@ -46,7 +46,7 @@ def _with(headers: dict[str, Any] | None, context: str) -> dict[str, Any]:
     return {_SECTION: {queued.CONTEXT: context}, **(headers or {})}
 
 
-def _manager(module: ModuleType) -> None:
+def _running(module: ModuleType) -> None:
     owner = module.QueueManager
     dispatch, log_failure = owner._dispatch, owner.log_failure
 
@@ -103,6 +103,6 @@ class _Noting:
 
 MODULES: Mapping[str, Callable[[ModuleType], None]] = {
     "pgqueuer.adapters.persistence.queries": _queries,
-    "pgqueuer.core.qm": _manager,
+    "pgqueuer.core.qm": _running,
     "pgqueuer.core.sm": _schedules,
 }

@@ -17,7 +17,7 @@ from rung.probe import core, queued
 from rung.probe.wrapping import Arguments
 
 
-def _manager(module: ModuleType) -> None:
+def _deferring(module: ModuleType) -> None:
     owner = module.JobManager
     for name in ("defer_job", "batch_defer_jobs"):
         queued.around_enqueue(owner, name, _handed)
@@ -56,6 +56,6 @@ def _note_failure(owner: Any) -> None:
 
 
 MODULES: Mapping[str, Callable[[ModuleType], None]] = {
-    "procrastinate.manager": _manager,
+    "procrastinate.manager": _deferring,
     "procrastinate.worker": _worker,
 }
