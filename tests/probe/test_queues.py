@@ -4,6 +4,7 @@ Queues and their workers: a job is handed over, run as a unit of its own, and pa
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -12,15 +13,19 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psycopg
 import pytest
+from pgqueuer.core import sm as scheduling
 from psycopg import sql
 
 from rung.adapters import launcher
+from rung.probe.instruments.pgqueuer import MODULES
 from rung.trace_context import span_of, trace_of
 from tests.ports import free_port
+from tests.probe.playing import finished, recording
 from tests.probe.running import Recorded, gunicorn, running
 from tests.probe.serving import HERE, PATIENCE_S, ask, line_of
 
@@ -195,6 +200,29 @@ def test_pgqueuer(place: Place) -> None:
     assert {None} == {one["error"] for one in seen.of("job:again")}
     assert 2 == len(seen.of("job:again"))
     _of_a_trace(seen, web)
+
+
+def test_a_schedule_of_pgqueuer_is_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = scheduling.SchedulerManager
+    monkeypatch.setattr(owner, "dispatch", owner.dispatch)
+    MODULES[scheduling.__name__](scheduling)
+
+    async def nothing(*_: object) -> None:
+        pass
+
+    async def execute(*_: object) -> None:
+        raise ValueError("a secret")  # MARK scheduled
+
+    schedule = SimpleNamespace(id=1, entrypoint="tidy", expression="* * * * *")
+    queries = SimpleNamespace(set_schedule_queued=nothing)
+    held: Any = SimpleNamespace(active_heartbeat_ids=set(), resources={}, queries=queries)
+    executor: Any = SimpleNamespace(execute=execute)
+    with recording():
+        asyncio.run(owner.dispatch(held, executor, cast("Any", schedule)))
+        (job,) = finished()
+    assert ("job", "job:tidy") == (job["kind"], job["route"])
+    assert job["error"].startswith("ValueError ")
+    assert job["error"].endswith(line_of("scheduled", "test_queues.py"))
 
 
 def test_the_context_of_a_trace_stays_here_where_it_is_not_wanted(place: Place) -> None:
