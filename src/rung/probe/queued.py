@@ -12,17 +12,15 @@ Not here  which functions these are (instruments/), a request over ASGI or WSGI
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Coroutine, Mapping
 from types import CoroutineType
 from typing import Any
 
-from rung.probe import arrival, asgi, core, lines, spans
+from rung.probe import arrival, asgi, core, lines, propagating
 from rung.probe.threaded import Threaded, nested
 from rung.probe.wrapping import Arguments, taken
-from rung.trace_context import traceparent
 
-CONTEXT = "traceparent"
+CONTEXT = propagating.TRACEPARENT
 SEVERAL = "(several)"  # different jobs that are handed over by one call
 
 # (positional arguments, keyword arguments, the context of the trace or None) -> both as they are handed on, and the
@@ -40,7 +38,7 @@ def around_enqueue(owner: Any, attribute: str, prepare: Prepare) -> None:
         segment = core.enter("job")
         if segment is None:
             return original(*args, **kwargs)
-        args, kwargs, name = _prepared(segment, prepare, args, kwargs)
+        args, kwargs, name = _prepared(prepare, args, kwargs)
         try:
             return original(*args, **kwargs)
         finally:
@@ -61,7 +59,7 @@ def around_async_enqueue(owner: Any, attribute: str, prepare: Prepare) -> None:
         segment = core.enter("job")
         if segment is None:
             return await original(*args, **kwargs)
-        args, kwargs, name = _prepared(segment, prepare, args, kwargs)
+        args, kwargs, name = _prepared(prepare, args, kwargs)
         try:
             return await original(*args, **kwargs)
         finally:
@@ -70,20 +68,16 @@ def around_async_enqueue(owner: Any, attribute: str, prepare: Prepare) -> None:
     put(recorded)
 
 
-def _prepared(
-    segment: core.Segment, prepare: Prepare, args: Arguments, kwargs: dict[str, Any]
-) -> tuple[Arguments, dict[str, Any], str]:
+def _prepared(prepare: Prepare, args: Arguments, kwargs: dict[str, Any]) -> tuple[Arguments, dict[str, Any], str]:
     try:
-        return prepare(args, kwargs, _context_of(segment))
+        return prepare(args, kwargs, _context())
     except Exception:
         core.failed()
         return args, kwargs, ""
 
 
-def _context_of(segment: core.Segment) -> str | None:
-    if os.environ.get("RUNG_PROPAGATE") == "off":
-        return None
-    return traceparent(*spans.ids(segment.request, segment.serial))
+def _context() -> str | None:
+    return dict(propagating.headers()).get(CONTEXT) if propagating.on() else None
 
 
 def _handed_over(segment: core.Segment, name: str) -> None:
