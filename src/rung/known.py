@@ -70,6 +70,7 @@ LIBRARIES = (
     Library("botocore", "botocore", "botocore", ("1.44",)),
     Library("obstore", "obstore", "obstore", ("0.12",)),
     Library("dogpile-cache", "dogpile", "caches", ("1.5",)),
+    Library("structlog", "structlog", "structlog", ("26.1",)),
     Library("jinja2", "jinja2", "templates", ("3.1",)),
     Library("opentelemetry-api", "opentelemetry", "opentelemetry", ("1.45",)),
 )
