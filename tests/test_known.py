@@ -17,7 +17,7 @@ from rung.probe.imports import INSTRUMENTS
 
 ROOT = Path(__file__).resolve().parents[1]
 PINNED = {
-    requirement.name: str(requirement.specifier).removeprefix("==")
+    requirement.name.replace(".", "-"): str(requirement.specifier).removeprefix("==")
     for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     if (text := line.partition("#")[0].strip())
     for requirement in [Requirement(text)]

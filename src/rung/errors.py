@@ -217,7 +217,7 @@ class RecordingEmpty(RecordingError):
             f"{path} holds no request ({processes} app process{'es' if processes != 1 else ''} reported)",
             why=(
                 "No process reported: another interpreter or virtual environment without rung, python -I/-E/-S, "
-                "a cleared environment, or an app that is not Starlette or FastAPI."
+                "a cleared environment, or an app on none of FastAPI, Starlette, Litestar, Django and Flask."
                 if processes == 0
                 else "The app was recorded, but nobody sent it a request that it answered."
             ),

@@ -39,10 +39,16 @@ class Library:
 LIBRARIES = (
     Library("fastapi", "fastapi", "starlette", ("0.165",)),
     Library("starlette", "starlette", "starlette", ("1.10",)),
+    Library("litestar", "litestar", "litestar", ("2.25",)),
     Library("django", "django", "django", ("5.2",)),
     Library("flask", "flask", "flask", ("3.1",)),
     Library("celery", "celery", "jobs", ("5.7",)),
+    Library("rq", "rq", "rq", ("3.0",)),
+    Library("dramatiq", "dramatiq", "dramatiq", ("2.2",)),
+    Library("procrastinate", "procrastinate", "procrastinate", ("3.10",)),
+    Library("pgqueuer", "pgqueuer", "pgqueuer", ("1.6",)),
     Library("uvicorn", "uvicorn", "uvicorn", ("0.54",)),
+    Library("granian", "granian", "granian", ("2.8",)),
     Library("gunicorn", "gunicorn", "", ("27.0",)),
     Library("uvicorn-worker", "uvicorn_worker", "", ("0.4",)),
     Library("uvloop", "uvloop", "tasks", ("0.23",)),
@@ -60,14 +66,19 @@ LIBRARIES = (
     Library("requests", "requests", "urllib3", ("2.34",)),
     Library("urllib3", "urllib3", "urllib3", ("2.8",)),
     Library("aiohttp", "aiohttp", "aiohttp", ("3.14",)),
+    Library("boto3", "boto3", "botocore", ("1.44",)),
+    Library("botocore", "botocore", "botocore", ("1.44",)),
+    Library("obstore", "obstore", "obstore", ("0.12",)),
+    Library("dogpile-cache", "dogpile", "caches", ("1.5",)),
+    Library("structlog", "structlog", "structlog", ("26.1",)),
     Library("jinja2", "jinja2", "templates", ("3.1",)),
     Library("opentelemetry-api", "opentelemetry", "opentelemetry", ("1.45",)),
 )
 
 # Widely used for what a request waits on or is served by, and known to no instrument.
 WITHOUT = frozenset({
-    "aiokafka", "aiomysql", "aiopg", "aiosqlite", "boto3", "aiobotocore", "bottle", "confluent-kafka", "elasticsearch",
-    "falcon", "google-cloud-storage", "grpcio", "kafka-python", "litestar", "motor", "mysqlclient", "opensearch-py",
+    "aiokafka", "aiomysql", "aiopg", "aiosqlite", "aiobotocore", "bottle", "confluent-kafka", "elasticsearch",
+    "falcon", "google-cloud-storage", "grpcio", "kafka-python", "motor", "mysqlclient", "opensearch-py",
     "oracledb", "pg8000", "pika", "pymemcache", "pymongo", "pymysql", "pyramid", "quart", "sanic", "tornado",
 })  # fmt: skip
 

@@ -38,6 +38,7 @@ TEXTS = (
     "job_name_argument", "job_id", "job_error", "task_name", "thread_name", "span_attribute", "span_statement",
     "span_event", "span_status", "span_error", "span_link", "span_state", "span_name_mail", "log_built", "log_extra",
     "event_built", "event_value", "tracestate", "traceparent",
+    "bucket", "object_key", "object_body", "object_missing", "region_key", "region_value",
 )  # fmt: skip
 NUMBERS = ("number_parameter", "number_literal", "number_common", "number_path", "number_cache")
 

@@ -61,8 +61,46 @@ def redis_server(folder: Path) -> Iterator[str]:
     Yield the URL of an empty Redis that writes nothing.
     """
     port = free_port()
-    command = [REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    with _redis(port, folder):
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextlib.contextmanager
+def redis_cluster(folder: Path) -> Iterator[int]:
+    """
+    Yield the port of an empty cluster of one Redis.
+    """
+    # Its servers talk to each other on a port that is 10,000 higher.
+    port = next(port for port in iter(free_port, None) if port < 55_000)
+    with _redis(port, folder, "--cluster-enabled", "yes"):
+        with redis.Redis(port=port) as client:
+            client.execute_command("CLUSTER ADDSLOTS", *range(16384))
+            until = time.monotonic() + PATIENCE_S
+            while "cluster_state:ok" not in str(client.execute_command("CLUSTER", "INFO")):
+                assert time.monotonic() < until
+                time.sleep(0.02)
+        yield port
+
+
+@contextlib.contextmanager
+def redis_sentinel(folder: Path) -> Iterator[int]:
+    """
+    Yield the port of who knows where the master called "shop" is.
+    """
+    port, master = free_port(), free_port()
+    (folder / "watched").mkdir()
+    settings = folder / "sentinel.conf"
+    settings.write_text(f"sentinel monitor shop 127.0.0.1 {master} 1\n", "utf-8")
+    with _redis(master, folder / "watched"), _redis(port, folder, settings=str(settings)):
+        yield port
+
+
+@contextlib.contextmanager
+def _redis(port: int, folder: Path, *more: str, settings: str | None = None) -> Iterator[None]:
+    # Who watches others is started by a file that it may write to.
+    kind = ["--save", ""] if settings is None else ["--sentinel"]
+    command = [REDIS_SERVER_PATH, *([settings] if settings else []), "--port", str(port), "--bind", "127.0.0.1"]
+    server = subprocess.Popen([*command, "--dir", str(folder), *kind, *more], stdout=subprocess.DEVNULL)
     try:
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
@@ -70,10 +108,26 @@ def redis_server(folder: Path) -> Iterator[str]:
                 client.ping()
                 break
             time.sleep(0.02)
-        yield f"redis://127.0.0.1:{port}/0"
+        yield
     finally:
         server.terminate()
         server.wait(PATIENCE_S)
+
+
+@contextlib.contextmanager
+def aws() -> Iterator[str]:
+    """
+    Yield the URL of a server that speaks like S3, SQS and the like.
+    """
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
 
 
 @contextlib.contextmanager

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import boto3
+import dramatiq
 import httpx
 import jinja2
 import psycopg
@@ -32,9 +34,14 @@ import redis
 import requests
 import sqlalchemy
 import structlog
+from botocore.exceptions import ClientError
 from celery import Celery
+from dogpile.cache import make_region
+from dramatiq.brokers.redis import RedisBroker
+from obstore.store import S3Store
 from opentelemetry import propagate, trace
 from psycopg import sql
+from rq import Queue
 from sqlalchemy.ext.asyncio import create_async_engine
 
 SECRETS: dict[str, str] = json.loads(Path(os.environ["CANARIES"]).read_text("utf-8"))
@@ -51,6 +58,7 @@ log.addHandler(logging.StreamHandler(io.StringIO()))
 events = structlog.wrap_logger(structlog.WriteLogger(io.StringIO()))
 
 celery = Celery("private", broker="memory://")
+broker = RedisBroker(url=os.environ["REDIS_URL"])
 
 
 class SecretiveError(Exception):
@@ -246,6 +254,39 @@ def elsewhere() -> None:
     reckon.apply(args=[SECRETS["job_argument"]])
 
 
+def queued_by_rq(secret: str) -> None:
+    """A job that nobody runs."""
+
+
+@dramatiq.actor(broker=broker)
+def queued_by_dramatiq(secret: str) -> None:
+    """A job that nobody runs."""
+
+
+def stored() -> None:
+    """Object stores, regions of a cache, and other queues."""
+    bucket, key = SECRETS["bucket"], SECRETS["object_key"]
+    account = {"aws_access_key_id": "none", "aws_secret_access_key": "none", "region_name": "us-east-1"}
+    s3 = boto3.client("s3", endpoint_url=os.environ["AWS_URL"], **account)
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key=key, Body=SECRETS["object_body"].encode())
+    s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    with contextlib.suppress(ClientError):
+        s3.get_object(Bucket=bucket, Key=SECRETS["object_missing"])
+    store = S3Store(
+        bucket, endpoint=os.environ["AWS_URL"], access_key_id="none", secret_access_key="none", region="us-east-1",
+        client_options={"allow_http": True}, virtual_hosted_style_request=False,
+    )  # fmt: skip
+    store.put(key, SECRETS["object_body"].encode())
+    with contextlib.suppress(FileNotFoundError):
+        store.get(SECRETS["object_missing"])
+    region = make_region().configure("dogpile.cache.redis", arguments={"url": os.environ["REDIS_URL"]})
+    region.get_or_create(SECRETS["region_key"], lambda: SECRETS["region_value"])
+    queue = Queue(SECRETS["region_key"], connection=redis.Redis.from_url(os.environ["REDIS_URL"]))
+    queue.enqueue(queued_by_rq, SECRETS["job_argument"], description=SECRETS["job_argument"])
+    queued_by_dramatiq.send(SECRETS["job_argument"])
+
+
 def with_opentelemetry() -> None:
     """Spans that carry values in everything but their names, and in those what looks like one."""
     tracer = trace.get_tracer(__name__)
@@ -285,6 +326,7 @@ def sync_work() -> None:
     thread.start()
     thread.join()
     elsewhere()
+    stored()
     with_opentelemetry()
 
 

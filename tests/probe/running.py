@@ -24,6 +24,10 @@ def gunicorn(app: str, port: int, *more: str) -> list[str]:
     return [sys.executable, "-m", "gunicorn", app, "-b", f"127.0.0.1:{port}", "--log-level", "error", *more]
 
 
+def granian(app: str, port: int, *more: str) -> list[str]:
+    return [sys.executable, "-m", "granian", app, "--host", "127.0.0.1", "--port", str(port), "--no-log", *more]
+
+
 @contextmanager
 def running(
     command: Sequence[str], port: int, folder: Path | None, *, ended_by: int = signal.SIGTERM, **environment: str

@@ -16,6 +16,7 @@ import pytest
 from rung.adapters import launcher
 from rung.probe import core
 from rung.probe.threaded import Threaded, nested
+from rung.trace_context import span_of, trace_of
 from tests.ports import free_port
 from tests.probe.running import Recorded, gunicorn, running
 from tests.probe.serving import HERE, PATIENCE_S, ask, line_of
@@ -102,6 +103,10 @@ def test_tasks_of_celery(pool: str, tmp_path: Path, around: dict[str, str]) -> N
     assert 0.045 <= reckoned["cpu_s"] <= reckoned["duration_s"]
     (failed,) = seen.of("job:shop.fail")
     assert f"ValueError {line_of('fail', 'celery_app.py')}" == failed["error"]
+    key = int(next(row["key"] for row in web.processes if row["worker"] == request["worker"]), 16)
+    assert f"{trace_of(key, request['request']):032x}" == reckoned["trace"]
+    assert f"{span_of(key, request['request'], jobs[0]['segment']):016x}" == reckoned["caller"]
+    assert {reckoned["trace"]} == {one["trace"] for one in seen.requests}
     # The second time is a job of its own, and trying again is no error.
     assert [None, None] == [one["error"] for one in seen.of("job:shop.again")]
     assert 1 == len(seen.of("job:shop.last"))

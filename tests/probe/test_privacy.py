@@ -26,7 +26,7 @@ from rung import frames
 from tests.adapters.viewing import receiving
 from tests.ports import free_port
 from tests.probe import canaries
-from tests.probe.outside import redis_server, web_server
+from tests.probe.outside import aws, redis_server, web_server
 from tests.probe.rows import request
 from tests.probe.running import gunicorn
 from tests.probe.serving import HERE, PATIENCE_S, table, uvicorn, wait_listening
@@ -45,6 +45,12 @@ def web() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def storage() -> Iterator[str]:
+    with aws() as url:
         yield url
 
 
@@ -134,7 +140,7 @@ def _key_of(pid: int) -> dict[str, str]:
 
 
 @pytest.fixture
-def project(cluster, tmp_path: Path, web: str, cache: str) -> Iterator[Project]:
+def project(cluster, tmp_path: Path, web: str, cache: str, storage: str) -> Iterator[Project]:
     secrets = canaries.made()
     name = f"private_{uuid.uuid4().hex}"
     folder = tmp_path / "project"
@@ -155,6 +161,7 @@ def project(cluster, tmp_path: Path, web: str, cache: str) -> Iterator[Project]:
             _fill(connection, secrets)
         given = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "RUNG"))}
         around = {"DATABASE_URL": dsn, "CANARIES": str(kept), "WEB_URL": web, "REDIS_URL": cache}
+        around["AWS_URL"] = storage
         yield Project(folder, secrets, given | around | {"PYTHONPATH": str(HERE)})
     finally:
         with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
@@ -229,6 +236,7 @@ def _wait_texts(project: Project) -> None:
 
 SERVERS = {
     "fastapi": lambda port: uvicorn("private_fastapi:app", port, *QUIET),
+    "litestar": lambda port: uvicorn("private_litestar:app", port, *QUIET),
     "django over wsgi": lambda port: gunicorn("private_django:wsgi", port, "--threads", "2"),
     "django over asgi": lambda port: uvicorn("private_django:asgi", port, "--lifespan", "off", *QUIET),
     "flask": lambda port: gunicorn("private_flask:app", port),
@@ -255,6 +263,8 @@ def _is_full(recording: Path, server: str) -> None:
     lines = table(recording, "lines")
     assert {"who: %s", "of %s", "seen", None} <= {row["template"] for row in lines}, lines
     assert any((row["error"] or "").startswith("SecretiveError ") for row in lines)
+    names = {row["name"] for row in table(recording, "segments")}
+    assert {"storage", "redis", "queued_by_dramatiq", "private_work.queued_by_rq"} <= names, names
     texts = [row["text"] for row in table(recording, "statements")]
     assert len(texts) >= 30, texts
     (process,) = table(recording, "processes")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.ports import free_port
-from tests.probe.running import Recorded, gunicorn, running
+from tests.probe.running import Recorded, granian, gunicorn, running
 from tests.probe.serving import ask, uvicorn
 
 FLASK, DJANGO = "flask_app:app", "django_site.asgi:application"
@@ -35,9 +35,12 @@ SERVERS = {
     "gunicorn-uvicorn-recycled": lambda port: gunicorn(DJANGO, port, *ASYNC, "--max-requests", "4"),
     "uvicorn-workers": lambda port: uvicorn(DJANGO, port, "--workers", "2"),
     "uvicorn-reload": lambda port: uvicorn(DJANGO, port, "--reload", "--reload-include", "nothing.at.all"),
+    "granian": lambda port: granian(DJANGO, port, "--interface", "asginl", "--workers", "2"),
+    "granian-wsgi": lambda port: granian(FLASK, port, "--interface", "wsgi", "--workers", "2"),
     "runserver": lambda port: _manage(port, "--noreload"),
     "runserver-reload": _manage,
 }
+OF_FLASK = {"gunicorn", "gunicorn-preload", "gunicorn-recycled", "gunicorn-threads-recycled", "granian-wsgi"}
 ASKED = 9
 
 
@@ -57,7 +60,7 @@ def _started_pids(process_id: int) -> set[int]:
 @pytest.mark.parametrize("server", SERVERS)
 def test_no_request_is_lost(server: str, cluster, tmp_path: Path) -> None:
     port = free_port()
-    path = "/wait" if "uvicorn" not in server and "runserver" not in server else ITEM
+    path = "/wait" if server in OF_FLASK else ITEM
     ended_by = signal.SIGINT if "runserver" in server else signal.SIGTERM
     folder = tmp_path / ".rung"
     with running(SERVERS[server](port), port, folder, ended_by=ended_by, DATABASE_URL=cluster.dsn()) as started:

@@ -25,7 +25,10 @@ from rung.errors import CommandNotExecutable
 
 START_S_MAX = 30.0
 NOWHERE = f"{os.devnull}/nowhere"  # a folder that cannot be made: nothing is to be recorded of a look
-SERVERS = ("uvicorn", "gunicorn", "hypercorn", "daphne", "celery", "flask", "django-admin")
+SERVERS = (
+    "uvicorn", "granian", "gunicorn", "hypercorn", "daphne", "celery", "rq", "dramatiq", "procrastinate", "pgq",
+    "flask", "litestar", "django-admin",
+)  # fmt: skip
 
 # What a Python process of the app would find; printed behind a mark, for a sitecustomize may print as well.
 LOOK = """

@@ -21,6 +21,7 @@ TIMES = (2, 4)
 PROCESSES = {
     "gunicorn": "gunicorn … --workers {value}",
     "uvicorn": "uvicorn … --workers {value}",
+    "granian": "granian … --workers {value}",
     "": "app processes on each host: {value}",
 }
 SLOTS = {"gunicorn": "gunicorn … --threads {value}", "": "requests at once in each sync worker: {value}"}

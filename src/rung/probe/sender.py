@@ -35,7 +35,8 @@ FRAME_REQUESTS_MAX = 500
 FRAME_SEGMENTS_MAX = 20_000
 _LIBRARIES = (
     "fastapi", "starlette", "django", "uvicorn", "gunicorn", "uvloop", "sqlalchemy", "asyncpg", "psycopg",
-    "psycopg_pool", "celery", "psycopg2", "httpx", "requests", "urllib3", "aiohttp", "redis", "jinja2",
+    "psycopg_pool", "celery", "psycopg2", "httpx", "requests", "urllib3", "aiohttp", "redis", "jinja2", "litestar",
+    "granian", "botocore", "obstore", "rq", "dramatiq", "procrastinate", "pgqueuer",
 )  # fmt: skip
 
 
@@ -252,7 +253,9 @@ def digests_wanted() -> bool:
 def _libraries() -> dict[str, str]:
     found = {}
     for name in _LIBRARIES:
-        version = getattr(sys.modules.get(name), "__version__", None)
+        version: Any = getattr(sys.modules.get(name), "__version__", None)
+        if hasattr(version, "formatted"):  # Litestar's is an object
+            version = version.formatted()
         if isinstance(version, str):
             found[name] = version
     return found

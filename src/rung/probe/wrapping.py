@@ -66,8 +66,14 @@ def around_call(owner: Any, attribute: str, seam: str, describe: Describe) -> No
     Record *seam* around a plain function, or around a class method that is one.
     """
     original, put = taken(owner, attribute)
-    if original is None:
-        return
+    if original is not None:
+        put(call(original, seam, describe))
+
+
+def call(original: Callable[..., Any], seam: str, describe: Describe) -> Callable[..., Any]:
+    """
+    Return *original*, a plain function, with *seam* recorded around it.
+    """
 
     def recorded(*args: Any, **kwargs: Any) -> Any:
         segment = core.enter(seam)
@@ -85,7 +91,7 @@ def around_call(owner: Any, attribute: str, seam: str, describe: Describe) -> No
         recorded.__code__ = recorded.__code__.replace(co_name="computing")
     else:
         core.waiting.add(recorded.__code__)
-    put(functools.wraps(original)(recorded))
+    return functools.wraps(original)(recorded)
 
 
 def around_computing(owner: Any, attribute: str, name: str, *, least_s: float) -> None:

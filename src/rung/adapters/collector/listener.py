@@ -32,8 +32,8 @@ READ_BYTES = 262_144
 NOBODY_REPORTED = (
     "rung: nothing is being recorded: no process with a supported web app has reported{after}.\n"
     "rung: it may be another interpreter or virtual environment without rung (pip install rung there), python run\n"
-    "rung: with -I, -E or -S, a cleared environment, an app that is not Starlette or FastAPI, or a command that\n"
-    "rung: ended before it loaded one.\n"
+    "rung: with -I, -E or -S, a cleared environment, an app on none of FastAPI, Starlette, Litestar, Django and\n"
+    "rung: Flask, or a command that ended before it loaded one.\n"
     "rung: rung record -- python -m uvicorn yourapp:app  uses the python that has rung.\n"
 )
 

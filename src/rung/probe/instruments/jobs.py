@@ -3,7 +3,8 @@ Units of work that no request asks for at that moment: Celery's tasks and Django
 
 In        celery.app.base, celery.app.trace, celery.signals and django.core.management.base after their import
 Out       jobs, of the route job:NAME; segments job where a request hands one to a queue
-Not here  commands that go on for ever (a server's requests are units of their own), other queues
+Not here  commands that go on for ever (a server's requests are units of their own), other queues (rq.py, dramatiq.py,
+          procrastinate.py, pgqueuer.py)
 """
 
 from __future__ import annotations
@@ -13,51 +14,15 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from rung.probe import core, sender, wrapping
-from rung.probe.threaded import Threaded, nested
-from rung.probe.wrapping import Arguments, Described
+from rung.probe import core, queued, sender
+from rung.probe.threaded import nested
+from rung.probe.wrapping import Arguments
 
 # They serve, work a queue or wait for somebody at the keyboard until they are ended.
 _ENDLESS = frozenset({
     "runserver", "runserver_plus", "testserver", "livereload", "shell", "shell_plus", "dbshell", "celery", "db_worker",
-    "process_tasks", "qcluster", "rqworker", "rqscheduler", "run_huey", "rundramatiq", "runworker",
+    "procrastinate", "process_tasks", "qcluster", "rqworker", "rqscheduler", "run_huey", "rundramatiq", "runworker",
 })  # fmt: skip
-
-
-def _run(request: Threaded, call: Callable[..., Any], args: Arguments, kwargs: Mapping[str, Any]) -> Any:
-    try:
-        result = call(*args, **kwargs)
-    except SystemExit as error:
-        # A command may well end by it.
-        if error.code:
-            _note(request, error)
-        request.end()
-        raise
-    except BaseException as error:
-        request.broken(error)
-        raise
-    request.end()
-    return result
-
-
-def _note(request: Threaded, error: BaseException) -> None:
-    try:
-        request.note(error)
-    except Exception:
-        core.failed()
-
-
-def _begun(name: str) -> Threaded | None:
-    if not core.state.recording:
-        core.state.dropped += 1
-        return None
-    try:
-        request = Threaded("", "job")
-        request.route = f"job:{name}"
-    except Exception:
-        core.failed()
-        return None
-    return request
 
 
 def _commands(module: ModuleType) -> None:
@@ -70,11 +35,11 @@ def _commands(module: ModuleType) -> None:
         outer = current()
         # One that is called by a request or by another command is part of it.
         within = outer is not None and not outer.request.ended
-        request = None if within or name in _ENDLESS else _begun(name)
+        request = None if within or name in _ENDLESS else queued.begun(name)
         if request is None:
             return original(self, *args, **kwargs)
         request.contains = True
-        return _run(request, original, (self, *args), kwargs)
+        return queued.run(request, original, (self, *args), kwargs)
 
     owner.execute = execute
 
@@ -97,34 +62,46 @@ def _traced(trace: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     @functools.wraps(trace)
     def traced(*args: Any, **kwargs: Any) -> Any:
-        request = None if nested(current()) else _begun(name)
+        request = None if nested(current()) else queued.begun(name, _context(args, kwargs))
         if request is None:
             return trace(*args, **kwargs)
-        return _run(request, trace, args, kwargs)
+        return queued.run(request, trace, args, kwargs)
 
     return traced
 
 
+def _context(args: Arguments, kwargs: Mapping[str, Any]) -> Any:
+    """
+    Return the context of the trace among the headers of a task, which is called with its id, its arguments and these.
+    """
+    try:
+        headers = args[3] if len(args) > 3 else kwargs.get("request")
+        return None if headers is None else headers.get(queued.CONTEXT)
+    except Exception:
+        core.failed()
+        return None
+
+
 def _note_failure(owner: Any) -> None:
-    original, current = owner.handle_failure, core.current.get
+    original = owner.handle_failure
 
     @functools.wraps(original)
     def handle_failure(self: Any, *args: Any, **kwargs: Any) -> Any:
-        scope = current()
-        if scope is not None and isinstance(scope.request, Threaded) and isinstance(self.retval, BaseException):
-            _note(scope.request, self.retval)
+        queued.note_here(self.retval)
         return original(self, *args, **kwargs)
 
     owner.handle_failure = handle_failure
 
 
-def _queued(args: Arguments, kwargs: Mapping[str, Any], _result: Any) -> Described:
-    return (str(args[1] if len(args) > 1 else kwargs.get("name", "")), None)
+def _task(args: Arguments, kwargs: dict[str, Any], context: str | None) -> tuple[Arguments, dict[str, Any], str]:
+    if context is not None:
+        kwargs = {**kwargs, "headers": {queued.CONTEXT: context, **(kwargs.get("headers") or {})}}
+    return args, kwargs, str(args[1] if len(args) > 1 else kwargs.get("name", ""))
 
 
 def _celery(module: ModuleType) -> None:
     # Where tasks run at once instead (task_always_eager), nothing is sent.
-    wrapping.around_call(module.Celery, "send_task", "job", _queued)
+    queued.around_enqueue(module.Celery, "send_task", _task)
 
 
 def _signals(module: ModuleType) -> None:

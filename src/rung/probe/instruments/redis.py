@@ -1,5 +1,5 @@
 """
-redis-py, sync and async, single server and cluster: commands and pipelines.
+redis-py, sync and async, single server, cluster and what a sentinel leads to: commands and pipelines.
 
 In        the modules of redis after their import
 Out       segments cache, named "redis"
@@ -24,9 +24,16 @@ def _commands(wrap: _Wrap, client: Any, pipeline: Any) -> None:
     wrap(pipeline, "immediate_execute_command", "cache", named("redis"))
 
 
+def _cluster(wrap: _Wrap, module: ModuleType) -> None:
+    _commands(wrap, module.RedisCluster, module.ClusterPipeline)
+    transaction = getattr(module, "TransactionStrategy", None)
+    if transaction is not None:  # which older ones have not
+        wrap(transaction, "_immediate_execute_command", "cache", named("redis"))
+
+
 MODULES: Mapping[str, Callable[[ModuleType], None]] = {
     "redis.client": lambda module: _commands(around_call, module.Redis, module.Pipeline),
-    "redis.cluster": lambda module: _commands(around_call, module.RedisCluster, module.ClusterPipeline),
+    "redis.cluster": lambda module: _cluster(around_call, module),
     "redis.asyncio.client": lambda module: _commands(around_coroutine, module.Redis, module.Pipeline),
-    "redis.asyncio.cluster": lambda module: _commands(around_coroutine, module.RedisCluster, module.ClusterPipeline),
+    "redis.asyncio.cluster": lambda module: _cluster(around_coroutine, module),
 }

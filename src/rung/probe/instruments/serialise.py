@@ -1,7 +1,7 @@
 """
 Turning what an endpoint returns into JSON, where that takes a millisecond or more.
 
-In        modules of Starlette, FastAPI, Django and Flask after their import
+In        modules of Starlette, FastAPI, Litestar, Django and Flask after their import
 Out       segments cpu, named "serialise"
 Not here  what the app serialises itself; shorter ones, which stay the app's own computing
 """
@@ -73,4 +73,5 @@ MODULES: Mapping[str, Callable[[ModuleType], None]] = {
     "fastapi.routing": _fastapi,
     "django.http.response": lambda module: _serialise(module.JsonResponse, "__init__"),
     "flask.json.provider": _flask,
+    "litestar.response.base": lambda module: _serialise(module.Response, "render"),
 }

@@ -20,7 +20,7 @@ from rung.units import show_count
 
 CORES_UNKNOWN = math.inf  # nobody waits for one
 HERE = frozenset({"", "localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - an address that is read
-ASYNC = frozenset({"fastapi", "starlette", "uvicorn", "uvloop", "aiohttp"})
+ASYNC = frozenset({"fastapi", "starlette", "litestar", "uvicorn", "uvloop", "aiohttp"})
 SYNC = frozenset({"django", "gunicorn", "psycopg", "psycopg2", "psycopg_pool", "requests", "celery"})
 
 
