@@ -33,7 +33,7 @@ from rung.adapters.foreign.sorting import Sorted
 from rung.adapters.foreign.span import Account, Misread, Raw
 from rung.adapters.launcher import make_private
 from rung.adapters.shelf import MANIFEST, RECORDINGS
-from rung.errors import FileUnwritable, RungError, TracesUnreadable
+from rung.errors import ExtraMissing, FileUnwritable, RungError, TracesUnreadable
 from rung.frames import FORMAT, SEGMENT, Batch, Hello, Place, Request, Statement
 from rung.steps.record import Intake
 
@@ -102,8 +102,10 @@ def raw_of(form: str, document: Document, account: Account) -> Iterator[Raw]:
         if document.binary:
             if form == JAEGER:
                 raise Misread("it is no JSON")
-            from rung.adapters.foreign import otlp_protobuf
-
+            try:
+                from rung.adapters.foreign import otlp_protobuf
+            except ImportError:
+                raise ExtraMissing("opentelemetry-proto") from None
             yield from otlp_protobuf.spans_of(document.data, account, document.place)
             return
         try:
