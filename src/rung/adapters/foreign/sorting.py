@@ -65,7 +65,7 @@ class Sorted:
     def _write(self) -> None:
         if not self._held:
             return
-        columns = {}
+        columns: dict[str, Any] = {}
         for name, kind in _COLUMNS.items():
             values = [getattr(span, name) for span in self._held]
             if kind == "BOOLEAN":
