@@ -22,7 +22,7 @@ OLD = {"db.system": "postgresql", "db.statement": "SELECT * FROM orders WHERE id
         (SERVER, {"http.method": "GET", "http.route": r"^a/(?P<b>[0-9]+)/$"}, ("request", "GET", "/a/{b}/")),
         (SERVER, {"http.method": "GET", "http.route": "/orders/4711"}, ("request", "GET", "/orders/{}")),
         (SERVER, {"http.method": "BREW", "url.template": "/pot"}, ("request", "OTHER", "/pot")),
-        (SERVER, {"rpc.system": "grpc"}, ("request", "RPC", "/a span")),
+        (SERVER, {"rpc.system": "grpc"}, ("request", "RPC", "a span")),
         (CONSUMER, {"messaging.destination.name": "mails"}, ("task", "", "job:mails")),
         (CONSUMER, {"celery.task_name": "shop.tasks.send"}, ("task", "", "job:shop.tasks.send")),
         (CLIENT, {"db.system": "redis", "db.statement": "GET secret"}, ("cache", "", "redis")),
@@ -65,10 +65,9 @@ def test_a_statement_has_the_fingerprint_that_the_recorder_gives_it(told: dict[s
 )
 def test_a_statement_can_be_planned_whatever_stands_for_a_parameter(text: str, expected: str) -> None:
     found, meanings = meant({"db.system": "postgresql", "db.statement": text}, kind=CLIENT)
-    numbers = {name: index for index, name in enumerate(sorted(set(expected) & set("$")))}
 
+    # Which number a parameter has is no part of a statement's name.
     assert _unnumbered(expected) == _unnumbered(meanings.texts[found.name][1])
-    assert numbers is not None
 
 
 def _unnumbered(text: str) -> str:

@@ -28,7 +28,7 @@ def span(number: int, parent: int = 0, *, trace: int = 1, **more: Any) -> dict[s
     A span of OTLP's JSON; `at` and `took` are milliseconds.
     """
     at, took = more.pop("at", 0), more.pop("took", 10)
-    told = {name: value for name, value in more.pop("told", {}).items()}
+    told = more.pop("told", {})
     return {
         "traceId": f"{trace:032x}",
         "spanId": f"{number:016x}",

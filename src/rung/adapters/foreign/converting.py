@@ -142,9 +142,9 @@ class _Reading:
         Return the name under which the recording was put among the others in *place*.
         """
         scratch = self._folder / "sorting"
-        scratch.mkdir()
+        scratch.mkdir(mode=0o700)
         made = self._folder / "made"
-        made.mkdir()
+        made.mkdir(mode=0o700)
         problems: list[str] = []
         writer = Writer(made, name="traces", started_s=0.0, say=problems.append)
         spans = Sorted(scratch)

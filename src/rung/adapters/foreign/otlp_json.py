@@ -11,6 +11,7 @@ numbers; names of enumerations and of fields as in the .proto file are taken as 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -166,6 +167,10 @@ def _pairs(pairs: Iterable[Any], allowed: frozenset[str]) -> Iterator[tuple[str,
         if not isinstance(key, str) or key not in allowed or not isinstance(pair.get("value"), dict):
             continue
         held = pair["value"]
-        value = _field(held, "stringValue", "intValue", "doubleValue", "boolValue", "string_value", "int_value")
+        value = _field(held, "stringValue", "doubleValue", "boolValue", "string_value")
+        number = _field(held, "intValue", "int_value")
+        if number is not None:
+            with contextlib.suppress(Misread):
+                value = whole(number)
         if plain(value) is not None:
             yield key, value

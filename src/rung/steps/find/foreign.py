@@ -68,15 +68,21 @@ def _irregular(foreign: Foreign) -> list[str]:
         )
     if foreign.unread:
         first = f" (first, {foreign.unread_first})" if foreign.unread_first else ""
-        told.append(f"{show_count(foreign.unread)} spans or lines could not be read{first}")
-    if foreign.orphans:
-        told.append(f"{show_count(foreign.orphans)} spans belong to requests that are not here")
-    if foreign.shifted:
-        told.append(f"{show_count(foreign.shifted)} spans were moved because clocks differ")
-    if foreign.duplicates:
-        told.append(f"{show_count(foreign.duplicates)} were there twice")
-    if foreign.folded:
-        told.append(f"{show_count(foreign.folded)} names with numbers in them were made one")
-    if foreign.unworded:
-        told.append(f"{show_count(foreign.unworded)} statements have no text, so none can be planned")
+        what = "span or line" if foreign.unread == 1 else "spans or lines"
+        told.append(f"{show_count(foreign.unread)} {what} could not be read{first}")
+    told += [
+        f"{show_count(count)} {one if count == 1 else several}"
+        for count, one, several in (
+            (
+                foreign.orphans,
+                "span belongs to a request that is not here",
+                "spans belong to requests that are not here",
+            ),
+            (foreign.shifted, "span was moved because clocks differ", "spans were moved because clocks differ"),
+            (foreign.duplicates, "span was there twice", "spans were there twice"),
+            (foreign.folded, "name with a number in it was folded", "names with numbers in them were folded"),
+            (foreign.unworded, "statement has no text to be planned", "statements have no text to be planned"),
+        )
+        if count
+    ]
     return told
