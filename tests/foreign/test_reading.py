@@ -323,7 +323,7 @@ def test_whatever_stands_where_something_else_should_does_no_harm(form: str, dat
         try:
             for key in path[:-1]:
                 at = at[key]
-            at[path[-1]] = data.draw(ODD)
+            at[path[-1]] = copy.deepcopy(data.draw(ODD))
         except (TypeError, KeyError, IndexError):
             continue
     account = Account()

@@ -114,7 +114,7 @@ def _look_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="from_", metavar="WHAT",
         help="otlp or jaeger: read traces that others recorded, OpenTelemetry's JSON or protobuf, or Jaeger's JSON "
-        "(docs/traces.md); of a fleet: since a moment (2026-11-28T13:00, UTC)",
+        "(docs/reading-traces.md); of a fleet: since a moment (2026-11-28T13:00, UTC)",
     )  # fmt: skip
     parser.add_argument("--until", metavar="WHEN", help="of a fleet: until a moment")
     parser.add_argument(

@@ -123,6 +123,7 @@ class Meanings:
         self.texts: dict[str, tuple[str, str, str]] = {}  # fingerprint -> database, text, kind
         self._account = account
         self._places: dict[tuple[str, ...], int] = {}
+        self._last: tuple[Told | None, int] = None, 0
         self._taken: set[tuple[str, str, int]] = set()
         self._routes, self._names = Names(ROUTES_MAX), Names(NAMES_MAX)
 
@@ -262,13 +263,14 @@ class Meanings:
         return kept
 
     def _process(self, origin: Told) -> int:
+        if origin is self._last[0]:  # the spans of a process come together
+            return self._last[1]
         key = tuple(str(origin.get(name, "")) for name in _WHO)
-        if key not in self._places:
-            if len(self.processes) >= PROCESSES_MAX:
-                return 0
+        if key not in self._places and len(self.processes) < PROCESSES_MAX:
             self._places[key] = len(self.processes)
             self.processes.append(self._new_process(origin))
-        return self._places[key]
+        self._last = origin, self._places.get(key, 0)
+        return self._last[1]
 
     def _new_process(self, origin: Told) -> Process:
         service = _told_text(origin, "service.name") or "unknown_service"

@@ -77,7 +77,10 @@ def _instead(document: dict[str, Any]) -> str:
 
 
 def _field(of: dict[str, Any], *names: str) -> Any:
-    return next((of[name] for name in names if name in of), None)
+    for name in names:
+        if name in of:
+            return of[name]
+    return None
 
 
 def _objects(values: Any, account: Account, place: str) -> Iterator[dict[str, Any]]:

@@ -50,6 +50,7 @@ class Sorted:
             config={"threads": 1, "memory_limit": MEMORY, "temp_directory": str(folder / "sorting")},
         )
         self._database.execute("SET GLOBAL pandas_analyze_sample = 0")
+        self._database.execute("SET enable_progress_bar = false")
         # How they came is not asked for, and keeping it takes memory.
         self._database.execute("SET preserve_insertion_order = false")
         self._database.execute(f"create table spans ({', '.join(f'{name} {kind}' for name, kind in _COLUMNS.items())})")

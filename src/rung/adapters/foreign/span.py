@@ -28,7 +28,7 @@ KINDS = {
 }  # fmt: skip
 _HEX = re.compile(r"[0-9a-f]+")
 
-# The attributes that are looked at; all others are passed over unread. What they hold is told in docs/traces.md.
+# The attributes that are looked at; all others are passed over unread. What they hold is told in docs/reading-traces.md.
 ALLOWED = frozenset({
     "http.request.method", "http.method", "http.response.status_code", "http.status_code", "http.route",
     "url.template", "url.full", "http.url",
@@ -139,7 +139,7 @@ def whole(value: Any) -> int:
         return value
     if isinstance(value, float) and math.isfinite(value) and value == int(value):
         return int(value)
-    if isinstance(value, str) and len(value) <= 20 and re.fullmatch(r"-?[0-9]+", value):
+    if isinstance(value, str) and len(value) <= 20 and value.isascii() and value.removeprefix("-").isdigit():
         return int(value)
     raise Misread("a number that is none")
 
