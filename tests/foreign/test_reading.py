@@ -336,7 +336,7 @@ def test_whatever_stands_where_something_else_should_does_no_harm(form: str, dat
     recorder = _Recorder(intake, meanings)
     services = [process.service for process in meanings.processes]
     for spans in by_trace.values():
-        spans.sort(key=lambda each: each.start_ns)
+        spans.sort(key=lambda each: each.start_s)
         for unit in units_of(spans, account, services):
             recorder.add(unit)
     recorder.flush()

@@ -24,7 +24,7 @@ ROOTS_LOOKED_AT = 64  # of one process in one trace, back from when a span witho
 NONE = -1
 # A wait inside of a wait of its kind is one that two instrumentations saw.
 SEEN_ONCE = frozenset({"query", "commit", "cache", "external", "job"})
-SKEW_NS_MIN = 1_000  # Jaeger counts in microseconds
+SKEW_S_MIN = 2e-6  # Jaeger counts in microseconds
 
 
 @dataclass(slots=True)
@@ -37,8 +37,8 @@ class Segment:
     name: str
     database: str
     parent: int
-    start_ns: int
-    lasted_ns: int
+    start_s: float
+    lasted_s: float
     rows: int
     calls: int = 1
 
@@ -50,13 +50,13 @@ class Unit:
 
     Attributes:
         root: Its span, or that of the request it comes after.
-        arrived_ns: On the clock of whoever called, where that is known.
+        arrived_s: On the clock of whoever called, where that is known.
         follows: Whether it is what went on after the request.
     """
 
     root: Span
-    arrived_ns: int
-    lasted_ns: int
+    arrived_s: float
+    lasted_s: float
     follows: bool = False
     segments: list[Segment] = field(default_factory=list)
 
@@ -132,8 +132,8 @@ class _Trace:
                 self._inside.setdefault(parent, []).append(place)
         for place in tops:
             self._adopt(place)
-        shift_ns = self._shifts()
-        made = [unit for place in self._roots for unit in self._unit(place, shift_ns.get(place, 0))]
+        shift_s = self._shifts()
+        made = [unit for place in self._roots for unit in self._unit(place, shift_s.get(place, 0))]
         # Spans whose parents go round in a circle are below no root.
         self._account.counts["orphans"] += sum(not seen for seen in self._seen)
         return made
@@ -144,9 +144,9 @@ class _Trace:
         """
         span = self.spans[place]
         roots = self._roots_of.get(span.process, [])
-        begun = bisect.bisect_right(roots, span.start_ns, key=lambda root: self.spans[root].start_ns)
+        begun = bisect.bisect_right(roots, span.start_s, key=lambda root: self.spans[root].start_s)
         near = reversed(roots[max(begun - ROOTS_LOOKED_AT, 0) : begun])
-        around = next((root for root in near if span.start_ns < self.spans[root].end_ns), NONE)
+        around = next((root for root in near if span.start_s < self.spans[root].end_s), NONE)
         if span.parent and around != NONE:
             self._account.note("adopted")
             self._inside.setdefault(around, []).append(place)
@@ -163,12 +163,12 @@ class _Trace:
             waiting += self._inside.get(found[-1], ())
         return found
 
-    def _shifts(self) -> dict[int, int]:
+    def _shifts(self) -> dict[int, float]:
         """
         Return by how much the spans of each root are moved.
         """
         owner = {below: root for root in self._roots for below in self._below(root)}
-        shifts: dict[int, int] = {}
+        shifts: dict[int, float] = {}
         for root in self._roots:
             chain = {root: None}
             last = root
@@ -181,33 +181,33 @@ class _Trace:
                 last = above
             for each in reversed(chain):
                 caller = self._parent[each]
-                moved_ns = shifts.get(owner.get(caller, NONE), 0) if caller != NONE else 0
-                shifts[each] = self._shift(self.spans[each], self.spans[caller], moved_ns) if caller != NONE else 0
+                moved_s = shifts.get(owner.get(caller, NONE), 0) if caller != NONE else 0
+                shifts[each] = self._shift(self.spans[each], self.spans[caller], moved_s) if caller != NONE else 0
         return shifts
 
-    def _shift(self, span: Span, caller: Span, moved_ns: int) -> int:
+    def _shift(self, span: Span, caller: Span, moved_s: float) -> float:
         if span.process == caller.process:
-            return moved_ns
-        early_ns = caller.start_ns + moved_ns - span.start_ns
-        late_ns = span.end_ns - (caller.end_ns + moved_ns)
+            return moved_s
+        early_s = caller.start_s + moved_s - span.start_s
+        late_s = span.end_s - (caller.end_s + moved_s)
         if span.kind == CONSUMER or caller.kind == PRODUCER:
-            late_ns = 0  # whoever takes a message up does so after the call
-        if early_ns <= SKEW_NS_MIN and (late_ns <= SKEW_NS_MIN or span.start_ns >= caller.end_ns + moved_ns):
+            late_s = 0  # whoever takes a message up does so after the call
+        if early_s <= SKEW_S_MIN and (late_s <= SKEW_S_MIN or span.start_s >= caller.end_s + moved_s):
             return 0
         self._account.note("shifted")
-        room_ns = (caller.end_ns - caller.start_ns) - (span.end_ns - span.start_ns)
-        return early_ns + max(room_ns, 0) // 2
+        room_s = (caller.end_s - caller.start_s) - (span.end_s - span.start_s)
+        return early_s + max(room_s, 0.0) / 2
 
-    def _unit(self, place: int, shift_ns: int) -> list[Unit]:
+    def _unit(self, place: int, shift_s: float) -> list[Unit]:
         root = self.spans[place]
-        first = Unit(root, max(root.start_ns + shift_ns, 0), root.end_ns - root.start_ns)
+        first = Unit(root, max(root.start_s + shift_s, 0), root.end_s - root.start_s)
         after = Unit(root, 0, 0, follows=True)
         # What each span was made: the unit, the segment in it, and its seam; what is passed through has its parent's.
         made: dict[int, tuple[Unit, int, str]] = {place: (first, NONE, "")}
-        late: list[tuple[Segment, int]] = []
+        late: list[tuple[Segment, float]] = []
         self._seen[place] = True
         members = self._below(place)[1:]
-        order = sorted(members, key=lambda each: self.spans[each].start_ns)
+        order = sorted(members, key=lambda each: self.spans[each].start_s)
         numbers = {each: number for number, each in enumerate(order)}
         waiting: dict[int, Segment] = {}
         for each in members:  # parents before what is inside of them
@@ -218,20 +218,20 @@ class _Trace:
             if span.role in (THROUGH, REQUEST) or (role == seam and role in SEEN_ONCE):
                 made[each] = above, around, seam
                 continue
-            is_late = span.start_ns >= root.end_ns > root.start_ns
+            is_late = span.start_s >= root.end_s > root.start_s
             unit = after if is_late else first
             segment = self._segment(span, each, around if above is unit else NONE, root)
             waiting[numbers[each]] = segment
             made[each] = unit, numbers[each], role
             if is_late:
-                late.append((segment, span.end_ns))
-        first.segments = _numbered(waiting, late=False, lasted_ns=first.lasted_ns)
+                late.append((segment, span.end_s))
+        first.segments = _numbered(waiting, late=False, lasted_s=first.lasted_s)
         if not late:
             return [first]
-        begin_ns = min(segment.start_ns for segment, _ in late)
-        after.arrived_ns = first.arrived_ns + begin_ns
-        after.lasted_ns = max(end_ns for _, end_ns in late) - root.start_ns - begin_ns
-        after.segments = _numbered(waiting, late=True, lasted_ns=first.lasted_ns, begin_ns=begin_ns)
+        begin_s = min(segment.start_s for segment, _ in late)
+        after.arrived_s = first.arrived_s + begin_s
+        after.lasted_s = max(end_s for _, end_s in late) - root.start_s - begin_s
+        after.segments = _numbered(waiting, late=True, lasted_s=first.lasted_s, begin_s=begin_s)
         return [first, after]
 
     def _outer(self, place: int, root: int) -> int:
@@ -240,33 +240,33 @@ class _Trace:
         return parent if parent != NONE and self.spans[parent].process == self.spans[place].process else root
 
     def _segment(self, span: Span, place: int, parent: int, root: Span) -> Segment:
-        early_ns = root.start_ns - span.start_ns
-        if early_ns > SKEW_NS_MIN:
+        early_s = root.start_s - span.start_s
+        if early_s > SKEW_S_MIN:
             self._account.note("shifted")
         called = self._called.get(place)
         name = f"{span.name} {called}" if called else span.name
         seam = INSIDE if span.role in (REQUEST, JOB) else span.role
-        return Segment(seam, name, span.database, parent, max(-early_ns, 0), span.end_ns - span.start_ns, span.rows)
+        return Segment(seam, name, span.database, parent, max(-early_s, 0), span.end_s - span.start_s, span.rows)
 
 
-def _numbered(waiting: dict[int, Segment], *, late: bool, lasted_ns: int, begin_ns: int = 0) -> list[Segment]:
+def _numbered(waiting: dict[int, Segment], *, late: bool, lasted_s: float, begin_s: float = 0) -> list[Segment]:
     """
     Return the segments of one unit in order of begin, numbered anew; from SEGMENTS_MAX on summed up.
     """
-    chosen = [number for number in sorted(waiting) if (waiting[number].start_ns >= lasted_ns > 0) == late]
+    chosen = [number for number in sorted(waiting) if (waiting[number].start_s >= lasted_s > 0) == late]
     places = {number: place for place, number in enumerate(chosen[:SEGMENTS_MAX])}
     kept = [waiting[number] for number in places]
     for segment in kept:
         segment.parent = places.get(segment.parent, NONE)
-        segment.start_ns -= begin_ns
+        segment.start_s -= begin_s
     sums: dict[tuple[str, str, str], Segment] = {}
     for number in chosen[SEGMENTS_MAX:]:
         segment = waiting[number]
         key = segment.seam, segment.name, segment.database
         if key in sums:
             sums[key].calls += 1
-            sums[key].lasted_ns += segment.lasted_ns
+            sums[key].lasted_s += segment.lasted_s
         else:
-            segment.parent, segment.rows, segment.start_ns = NONE, NONE, segment.start_ns - begin_ns
+            segment.parent, segment.rows, segment.start_s = NONE, NONE, segment.start_s - begin_s
             sums[key] = segment
     return kept + list(sums.values())

@@ -41,7 +41,6 @@ OTLP, JAEGER = "otlp", "jaeger"
 FORMS = (OTLP, JAEGER)
 BATCH_REQUESTS = 2_000
 _SEGMENT = np.dtype(list(SEGMENT))
-_NS = 1e9
 
 
 def recording_of(data: Path, form: str, asked: Sequence[str]) -> str:
@@ -80,7 +79,7 @@ def _files_told(files: Sequence[Path]) -> list[dict[str, Any]] | None:
     if any(str(file) == STANDARD_INPUT for file in files):
         return None
     stats = [(file.name, file.stat()) for file in files]
-    return [{"name": name, "bytes": stat.st_size, "modified_ns": stat.st_mtime_ns} for name, stat in stats]
+    return [{"name": name, "bytes": stat.st_size, "modified_s": stat.st_mtime} for name, stat in stats]
 
 
 def _made_before(data: Path, form: str, told: list[dict[str, Any]] | None) -> str | None:
@@ -187,8 +186,8 @@ class _Reading:
 
     def _count(self, unit: Unit) -> None:
         self._seams.update({segment.seam for segment in unit.segments})
-        begin_s = unit.arrived_ns / _NS
-        self._span_s = [min(self._span_s[0], begin_s), max(self._span_s[1], begin_s + unit.lasted_ns / _NS)]
+        begin_s = unit.arrived_s
+        self._span_s = [min(self._span_s[0], begin_s), max(self._span_s[1], begin_s + unit.lasted_s)]
         if unit.follows:
             self._account.note("background")
         elif unit.root.role == REQUEST:
@@ -258,10 +257,10 @@ class _Recorder:
                 route=route,
                 method=root.method if root.role == REQUEST else "",
                 status=root.status if root.role == REQUEST and not unit.follows else 0,
-                arrived_s=unit.arrived_ns / _NS,
+                arrived_s=unit.arrived_s,
                 queue_s=None,
                 first_byte_s=None,
-                duration_s=unit.lasted_ns / _NS,
+                duration_s=unit.lasted_s,
                 cpu_s=0.0,
                 cancelled=False,
                 error=None if unit.follows else root.error or None,
@@ -280,7 +279,7 @@ class _Recorder:
         packed = np.zeros(len(segments), dtype=_SEGMENT)
         for number, segment in enumerate(segments):
             packed[number] = (
-                number, segment.parent, self._place(process, segment), segment.start_ns / _NS, segment.lasted_ns / _NS,
+                number, segment.parent, self._place(process, segment), segment.start_s, segment.lasted_s,
                 segment.calls, segment.rows,
             )  # fmt: skip
         return packed.tobytes()

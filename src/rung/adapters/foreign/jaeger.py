@@ -27,6 +27,7 @@ from rung.adapters.foreign.span import (
     times,
     whole,
 )
+from rung.units import microseconds
 
 LOGS_MAX = 128
 
@@ -76,8 +77,8 @@ def _span(span: Any, processes: Mapping[str, dict[str, Any]]) -> Raw:
     if not trace or not own:
         raise Misread("a span without an id")
     # Microseconds; 0 is a span that was too short to have any.
-    start_ns = whole(span.get("startTime") or 0) * 1000
-    start_ns, end_ns = times(start_ns, start_ns + whole(span.get("duration") or 0) * 1000)
+    begin, count = whole(span.get("startTime") or 0), whole(span.get("duration") or 0)
+    start_s, end_s = times(microseconds(begin), microseconds(begin + count))
     told = _tags(span.get("tags"), ALLOWED)
     error = _error(span.get("logs"))
     if error:
@@ -91,8 +92,8 @@ def _span(span: Any, processes: Mapping[str, dict[str, Any]]) -> Raw:
         parent=_parent(span, trace),
         kind=KINDS.get(kind.upper(), UNSPECIFIED) if isinstance(kind, str) else UNSPECIFIED,
         name=name_of(span.get("operationName")),
-        start_ns=start_ns,
-        end_ns=end_ns,
+        start_s=start_s,
+        end_s=end_s,
         failed=told.get("error") in (True, "true") or told.get("otel.status_code") == "ERROR",
         remote=None,
         state="",

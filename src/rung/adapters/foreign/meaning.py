@@ -74,8 +74,8 @@ class Span:
     process: int
     kind: int
     remote: bool | None
-    start_ns: int
-    end_ns: int
+    start_s: float
+    end_s: float
     role: str
     name: str
     method: str
@@ -142,8 +142,8 @@ class Meanings:
             process=self._process(raw.origin),
             kind=raw.kind,
             remote=raw.remote,
-            start_ns=raw.start_ns,
-            end_ns=raw.end_ns,
+            start_s=raw.start_s,
+            end_s=raw.end_s,
             role=named.role,
             name=named.name,
             method=named.method,

@@ -31,6 +31,7 @@ from rung.adapters.foreign.span import (
     times,
     whole,
 )
+from rung.units import nanoseconds
 
 OTHERS = {"resourceMetrics": "metrics", "resourceLogs": "logs", "resourceProfiles": "profiles"}
 # Span.flags of OTLP: whether it is known that the parent is elsewhere, and whether it is.
@@ -101,9 +102,9 @@ def _span(span: dict[str, Any], origin: dict[str, Any]) -> Raw:
     own = identity(_field(span, "spanId", "span_id"), SPAN_BYTES)
     if not trace or not own:
         raise Misread("a span without an id")
-    start_ns, end_ns = times(
-        whole(_field(span, "startTimeUnixNano", "start_time_unix_nano") or 0),
-        whole(_field(span, "endTimeUnixNano", "end_time_unix_nano") or 0),
+    start_s, end_s = times(
+        nanoseconds(whole(_field(span, "startTimeUnixNano", "start_time_unix_nano") or 0)),
+        nanoseconds(whole(_field(span, "endTimeUnixNano", "end_time_unix_nano") or 0)),
     )
     told = attributes(span.get("attributes"), ALLOWED)
     error = _exception(span.get("events"))
@@ -118,8 +119,8 @@ def _span(span: dict[str, Any], origin: dict[str, Any]) -> Raw:
         parent=identity(_field(span, "parentSpanId", "parent_span_id"), SPAN_BYTES),
         kind=_kind(span.get("kind")),
         name=name_of(span.get("name")),
-        start_ns=start_ns,
-        end_ns=end_ns,
+        start_s=start_s,
+        end_s=end_s,
         failed=_failed(span.get("status")),
         remote=bool(flags & REMOTE) if flags & REMOTE_KNOWN else None,
         state=state if isinstance(state, str) else "",

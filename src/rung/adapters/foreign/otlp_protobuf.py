@@ -28,6 +28,7 @@ from rung.adapters.foreign.span import (
     name_of,
     times,
 )
+from rung.units import nanoseconds
 
 STATUS_ERROR = 2
 
@@ -54,7 +55,7 @@ def spans_of(message: bytes, account: Account, place: str) -> Iterator[Raw]:
 
 
 def _span(span: Any, origin: dict[str, Any]) -> Raw:
-    start_ns, end_ns = times(span.start_time_unix_nano, span.end_time_unix_nano)
+    start_s, end_s = times(nanoseconds(span.start_time_unix_nano), nanoseconds(span.end_time_unix_nano))
     trace, own = _identity(span.trace_id, TRACE_BYTES), _identity(span.span_id, SPAN_BYTES)
     if not trace or not own:
         raise Misread("a span without an id")
@@ -69,8 +70,8 @@ def _span(span: Any, origin: dict[str, Any]) -> Raw:
         parent=_identity(span.parent_span_id, SPAN_BYTES),
         kind=span.kind if span.kind in KINDS.values() else UNSPECIFIED,
         name=name_of(span.name),
-        start_ns=start_ns,
-        end_ns=end_ns,
+        start_s=start_s,
+        end_s=end_s,
         failed=span.status.code == STATUS_ERROR,
         remote=bool(span.flags & REMOTE) if span.flags & REMOTE_KNOWN else None,
         state=span.trace_state,

@@ -28,10 +28,11 @@ MEMORY = "256MB"
 _FETCHED = 5_000
 _COLUMNS = {
     "trace": "VARCHAR", "span": "VARCHAR", "parent": "VARCHAR", "process": "INTEGER", "kind": "TINYINT",
-    "remote": "BOOLEAN", "start_ns": "BIGINT", "end_ns": "BIGINT", "role": "VARCHAR", "name": "VARCHAR",
+    "remote": "BOOLEAN", "start_s": "DOUBLE", "end_s": "DOUBLE", "role": "VARCHAR", "name": "VARCHAR",
     "method": "VARCHAR", "status": "SMALLINT", "error": "VARCHAR", "rows": "BIGINT", "database": "VARCHAR",
     "kept_share": "DOUBLE",
 }  # fmt: skip
+_TABLE = f"create table spans ({', '.join(f'{name} {kind}' for name, kind in _COLUMNS.items())})"
 _NUMBERS: dict[str, Any] = {
     "INTEGER": np.int32, "TINYINT": np.int8, "BIGINT": np.int64, "SMALLINT": np.int16, "DOUBLE": np.float64,
 }  # fmt: skip
@@ -53,7 +54,7 @@ class Sorted:
         self._database.execute("SET enable_progress_bar = false")
         # How they came is not asked for, and keeping it takes memory.
         self._database.execute("SET preserve_insertion_order = false")
-        self._database.execute(f"create table spans ({', '.join(f'{name} {kind}' for name, kind in _COLUMNS.items())})")
+        self._database.execute(_TABLE)
 
     def add(self, span: Span) -> None:
         """
@@ -88,7 +89,7 @@ class Sorted:
         Yield the spans of each trace, in order of begin; of a very large one its first.
         """
         self._write()
-        found = self._database.execute("select * from spans order by trace, start_ns, end_ns desc, span")
+        found = self._database.execute("select * from spans order by trace, start_s, end_s desc, span")
 
         def rows() -> Iterator[tuple[Any, ...]]:
             while some := found.fetchmany(_FETCHED):

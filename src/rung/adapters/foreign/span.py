@@ -19,8 +19,8 @@ from typing import Any
 
 TRACE_BYTES, SPAN_BYTES = 16, 8
 NAME_MAX = 200  # characters of a span's name that are looked at
-TIME_NS_MAX = 1 << 63
-LASTED_NS_MAX = 7 * 24 * 3600 * 10**9  # what is said to have lasted a week was never ended
+TIME_S_MAX = 1e10  # some three hundred years from 1970
+LASTED_S_MAX = 7 * 24 * 3600.0  # what is said to have lasted a week was never ended
 UNSPECIFIED, INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = range(6)
 KINDS = {
     "UNSPECIFIED": UNSPECIFIED, "INTERNAL": INTERNAL, "SERVER": SERVER, "CLIENT": CLIENT, "PRODUCER": PRODUCER,
@@ -28,7 +28,7 @@ KINDS = {
 }  # fmt: skip
 _HEX = re.compile(r"[0-9a-f]+")
 
-# The attributes that are looked at; all others are passed over unread. What they hold is told in docs/reading-traces.md.
+# The attributes that are looked at; all others are passed over unread (docs/reading-traces.md).
 ALLOWED = frozenset({
     "http.request.method", "http.method", "http.response.status_code", "http.status_code", "http.route",
     "url.template", "url.full", "http.url",
@@ -57,7 +57,7 @@ class Misread(ValueError):
 @dataclass(frozen=True, slots=True)
 class Raw:
     """
-    One span as it was written; times are nanoseconds since the epoch.
+    One span as it was written; times are seconds since the epoch, within half a microsecond.
 
     Attributes:
         trace, span, parent: Ids in hexadecimal; `parent` is "" of one that has none.
@@ -71,8 +71,8 @@ class Raw:
     parent: str
     kind: int
     name: str
-    start_ns: int
-    end_ns: int
+    start_s: float
+    end_s: float
     failed: bool
     remote: bool | None
     state: str
@@ -144,22 +144,22 @@ def whole(value: Any) -> int:
     raise Misread("a number that is none")
 
 
-def times(start_ns: int, end_ns: int) -> tuple[int, int]:
+def times(start_s: float, end_s: float) -> tuple[float, float]:
     """
     Return begin and end where they can be true.
 
     Raises:
         Misread: they cannot.
     """
-    if not 0 < start_ns < TIME_NS_MAX:
+    if not 0 < start_s < TIME_S_MAX:
         raise Misread("a span that begins at no time")
-    if end_ns == 0:
+    if end_s == 0:
         raise Misread("a span that has not ended")
-    if not start_ns <= end_ns < TIME_NS_MAX:
+    if end_s < start_s:
         raise Misread("a span that ends before it begins")
-    if end_ns - start_ns > LASTED_NS_MAX:
+    if end_s - start_s > LASTED_S_MAX:
         raise Misread("a span of more than a week")
-    return start_ns, end_ns
+    return start_s, end_s
 
 
 def plain(value: Any) -> str | int | float | bool | None:
