@@ -56,21 +56,21 @@ def milliseconds(value: float) -> float:
     return value / 1e3
 
 
-def microseconds(count: int) -> float:
+def of_microseconds(count: int) -> float:
     """
     Return microseconds, as Jaeger counts them, as seconds.
 
-    >>> microseconds(1_500_000)
+    >>> of_microseconds(1_500_000)
     1.5
     """
     return count / 10**6
 
 
-def nanoseconds(count: int) -> float:
+def of_nanoseconds(count: int) -> float:
     """
     Return nanoseconds, as OpenTelemetry counts them, as seconds.
 
-    >>> nanoseconds(1_500_000_000)
+    >>> of_nanoseconds(1_500_000_000)
     1.5
     """
     return count / 10**9

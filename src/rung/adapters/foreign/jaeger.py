@@ -27,7 +27,7 @@ from rung.adapters.foreign.span import (
     times,
     whole,
 )
-from rung.units import microseconds
+from rung.units import of_microseconds
 
 LOGS_MAX = 128
 
@@ -78,7 +78,7 @@ def _span(span: Any, processes: Mapping[str, dict[str, Any]]) -> Raw:
         raise Misread("a span without an id")
     # Microseconds; 0 is a span that was too short to have any.
     begin, count = whole(span.get("startTime") or 0), whole(span.get("duration") or 0)
-    start_s, end_s = times(microseconds(begin), microseconds(begin + count))
+    start_s, end_s = times(of_microseconds(begin), of_microseconds(begin + count))
     told = _tags(span.get("tags"), ALLOWED)
     error = _error(span.get("logs"))
     if error:

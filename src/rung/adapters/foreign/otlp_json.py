@@ -31,7 +31,7 @@ from rung.adapters.foreign.span import (
     times,
     whole,
 )
-from rung.units import nanoseconds
+from rung.units import of_nanoseconds
 
 OTHERS = {"resourceMetrics": "metrics", "resourceLogs": "logs", "resourceProfiles": "profiles"}
 # Span.flags of OTLP: whether it is known that the parent is elsewhere, and whether it is.
@@ -103,8 +103,8 @@ def _span(span: dict[str, Any], origin: dict[str, Any]) -> Raw:
     if not trace or not own:
         raise Misread("a span without an id")
     start_s, end_s = times(
-        nanoseconds(whole(_field(span, "startTimeUnixNano", "start_time_unix_nano") or 0)),
-        nanoseconds(whole(_field(span, "endTimeUnixNano", "end_time_unix_nano") or 0)),
+        of_nanoseconds(whole(_field(span, "startTimeUnixNano", "start_time_unix_nano") or 0)),
+        of_nanoseconds(whole(_field(span, "endTimeUnixNano", "end_time_unix_nano") or 0)),
     )
     told = attributes(span.get("attributes"), ALLOWED)
     error = _exception(span.get("events"))

@@ -28,7 +28,7 @@ from rung.adapters.foreign.span import (
     name_of,
     times,
 )
-from rung.units import nanoseconds
+from rung.units import of_nanoseconds
 
 STATUS_ERROR = 2
 
@@ -55,7 +55,7 @@ def spans_of(message: bytes, account: Account, place: str) -> Iterator[Raw]:
 
 
 def _span(span: Any, origin: dict[str, Any]) -> Raw:
-    start_s, end_s = times(nanoseconds(span.start_time_unix_nano), nanoseconds(span.end_time_unix_nano))
+    start_s, end_s = times(of_nanoseconds(span.start_time_unix_nano), of_nanoseconds(span.end_time_unix_nano))
     trace, own = _identity(span.trace_id, TRACE_BYTES), _identity(span.span_id, SPAN_BYTES)
     if not trace or not own:
         raise Misread("a span without an id")
