@@ -15,6 +15,7 @@ Every error that rung tells a person, as one tree.
     │   ├── RecordingBroken         truncated, or not a recording
     │   ├── RecordingTooNew         written by a newer rung
     │   ├── PackRefused             a file to carry that is none, or holds what it should not
+    │   ├── TracesUnreadable        others' traces without a request in them
     │   └── AnswersUnwritable       what the database answered about it cannot be kept beside it
     ├── CommandError                the user's own command
     │   ├── CommandNotFound         no such program (status 127)
@@ -296,6 +297,25 @@ class PackRefused(RecordingError):
             f"{path} was not unpacked: {problem}",
             why="Such a file may have been cut short on its way, or made to write elsewhere; nothing of it was kept.",
             steps=(("Pack the recording again where it was made, and carry it over", "rung pack"),),
+        )
+
+
+class TracesUnreadable(RecordingError):
+    """
+    Files of others' traces hold no request that can be read.
+    """
+
+    code = "traces-unreadable"
+
+    def __init__(self, files: str, problem: str) -> None:
+        self.files, self.problem = files, problem
+        super().__init__(
+            f"no request can be read from {files}: {problem}",
+            why="A finding is about requests that an app answered. Nothing was kept.",
+            steps=(
+                ("See what is read", "rung find --help"),
+                ("Or record the app itself", "rung record -- uvicorn yourapp:app"),
+            ),
         )
 
 

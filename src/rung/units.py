@@ -56,6 +56,26 @@ def milliseconds(value: float) -> float:
     return value / 1e3
 
 
+def of_microseconds(count: int) -> float:
+    """
+    Return microseconds, as Jaeger counts them, as seconds.
+
+    >>> of_microseconds(1_500_000)
+    1.5
+    """
+    return count / 10**6
+
+
+def of_nanoseconds(count: int) -> float:
+    """
+    Return nanoseconds, as OpenTelemetry counts them, as seconds.
+
+    >>> of_nanoseconds(1_500_000_000)
+    1.5
+    """
+    return count / 10**9
+
+
 def kilobytes(value: float) -> int:
     """
     Return kB, as PostgreSQL tells memory and disk, as bytes.

@@ -187,16 +187,16 @@ def test_only_the_asked_tables_are_fetched_and_the_cache_is_bounded(tmp_path: Pa
     ],
 )
 def test_times_that_say_nothing(typed: dict[str, str], error: type[RungError]) -> None:
-    nothing = {"recording": None, "since": None, "from_": None, "until": None}
+    nothing = {"since": None, "from_": None, "until": None}
     settings = settle(file_text=None, environ={}, flags={})
     with pytest.raises(error):
-        asked_span(argparse.Namespace(**{**nothing, **typed}), settings)
+        asked_span(argparse.Namespace(**{**nothing, **typed}), typed.get("recording"), settings)
 
 
 def test_a_time_is_of_the_fleet_in_the_settings_too() -> None:
     settings = settle(file_text="[fleet]\nprefix = 's3://b/p/'", environ={}, flags={})
-    typed = argparse.Namespace(recording=None, since=None, from_="2026-11-28T01:00+01:00", until="2026-11-28T01:00")
-    assert ("s3://b/p", 1795824000.0, 1795827600.0) == asked_span(typed, settings)
+    typed = argparse.Namespace(since=None, from_="2026-11-28T01:00+01:00", until="2026-11-28T01:00")
+    assert ("s3://b/p", 1795824000.0, 1795827600.0) == asked_span(typed, None, settings)
 
 
 @pytest.mark.parametrize("setting", ["folder = 's3://b/p'", "[fleet]\nprefix = 'b/p'", "[fleet]\nevery = '2h'"])

@@ -40,6 +40,7 @@ EXAMPLES: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "RecordingBroken": ((".rung/recordings/2026-11-23T20-33-05Z-shop", "requests.parquet ends early"), {}),
     "RecordingTooNew": (("shop.rung",), {"format_found": 2, "format_known": 1, "rung_version": "0.2.0"}),
     "PackRefused": (("shop.rung", "it is not a zip file"), {}),
+    "TracesUnreadable": (("spans.jsonl", "there is no span in it that can be read"), {}),
     "AnswersUnwritable": ((".rung/answers/2026-11-23T20-33-05Z-shop.jsonl", "No space left on device"), {}),
     "CommandError": (("the command cannot be run",), PLAIN),
     "CommandNotFound": (("uvicron",), {}),

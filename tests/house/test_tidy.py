@@ -36,7 +36,7 @@ Rule = Callable[[Source], Iterator[Offence]]
 # Keys are a path, or path::function.
 LONG_FUNCTIONS: dict[str, tuple[int, str]] = {}  # (lines allowed, reason)
 LONG_FILES: dict[str, tuple[int, str]] = {
-    "src/rung/errors.py": (800, "a table: one short class for each thing that can go wrong, drawn as one tree"),
+    "src/rung/errors.py": (830, "a table: one short class for each thing that can go wrong, drawn as one tree"),
 }
 UNIT_NAMES: dict[str, str] = {}
 CONVERTERS: dict[str, str] = {}

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import numpy as np
 
 from rung.adapters.collector.writer import without_globs
 from rung.adapters.shelf import manifest_of
 from rung.errors import RecordingBroken
-from rung.ports import Column, Manifest, RecordingFacts, Rows
+from rung.ports import Column, Foreign, Manifest, RecordingFacts, Rows
 from rung.steps.record import NEEDED, TABLES
 
 # How a recorder that gave something up begins to say so (probe/guard.py), among the places where it failed.
@@ -150,7 +151,20 @@ def facts_of(path: Path, manifest: Mapping[str, Any], told: Mapping[str, Column]
         libraries=tuple(sorted(libraries)),
         clocks=tuple((str(host), float(told_s[0]), float(told_s[1])) for host, told_s in clocks.items()),
         namesakes=tuple(map(str, manifest.get("namesakes") or ())),
+        foreign=_foreign(manifest.get("foreign")),
     )
+
+
+def _foreign(told: Any) -> Foreign | None:
+    """
+    Return what the manifest says of others' traces, None where it was made from none.
+    """
+    if not isinstance(told, dict):
+        return None
+    try:
+        return msgspec.convert(told, Foreign)
+    except msgspec.ValidationError:
+        return Foreign(form=str(told.get("form", "")))
 
 
 def _first_line(problem: duckdb.Error) -> str:

@@ -10,12 +10,14 @@ Moves know a workload and a topology and nothing of prices, so that each can be 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from rung.moves.cache import CacheMove
 from rung.moves.nplusone import NPlusOneMove
 from rung.ports import Step
 from rung.steps.find.finding import Finding
+from rung.steps.find.foreign import unseen_words
 from rung.steps.measure import Profile
 from rung.steps.price.quote import Offer
 from rung.steps.twin.topology import Topology
@@ -64,7 +66,10 @@ class Offering:
             move = yield from move.asked()
         elif isinstance(move, NPlusOneMove):
             move = yield from move.asked(route)
-        return tuple(_offer(each) for each in move.variants(profile, twin.workload, twin.topology, route))
+        offers = tuple(_offer(each) for each in move.variants(profile, twin.workload, twin.topology, route))
+        unseen = unseen_words(self.kind) if profile.facts.foreign is not None else ""
+        # What they give as a reason not to take it would be that nobody was seen to wait.
+        return tuple(replace(each, unpriced=unseen, not_yet="") for each in offers[:1]) if unseen else offers
 
 
 def _offer(variant: Variant) -> Offer:

@@ -39,7 +39,7 @@ from rung.ports.database import (
     WhatIf,
 )
 from rung.ports.protocols import Answers, Hands, LedgerFiles, Planner, Ports, Recordings, Repository, Say, Traffic
-from rung.ports.recording import Manifest, Pairs, RecordingFacts, Rows, Sent
+from rung.ports.recording import Foreign, Manifest, Pairs, RecordingFacts, Rows, Sent
 from rung.ports.repository import AlembicProject, DjangoMigration, DjangoModel, Project, Revision, Source
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "DjangoModel",
     "ExistingIndex",
     "Explain",
+    "Foreign",
     "ForeignKey",
     "Hands",
     "Index",

@@ -38,6 +38,41 @@ class Manifest(Question):
 
 
 @dataclass(frozen=True, slots=True)
+class Foreign:
+    """
+    What a recording that was made from others' traces says of them.
+
+    Attributes:
+        form: "otlp" or "jaeger".
+        seams: The seams that its spans tell of.
+        kept_share: What share of the requests a sampler let through, 1 where none says so.
+        spans, unread: How many were read, and how many spans or lines could not be; `unread_first` is where and why.
+        duplicates: Spans that were there twice.
+        shifted: Spans that were moved because clocks differ.
+        adopted: Spans without their parent that were given to the request under way.
+        orphans, outside: Spans of requests that are not there, and of none at all.
+        background: Requests that went on after their response.
+        folded: Names with numbers in them, or beyond those that are told apart.
+        unworded: Statements of which only what they do is told, not their text.
+    """
+
+    form: str
+    seams: tuple[str, ...] = ()
+    kept_share: float = 1.0
+    spans: int = 0
+    unread: int = 0
+    unread_first: str = ""
+    duplicates: int = 0
+    shifted: int = 0
+    adopted: int = 0
+    orphans: int = 0
+    outside: int = 0
+    background: int = 0
+    folded: int = 0
+    unworded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingFacts:
     """
     A recording's own account.
@@ -55,6 +90,7 @@ class RecordingFacts:
         clocks: By host, how many seconds the database's clock was ahead of its, and how wrong that can be; of a
             recording of many hosts only.
         namesakes: Databases that were looked at under the address of another one, of which nothing counts.
+        foreign: The traces of others that it was made from, None of a recording of our own.
     """
 
     name: str
@@ -68,6 +104,7 @@ class RecordingFacts:
     libraries: tuple[tuple[str, str], ...] = ()
     clocks: tuple[tuple[str, float, float], ...] = ()
     namesakes: tuple[str, ...] = ()
+    foreign: Foreign | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -104,15 +104,18 @@ def _question_flags(parser: argparse.ArgumentParser) -> None:
 def _look_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recording",
-        nargs="?",
+        nargs="*",
         help="name, beginning of a name, path, packed file, folder of raw frames, or the prefix of a fleet "
-        "(s3://bucket/prefix); default: the newest sealed one",
+        "(s3://bucket/prefix); default: the newest sealed one; with --from otlp files or folders of traces, - for "
+        "standard input",
     )
     _question_flags(parser)
     parser.add_argument("--since", metavar="TIME", help="of a fleet: what was recorded since then (2h)")
     parser.add_argument(
-        "--from", dest="from_", metavar="WHEN", help="of a fleet: since a moment (2026-11-28T13:00, UTC)"
-    )
+        "--from", dest="from_", metavar="WHAT",
+        help="otlp or jaeger: read traces that others recorded, OpenTelemetry's JSON or protobuf, or Jaeger's JSON "
+        "(docs/reading-traces.md); of a fleet: since a moment (2026-11-28T13:00, UTC)",
+    )  # fmt: skip
     parser.add_argument("--until", metavar="WHEN", help="of a fleet: until a moment")
     parser.add_argument(
         "--engine", metavar="URL",

@@ -197,7 +197,7 @@ def run_load(arguments: argparse.Namespace) -> int:
     return load(arguments)
 
 
-def look_at(arguments: argparse.Namespace, recording: str | None) -> Look:
+def look_at(arguments: argparse.Namespace) -> Look:
     """
     Return the look at a recording that the flags ask for.
     """
@@ -206,19 +206,11 @@ def look_at(arguments: argparse.Namespace, recording: str | None) -> Look:
     if arguments.fresh and not work.settings.planner_dump:
         # Refused before the kept answers are let go, or nothing would be left to answer from.
         work.reach_database(f"rung {arguments.command} --fresh")
-    name = _named(work, arguments, recording)
+    from rung.surfaces.asked import recording_asked
+
+    name = recording_asked(work, arguments)
     with work.loop(fresh=arguments.fresh) as loop:
         return loop.look(name)
-
-
-def _named(work: wire.Workplace, arguments: argparse.Namespace, recording: str | None) -> str:
-    if not hasattr(arguments, "engine"):
-        return work.recording(recording)
-    from rung.surfaces.spans import asked_span
-
-    work.engine = arguments.engine
-    asked, since_s, until_s = asked_span(arguments, work.settings)
-    return work.recording(asked, since_s=since_s, until_s=until_s)
 
 
 def _goal_flags(arguments: argparse.Namespace) -> dict[str, str | None]:
@@ -233,7 +225,7 @@ def run_find(arguments: argparse.Namespace) -> int:
     """
     Print ONE bottleneck, or that nothing needs doing.
     """
-    look = look_at(arguments, arguments.recording)
+    look = look_at(arguments)
     from rung.surfaces import document, text
 
     if arguments.json:
@@ -247,7 +239,7 @@ def run_price(arguments: argparse.Namespace) -> int:
     """
     Print the whole ladder.
     """
-    look = look_at(arguments, arguments.recording)
+    look = look_at(arguments)
     from rung.surfaces import document, ladder
 
     if arguments.json:

@@ -62,12 +62,37 @@ class ReplayedShape(TypedDict):
     left_out: list[LeftOutShape]
 
 
+class ForeignShape(TypedDict):
+    """
+    The traces of others that a recording was made from. `kept_share` is what a sampler let through of the requests,
+    `seams` what the spans tell of. `unread` spans or lines could not be read, `unread_first` says where and why;
+    `shifted` spans were moved because clocks differ, `adopted` ones were without their parent and given to the request
+    under way, `orphans` belong to requests that are not there and `outside` to none; `background` requests went on
+    after their response; `folded` names had numbers in them; `unworded` statements are without their text.
+    """
+
+    form: str
+    seams: list[str]
+    kept_share: float
+    spans: int
+    unread: int
+    unread_first: str
+    duplicates: int
+    shifted: int
+    adopted: int
+    orphans: int
+    outside: int
+    background: int
+    folded: int
+    unworded: int
+
+
 class RecordingShape(TypedDict):
     """
     What was looked at. `requests` were kept whole, `requests_all` counted; `kept_share` is of those and of the dropped
     ones. `doubts` says why the numbers are not to be trusted. `shed` is what the recorder gave up, `failed_at` where
     its instruments failed, most often first. `untested` are libraries of versions that rung was not tested with.
-    `server` is the database's version, null where none was asked.
+    `server` is the database's version, null where none was asked. `foreign` is null of a recording of rung's own.
     """
 
     name: str
@@ -85,6 +110,7 @@ class RecordingShape(TypedDict):
     untested: list[str]
     websockets: int
     unfinished: list[UnfinishedShape]
+    foreign: ForeignShape | None
 
 
 class RouteShape(TypedDict):
@@ -100,7 +126,15 @@ class RouteShape(TypedDict):
     all: TrafficShape
 
 
-SHAPES: tuple[type, ...] = (RecordingShape, RouteShape, TrafficShape, UnfinishedShape, ReplayedShape, LeftOutShape)
+SHAPES: tuple[type, ...] = (
+    RecordingShape,
+    RouteShape,
+    TrafficShape,
+    UnfinishedShape,
+    ForeignShape,
+    ReplayedShape,
+    LeftOutShape,
+)
 
 
 def recording_shape(finding: Finding) -> dict[str, Any]:
@@ -124,6 +158,7 @@ def recording_shape(finding: Finding) -> dict[str, Any]:
         "untested": untested(dict(facts.libraries)),
         "websockets": facts.websockets,
         "unfinished": msgspec.to_builtins(finding.unfinished),
+        "foreign": msgspec.to_builtins(facts.foreign),
     }
 
 

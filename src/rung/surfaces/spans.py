@@ -17,7 +17,9 @@ from rung.errors import BadValue, UsageError
 from rung.units import UnitError, seconds
 
 
-def asked_span(arguments: argparse.Namespace, settings: Settings) -> tuple[str | None, float | None, float | None]:
+def asked_span(
+    arguments: argparse.Namespace, recording: str | None, settings: Settings
+) -> tuple[str | None, float | None, float | None]:
     """
     Return the recording or prefix that is asked for, and from when until when.
 
@@ -26,8 +28,8 @@ def asked_span(arguments: argparse.Namespace, settings: Settings) -> tuple[str |
     """
     since_s, until_s = _since_s(arguments), _moment_s("--until", arguments.until)
     if since_s is None and until_s is None:
-        return arguments.recording, None, None
-    asked = arguments.recording or settings.fleet_prefix or None
+        return recording, None, None
+    asked = recording or settings.fleet_prefix or None
     if asked is None or not asked.startswith(PREFIXES):
         raise UsageError(
             "--since, --from and --until are of a fleet, and none is named",
@@ -63,6 +65,9 @@ def _moment_s(flag: str, text: str | None) -> float | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise BadValue(
-            flag, text, expected="a moment such as '2026-11-28T13:00', in UTC unless it says otherwise"
+            flag,
+            text,
+            expected="a moment such as '2026-11-28T13:00', in UTC unless it says otherwise"
+            + (", or otlp or jaeger" if flag == "--from" else ""),
         ) from None
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from rung.loop import Look
 from rung.steps.find.finding import Exemplar, Finding, Interval, Span, Suspect
 from rung.steps.find.headroom import headroom_words, now_words
+from rung.steps.measure import OTHER
 from rung.steps.price import best
 from rung.steps.price.quote import REACHES, Quote
 from rung.surfaces.terminal import width
@@ -148,6 +149,8 @@ def _kept(finding: Finding) -> str:
     """
     if finding.requests < sum(number.all_traffic.requests for number in finding.routes):
         return f"kept {show_share(finding.kept_share)} (windows)"
+    if finding.facts.foreign is not None:
+        return ""
     return "" if finding.facts.dropped or not finding.facts.sealed else "all kept"
 
 
@@ -184,7 +187,7 @@ def _nothing(finding: Finding) -> list[str]:
 
 
 def _bottleneck(suspect: Suspect, finding: Finding) -> str:
-    what = _name(suspect)
+    what = _name(suspect, finding)
     where = " · ".join(part for part in (suspect.route, suspect.code) if part)
     return labelled(
         "Bottleneck",
@@ -205,10 +208,12 @@ def _without(suspect: Suspect, finding: Finding) -> tuple[str, ...]:
     )
 
 
-def _name(suspect: Suspect) -> str:
+def _name(suspect: Suspect, finding: Finding) -> str:
     part = suspect.part
     if suspect.statement:
         return f"{part.seam}  {short_statement(suspect.statement)}  [{part.name[:8]}]"
+    if finding.facts.foreign is not None and part == OTHER:
+        return f"{part.seam}  the app's own time: computing, or waiting for what has no span"
     return f"{part.seam}  {SEAM_WORDS.get(part.seam, '')}{f' ({part.name})' if part.name else ''}".rstrip()
 
 
@@ -238,7 +243,7 @@ def _evidence(finding: Finding) -> str:
 def _runner_up(finding: Finding) -> list[str]:
     if finding.runner_up is None:
         return []
-    return [labelled("Runner-up", _name(finding.runner_up), finding.runner_up.why_not)]
+    return [labelled("Runner-up", _name(finding.runner_up, finding), finding.runner_up.why_not)]
 
 
 def _waterfall(exemplar: Exemplar, finding: Finding) -> str:
@@ -343,6 +348,8 @@ def _by_hand(finding: Finding) -> str:
     part, code = finding.bottleneck.part, finding.bottleneck.code
     calls = max((evidence.figures.get("calls_per_request", 0.0) for evidence in finding.evidence), default=0.0)
     hint = BY_HAND.get(part.seam, "look at it in the requests above.")
+    if part == OTHER and finding.facts.foreign is not None:
+        hint = "record it with rung record, which tells computing from waiting; or give it spans."
     if "computing" in seen:
         hint = "do less there, or keep the result: most of the computing is in that place."
     elif "lock" in seen:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from rung.known import untested
 from rung.ports import RecordingFacts
 from rung.steps.find.finding import Goal, RouteNumber, requests_min
+from rung.steps.find.foreign import notes_on_foreign
 from rung.steps.find.seen import shown, whose
 from rung.steps.measure import FAILED, Profile
 from rung.steps.measure.beside import Machine, Unfinished
@@ -61,13 +62,16 @@ def notes_on(profile: Profile, goal: Goal, routes: tuple[RouteNumber, ...]) -> t
     doubts = doubts_on(profile)
     if doubts:
         notes.append(f"These numbers are not to be trusted: {'; '.join(doubts)}.")
+    foreign = profile.facts.foreign
+    if foreign is not None:
+        notes += notes_on_foreign(profile, foreign)
     other = float(profile.requests.other_s.sum() / max(profile.requests.latency_s.sum(), 1e-9))
-    if other > OTHER_SHARE_TOLD:
+    if other > OTHER_SHARE_TOLD and foreign is None:
         notes.append(
             f"{show_share(other)} of all time is seen by no instrument: "
             "waiting on something rung does not know, or code in threads of the app's own."
         )
-    if not profile.queue_known:
+    if not profile.queue_known and foreign is None:
         notes.append(
             "Latency starts when the app took the request; what came before is not known (no X-Request-Start)."
         )

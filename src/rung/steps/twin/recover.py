@@ -71,7 +71,8 @@ def recover(profile: Profile, *, steps_max: int = STEPS_MAX) -> Recovered:
     profile = excerpt.profile
     estate = estate_of(profile)
     pieces = pieces_of(profile)
-    if not estate.threaded:
+    # Of others' traces nothing tells whether there is an event loop.
+    if not estate.threaded and profile.facts.foreign is None:
         pieces = replace(pieces, holds=holding_loop(profile, pieces))
     held = transactions(profile, pieces)
     pieces = replace(pieces, own_s=without_waiting(profile, pieces, held.number))
