@@ -118,11 +118,11 @@ def decorated(function: Any, inside: Callable[[], Any]) -> Any:
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
-        async def awaited(*args: Any, **kwargs: Any) -> Any:
+        async def recorded(*args: Any, **kwargs: Any) -> Any:
             with inside():
                 return await function(*args, **kwargs)
 
-        return awaited
+        return recorded
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
