@@ -105,11 +105,11 @@ def twin(told: dict[str, Any]) -> str:
             )
         ]  # fmt: skip
         lines.append(f"| {name} | {each['statements']} | {each['plans']} | {' | '.join(shares)} | {each['declined']} |")
-    every = told["figures"]["all"]
-    today = (
-        f"Plans of today that are the server's own, costs within 1 %: {every['today_equal']} of {every['statements']}; "
-        f"of the others {every['today_said']} are said to differ."
-    )
+    today = [
+        f"Of {name}, plans of today that are the server's own, costs within 1 %: {each['today_equal']} of "
+        f"{each['statements']}; of the others {each['today_said']} are said to differ."
+        for name, each in told["figures"].items()
+    ]
     others = [
         f"- {row['statement']}, {side} `{row['index']}`: "
         + ("another shape, " * (not row[side]["same"]))
@@ -122,4 +122,4 @@ def twin(told: dict[str, Any]) -> str:
     declined = sorted(
         {f"- {row['statement']} `{row['index']}`: {row['declined']}" for row in told["rows"] if "declined" in row}
     )
-    return "\n".join([*lines, "", today, "", *others, *declined])
+    return "\n".join([*lines, "", *today, "", *others, *declined])

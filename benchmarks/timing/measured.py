@@ -83,7 +83,7 @@ def _table(table: Table | Unavailable) -> Raw:
 
 
 def _case(stage: Stage, planner: DatabasePlanner, case: Case) -> Raw:
-    planner.dsn = stage.dsn
+    planner.moved(stage.dsn)
     vectors = stage.vectors(case.values)
     today = _planned(planner, case)
     promise = planner.what_if(WhatIf(text_of(case), case.index))

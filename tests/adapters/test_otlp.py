@@ -337,7 +337,7 @@ def test_lines_go_with_what_is_kept_and_warnings_always() -> None:
     assert sorted(
         [("INFO", "", ""), ("INFO", one, "made %s"), ("WARNING", two, "made %s"), ("DEBUG", one, "made %s")]
     ) == sorted(found)
-    (message,) = receiver.of("/v1/logs")
+    message = receiver.of("/v1/logs")[0]
     assert "shop.orders" == message.resource_logs[0].scope_logs[0].scope.name
     attributes = told(receiver.records()[0].attributes)
     assert {"code.file.path": "shop/orders.py", "code.line.number": 31} == attributes

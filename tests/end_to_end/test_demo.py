@@ -127,7 +127,7 @@ def test_a_demo_leaves_what_it_tells_of_and_a_killed_one_leaves_nothing_running(
     """
     A short one tells what is so, whatever that is here; killed and interrupted ones end in order.
     """
-    gone_round(folder, "--duration", "10s")
+    gone_round(folder, "--duration", "20s")
 
     recordings = folder / ".rung" / "demo" / "recordings"
     killed = demo(folder, "--duration", "20s")

@@ -84,7 +84,8 @@ def questions() -> Iterator[tuple[str, str]]:
     Every question of the package, whoever asks it, with what it is asked over.
     """
     for path in sorted(PACKAGE.rglob("*.sql")):
-        if path.stem in DEFINED:
+        # A single request is looked for with DuckDB alone (rung trace, rung logs).
+        if path.stem in DEFINED or path.parent.name == "trace":
             continue
         text = path.read_text("utf-8").replace("{calls_min}", "3")
         words = set(re.findall(r"[a-z_]+", re.sub(r"--[^\n]*", "", text)))

@@ -41,13 +41,13 @@ POINTS = (
     "core:keep", "core:freeze", "core:emit", "core:respond", "core:worth_keeping", "core:describe_error",
     "asgi:Exchange", "core:Scope", "core:Segment", "instruments.threads:Steady", "core:_hand_over",
     "lines:line_of_call", "lines:line_here", "lines:line_of_error", "digest:of_session", "arrival:queue_s",
-    "statements:_noted", "statement:normalised", "asgi:Task", "instruments.threads:InThread",
+    "statements:noted", "statement:normalised", "asgi:Task", "instruments.threads:InThread",
     "instruments.starlette:_mounted", "sampler:look", "inflight:rows", "keeping:Keeper.second",
 )  # fmt: skip
 WSGI_POINTS = (
     "core:keep", "core:freeze", "core:describe_error", "core:_hand_over", "core:Scope", "core:Segment",
     "lines:line_of_call", "lines:line_here", "lines:line_of_error", "digest:of_session", "arrival:queue_s",
-    "statements:_noted", "statement:normalised", "wsgi:Threaded", "wsgi:_streams", "wsgi:Streamed",
+    "statements:noted", "statement:normalised", "wsgi:Threaded", "wsgi:_streams", "wsgi:Streamed",
     "threaded:Threaded.rest", "instruments.asgiref:InThread",
     "instruments.asgiref:Handed", "core:Clock", "keeping:Keeper.second",
 )  # fmt: skip

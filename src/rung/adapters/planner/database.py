@@ -88,6 +88,14 @@ class DatabasePlanner:
         self._costings: list[Costing] = []
         self._sights: dict[str, Sight] = {}
 
+    def moved(self, dsn: str) -> None:
+        """
+        Go on with the same database, which is reached by another DSN now; the twin stays.
+        """
+        if self._looking is not None:
+            self._looking.close()
+        self.dsn, self._looking = dsn, KeptLook(dsn)
+
     def close(self) -> None:
         """
         End the connection, and stop the twin; its data are deleted with it.
