@@ -75,7 +75,7 @@ clean:  ## remove what the targets above made, the environment included
 		echo "Making .venv with `$$python --version`"; \
 		$$python -m venv .venv || { rm -rf .venv; exit 1; }; \
 	fi
-	@echo "Installing rung and what it needs into .venv (once; 450 MB on disk, half a minute and the download)"
+	@echo "Installing rung and what it needs into .venv (once; 470 MB on disk, half a minute and the download)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[tool]'
 	@touch $@
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -29,7 +28,7 @@ from rung.adapters.repository import RepositoryFiles
 from rung.moves.eager import Remedy, remedy
 from rung.steps.find.repeats import WRITES, Repeat, repeats
 from tests.ports import free_port
-from tests.probe.serving import PATIENCE_S, ask, wait_listening
+from tests.probe.serving import PATIENCE_S, ask, end, wait_listening
 from tests.strategies import answered
 
 HERE = Path(__file__).resolve().parent
@@ -166,12 +165,7 @@ def recorded(
             assert 200 == status, f"{path}: {body}"
             time.sleep(PAUSE_S)
     finally:
-        started.process.send_signal(signal.SIGTERM)
-        try:
-            started.process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            started.process.kill()
-            started.process.wait()
+        end(started.process)
         started.seal(PATIENCE_S)
     return answered(repeats(), ParquetRecording(started.recording).rows)
 

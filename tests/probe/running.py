@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rung.adapters import launcher
-from tests.probe.serving import HERE, PATIENCE_S, table, wait_listening
+from tests.probe.serving import HERE, PATIENCE_S, end, table, wait_listening
 
 
 def gunicorn(app: str, port: int, *more: str) -> list[str]:
@@ -64,6 +65,27 @@ def _end(process: subprocess.Popen[Any], number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+
+
+def worked(command: Sequence[str], folder: Path, environment: dict[str, str]) -> Recorded:
+    """
+    Run a worker until its last job has made the file DONE, end it as a supervisor does, and return what was recorded.
+    """
+    done, nothing = Path(environment["DONE"]), subprocess.DEVNULL
+    started = launcher.start(
+        list(command), folder=folder, environment={**os.environ, **environment}, quiet=True, cwd=HERE, stdout=nothing,
+        stderr=nothing, start_new_session=True,
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + PATIENCE_S
+        while not done.exists() and time.monotonic() < until:
+            assert started.process.poll() is None
+            time.sleep(0.05)
+    finally:
+        end(started.process)
+        started.seal(PATIENCE_S)
+    assert done.exists()
+    return Recorded.read(started.recording)
 
 
 def left_in_the_middle(port: int, path: str) -> None:

@@ -81,6 +81,16 @@ def serving(app: str, folder: Path, *more: str, recorded: bool = True, **environ
             started.seal(PATIENCE_S)
 
 
+def end(process: subprocess.Popen[Any], number: int = signal.SIGTERM) -> None:
+    """Ask a process to end, and end it if it does not."""
+    process.send_signal(number)
+    try:
+        process.wait(PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def table(recording: Path, name: str) -> list[dict[str, Any]]:
     """Return the rows of one table as dicts; of the whole file where there is one, else of the parts."""
     whole = recording / f"{name}.parquet"

@@ -18,7 +18,7 @@ from rung.probe import core
 from rung.probe.threaded import Threaded, nested
 from rung.trace_context import span_of, trace_of
 from tests.ports import free_port
-from tests.probe.running import Recorded, gunicorn, running
+from tests.probe.running import Recorded, gunicorn, running, worked
 from tests.probe.serving import HERE, PATIENCE_S, ask, line_of
 
 QUIET = ("--without-mingle", "--without-gossip", "--without-heartbeat")
@@ -57,31 +57,6 @@ def _enqueued(tmp_path: Path, around: dict[str, str]) -> Recorded:
     return Recorded.read(started.recording)
 
 
-def _worked(tmp_path: Path, around: dict[str, str], pool: str) -> Recorded:
-    done = Path(around["DONE"])
-    given = {**os.environ, **around}
-    nothing = subprocess.DEVNULL
-    started = launcher.start(
-        _worker(pool), folder=tmp_path / ".worker", environment=given, quiet=True, cwd=HERE, stdout=nothing,
-        stderr=nothing, start_new_session=True,
-    )  # fmt: skip
-    try:
-        until = time.monotonic() + PATIENCE_S
-        while not done.exists() and time.monotonic() < until:
-            assert started.process.poll() is None
-            time.sleep(0.05)
-    finally:
-        started.process.terminate()
-        try:
-            started.process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            started.process.kill()
-            started.process.wait()
-        started.seal(PATIENCE_S)
-    assert done.exists()
-    return Recorded.read(started.recording)
-
-
 @pytest.mark.parametrize("pool", ["solo", "prefork"])
 def test_tasks_of_celery(pool: str, tmp_path: Path, around: dict[str, str]) -> None:
     web = _enqueued(tmp_path, around)
@@ -94,7 +69,7 @@ def test_tasks_of_celery(pool: str, tmp_path: Path, around: dict[str, str]) -> N
     assert not [one for one in web.requests if one["kind"] == "job"]
     assert [] == web.failures()
 
-    seen = _worked(tmp_path, around, pool)
+    seen = worked(_worker(pool), tmp_path / ".worker", around)
     assert [] == seen.failures()
     assert {("job", "", 0)} == {(one["kind"], one["method"], one["status"]) for one in seen.requests}
     (reckoned,) = seen.of("job:shop.reckon")

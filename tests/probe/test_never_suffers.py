@@ -26,7 +26,7 @@ from tests.ports import free_port
 from tests.probe.outside import mail_server, redis_server, web_server
 from tests.probe.player import ROOT
 from tests.probe.running import gunicorn
-from tests.probe.serving import HERE, PATIENCE_S, ask, line_of, table, uvicorn, wait_listening
+from tests.probe.serving import HERE, PATIENCE_S, ask, end, line_of, table, uvicorn, wait_listening
 
 REQUESTS = (
     "/hello/you", "/psycopg", "/asyncpg", "/wrong", "/sqlalchemy", "/threads", "/tasks", "/page", "/file", "/collect",
@@ -82,12 +82,7 @@ def served(
         wait_listening(port, process)
         yield process, started
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
         if started is not None:
             started.seal(PATIENCE_S)
 

@@ -29,7 +29,7 @@ from tests.probe import canaries
 from tests.probe.outside import aws, redis_server, web_server
 from tests.probe.rows import request
 from tests.probe.running import gunicorn
-from tests.probe.serving import HERE, PATIENCE_S, table, uvicorn, wait_listening
+from tests.probe.serving import HERE, PATIENCE_S, end, table, uvicorn, wait_listening
 
 QUIET = ("--log-level", "critical", "--no-access-log")
 PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
@@ -96,12 +96,7 @@ class Project:
                 # Whoever has the key of the digests could try all values.
                 self.secrets |= _key_of(process.pid)
             finally:
-                process.terminate()
-                try:
-                    process.wait(PATIENCE_S)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+                end(process)
             if "--raw" not in flags:
                 self._wait_sealed()
             said.seek(0)

