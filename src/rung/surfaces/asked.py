@@ -23,7 +23,7 @@ def recording_asked(work: wire.Workplace, arguments: argparse.Namespace) -> str:
     Raises:
         UsageError: several are named where one is looked at, or no file of traces.
     """
-    from rung.adapters.foreign.converting import FORMS, recording_of
+    from rung.steps.find.foreign import FORMS
 
     asked, form, command = arguments.recording, arguments.from_, arguments.command
     work.engine = arguments.engine
@@ -45,4 +45,7 @@ def recording_asked(work: wire.Workplace, arguments: argparse.Namespace) -> str:
             why="Nothing was read.",
             steps=(("Name it", f"rung {command} --from {form} spans.jsonl"),),
         )
+    # What reads them takes long to load, and recordings of rung's own need none of it.
+    from rung.adapters.foreign.converting import recording_of
+
     return recording_of(work.data, form, asked)

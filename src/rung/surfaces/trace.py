@@ -121,12 +121,14 @@ def _slowest(
     found: list[tuple[float, Chosen]] = []
     for number, source in enumerate(sources):
         index = source.index
+        latency_s = index.latency_s
         places = slowest(index, at_most=at_most, route=route, failed=failed)
-        found += [(float(index.latency_s[place]), (number, place)) for place in places]
-    routes = {name for source in sources for name in source.index.routes}
-    plain = {str(name) for source in sources for name in source.index.columns["route"]}
-    if route is not None and route not in routes | plain:
-        raise UnknownName("route", route, known=sorted(routes), where=sources[0].name, see="rung find")
+        found += [(float(latency_s[place]), (number, place)) for place in places]
+    if route is not None:
+        routes = {name for source in sources for name in source.index.routes}
+        plain = {str(name) for source in sources for name in source.index.columns["route"]}
+        if route not in routes | plain:
+            raise UnknownName("route", route, known=sorted(routes), where=sources[0].name, see="rung find")
     found.sort(key=lambda each: -each[0])
     first: dict[str, Chosen] = {}
     for _, (number, place) in found:
