@@ -1,8 +1,8 @@
 """
-Know what a command is to look at: one recording, a fleet's, or traces that others recorded.
+Know what a command is to look at: one recording, several, a fleet's, or traces that others recorded.
 
 In        what was typed
-Out       the name of a recording; others' traces have become one by then
+Out       the name of a recording, or of several; others' traces have become one by then
 Not here  which recording a name means (adapters/shelf.py), reading traces (adapters/foreign), times (spans.py)
 """
 
@@ -49,3 +49,10 @@ def recording_asked(work: wire.Workplace, arguments: argparse.Namespace) -> str:
     from rung.adapters.foreign.converting import recording_of
 
     return recording_of(work.data, form, asked)
+
+
+def recordings_asked(work: wire.Workplace, arguments: argparse.Namespace) -> list[str]:
+    """
+    Return the names of the recordings that are to be looked at together, each once; the newest sealed one for none.
+    """
+    return list(dict.fromkeys(work.recording(each) for each in arguments.recording or (None,)))

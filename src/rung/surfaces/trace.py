@@ -19,6 +19,7 @@ from rung.steps.trace.ids import DIGITS_MIN, looks_like_one
 from rung.steps.trace.telling import timestamp
 from rung.steps.trace.traced import Trace, Unit, together, traced
 from rung.steps.trace.units import Index, named, slowest, units
+from rung.surfaces.asked import recordings_asked
 from rung.surfaces.shapes import document
 from rung.surfaces.terminal import EXIT_ANSWERED, print_json, width
 from rung.surfaces.text import labelled
@@ -49,7 +50,7 @@ def trace(arguments: argparse.Namespace) -> int:
     asked = _asked(arguments)
     at_most = _count(arguments.slowest)
     work = wire.workplace({}, database=None, asks=False)
-    names = dict.fromkeys(work.recording(each) for each in arguments.recording or (None,))
+    names = recordings_asked(work, arguments)
     with work.loop() as loop:
         sources = [Source(name, loop.ask(units(), name)) for name in names]
         if asked is not None:
