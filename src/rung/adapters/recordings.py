@@ -56,8 +56,7 @@ class ParquetRecording:
             self._connect(table)
 
     def _connect(self, table: str) -> None:
-        whole = self.path / f"{table}.parquet"
-        files = [whole] if whole.is_file() else sorted(self.path.glob(f"{table}-[0-9]*.parquet"))
+        files = files_of(self.path, table)
         if not files:
             if self._manifest.get("sealed") and table in NEEDED:
                 raise RecordingBroken(str(self.path), f"{table}.parquet is missing")
@@ -84,6 +83,14 @@ class ParquetRecording:
         Return what the recording says of itself; the counts are those of its processes.
         """
         return facts_of(self.path, self._manifest, self.rows(Rows(PROCESSES)))
+
+
+def files_of(path: Path, table: str) -> list[Path]:
+    """
+    Return the files of *table* in a recording's folder: one that is whole, else its parts in order.
+    """
+    whole = path / f"{table}.parquet"
+    return [whole] if whole.is_file() else sorted(path.glob(f"{table}-[0-9]*.parquet"))
 
 
 def tables_of(sql: str) -> list[str]:

@@ -1,8 +1,8 @@
 """
-Know what a command is to look at: one recording, a fleet's, or traces that others recorded.
+Know what a command is to look at: one recording, several, a fleet's, or traces that others recorded.
 
 In        what was typed
-Out       the name of a recording; others' traces have become one by then
+Out       the name of a recording, or of several; others' traces have become one by then
 Not here  which recording a name means (adapters/shelf.py), reading traces (adapters/foreign), times (spans.py)
 """
 
@@ -23,7 +23,7 @@ def recording_asked(work: wire.Workplace, arguments: argparse.Namespace) -> str:
     Raises:
         UsageError: several are named where one is looked at, or no file of traces.
     """
-    from rung.adapters.foreign.converting import FORMS, recording_of
+    from rung.steps.find.foreign import FORMS
 
     asked, form, command = arguments.recording, arguments.from_, arguments.command
     work.engine = arguments.engine
@@ -45,4 +45,14 @@ def recording_asked(work: wire.Workplace, arguments: argparse.Namespace) -> str:
             why="Nothing was read.",
             steps=(("Name it", f"rung {command} --from {form} spans.jsonl"),),
         )
+    # What reads them takes long to load, and recordings of rung's own need none of it.
+    from rung.adapters.foreign.converting import recording_of
+
     return recording_of(work.data, form, asked)
+
+
+def recordings_asked(work: wire.Workplace, arguments: argparse.Namespace) -> list[str]:
+    """
+    Return the names of the recordings that are to be looked at together, each once; the newest sealed one for none.
+    """
+    return list(dict.fromkeys(work.recording(each) for each in arguments.recording or (None,)))

@@ -188,15 +188,6 @@ def _database_if_any(settings: Settings, flag: str | None, without: str) -> str 
         return None
 
 
-def run_load(arguments: argparse.Namespace) -> int:
-    """
-    Send load and print what came of it.
-    """
-    from rung.surfaces.load import load
-
-    return load(arguments)
-
-
 def look_at(arguments: argparse.Namespace) -> Look:
     """
     Return the look at a recording that the flags ask for.
@@ -402,42 +393,6 @@ def run_ledger(arguments: argparse.Namespace) -> int:
     return EXIT_ANSWERED
 
 
-def run_collect(arguments: argparse.Namespace) -> int:
-    """
-    Collect what apps send to a socket.
-    """
-    from rung.surfaces.collect import collect
-
-    return collect(arguments)
-
-
-def run_push(arguments: argparse.Namespace) -> int:
-    """
-    Send recordings to an object store.
-    """
-    from rung.surfaces.push import push
-
-    return push(arguments)
-
-
-def run_doctor(arguments: argparse.Namespace) -> int:
-    """
-    Print whether a recording would work here.
-    """
-    from rung.surfaces.doctor import doctor
-
-    return doctor(arguments)
-
-
-def run_demo(arguments: argparse.Namespace) -> int:
-    """
-    Run the whole loop on the sample shop.
-    """
-    from rung.surfaces.demo import demo
-
-    return demo(arguments)
-
-
 def _in_its_module(name: str) -> Callable[[argparse.Namespace], int]:
     """
     Return what runs a command that has a module of its name to itself.
@@ -452,7 +407,7 @@ def _in_its_module(name: str) -> Callable[[argparse.Namespace], int]:
 
 RUNS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "record": run_record,
-    "load": run_load,
+    "load": _in_its_module("load"),
     "find": run_find,
     "price": run_price,
     "take": run_take,
@@ -461,12 +416,12 @@ RUNS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "explain": _in_its_module("explain"),
     "trace": _in_its_module("trace"),
     "logs": _in_its_module("logs"),
-    "collect": run_collect,
+    "collect": _in_its_module("collect"),
     "pack": _in_its_module("pack"),
-    "push": run_push,
-    "doctor": run_doctor,
+    "push": _in_its_module("push"),
+    "doctor": _in_its_module("doctor"),
     "permissions": _in_its_module("permissions"),
-    "demo": run_demo,
+    "demo": _in_its_module("demo"),
 }
 
 

@@ -18,6 +18,7 @@ from rung.loop import Loop
 from rung.steps.trace.ids import DIGITS_MIN, looks_like_one
 from rung.steps.trace.recorded import Lines, lines_of
 from rung.steps.trace.telling import Logged, ids_of, level_of, parts_of, told
+from rung.surfaces.asked import recordings_asked
 from rung.surfaces.terminal import EXIT_ANSWERED, shows_all
 from rung.surfaces.waterfall import printable
 from rung.units import show_count
@@ -34,9 +35,9 @@ def logs(arguments: argparse.Namespace) -> int:
     level = level_of(arguments.level) if arguments.level else 0
     as_text = arguments.text or (sys.stdout.isatty() and not arguments.json)
     work = wire.workplace({}, database=None, asks=False)
-    names = dict.fromkeys(work.recording(each) for each in arguments.recording or (None,))
+    names = recordings_asked(work, arguments)
     with work.loop() as loop:
-        found, dropped = _read(loop, list(names))
+        found, dropped = _read(loop, names)
     for line in found:
         if line.level < level or not _of_route(line, arguments.route):
             continue

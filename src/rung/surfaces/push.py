@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import msgspec
+
 from rung import wire
 from rung.config import PREFIXES
 from rung.errors import BadValue, RecordingMissing, UsageError
@@ -32,18 +34,7 @@ def push(arguments: argparse.Namespace) -> int:
     store = Store(prefix)
     sent = [send(folder, store) for folder in _meant(work, arguments.recording, prefix)]
     if arguments.json:
-        rows = [
-            {
-                "name": one.name,
-                "objects": one.objects,
-                "size_bytes": one.size_bytes,
-                "already": one.already,
-                "ended": one.ended,
-                "busy": one.busy,
-            }
-            for one in sent
-        ]
-        print_json(document("push", {"prefix": prefix, "sent": rows}))
+        print_json(document("push", {"prefix": prefix, "sent": msgspec.to_builtins(sent)}))
         return EXIT_ANSWERED
     for one in sent:
         what = f"{one.objects} objects, {show_bytes(one.size_bytes)}" if one.objects else "nothing new"

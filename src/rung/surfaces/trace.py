@@ -19,6 +19,7 @@ from rung.steps.trace.ids import DIGITS_MIN, looks_like_one
 from rung.steps.trace.telling import timestamp
 from rung.steps.trace.traced import Trace, Unit, together, traced
 from rung.steps.trace.units import Index, named, slowest, units
+from rung.surfaces.asked import recordings_asked
 from rung.surfaces.shapes import document
 from rung.surfaces.terminal import EXIT_ANSWERED, print_json, width
 from rung.surfaces.text import labelled
@@ -49,7 +50,7 @@ def trace(arguments: argparse.Namespace) -> int:
     asked = _asked(arguments)
     at_most = _count(arguments.slowest)
     work = wire.workplace({}, database=None, asks=False)
-    names = dict.fromkeys(work.recording(each) for each in arguments.recording or (None,))
+    names = recordings_asked(work, arguments)
     with work.loop() as loop:
         sources = [Source(name, loop.ask(units(), name)) for name in names]
         if asked is not None:
@@ -121,12 +122,14 @@ def _slowest(
     found: list[tuple[float, Chosen]] = []
     for number, source in enumerate(sources):
         index = source.index
+        latency_s = index.latency_s
         places = slowest(index, at_most=at_most, route=route, failed=failed)
-        found += [(float(index.latency_s[place]), (number, place)) for place in places]
-    routes = {name for source in sources for name in source.index.routes}
-    plain = {str(name) for source in sources for name in source.index.columns["route"]}
-    if route is not None and route not in routes | plain:
-        raise UnknownName("route", route, known=sorted(routes), where=sources[0].name, see="rung find")
+        found += [(float(latency_s[place]), (number, place)) for place in places]
+    if route is not None:
+        routes = {name for source in sources for name in source.index.routes}
+        plain = {str(name) for source in sources for name in source.index.columns["route"]}
+        if route not in routes | plain:
+            raise UnknownName("route", route, known=sorted(routes), where=sources[0].name, see="rung find")
     found.sort(key=lambda each: -each[0])
     first: dict[str, Chosen] = {}
     for _, (number, place) in found:

@@ -16,7 +16,7 @@ from pathlib import Path
 from rung.adapters.clickhouse.dialect import TYPES, literal, translated
 from rung.adapters.clickhouse.engine import Engine
 from rung.adapters.clickhouse.native import columns_of
-from rung.adapters.recordings import PROCESSES, facts_of, tables_of
+from rung.adapters.recordings import PROCESSES, facts_of, files_of, tables_of
 from rung.adapters.shelf import is_fleet, manifest_of
 from rung.errors import EngineRefused, UsageError
 from rung.ports import Column, Manifest, RecordingFacts, Rows
@@ -67,9 +67,7 @@ class ClickHouseRecording:
 
     def _sources(self, table: str) -> tuple[list[str], list[str]]:
         if not is_fleet(self._manifest):
-            whole = self.path / f"{table}.parquet"
-            files = [whole] if whole.is_file() else sorted(self.path.glob(f"{table}-[0-9]*.parquet"))
-            return self._files(table, [str(file.resolve()) for file in files]), []
+            return self._files(table, [str(file.resolve()) for file in files_of(self.path, table)]), []
         fleet = self._manifest["fleet"]
         chosen = fleet["tables"].get(table, {})
         every, app = ([str(one[0]) for one in chosen.get(which, ())] for which in ("all", "app"))

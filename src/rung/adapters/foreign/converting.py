@@ -38,7 +38,6 @@ from rung.frames import FORMAT, SEGMENT, Batch, Hello, Place, Request, Statement
 from rung.steps.record import Intake
 
 OTLP, JAEGER = "otlp", "jaeger"
-FORMS = (OTLP, JAEGER)
 BATCH_REQUESTS = 2_000
 _SEGMENT = np.dtype(list(SEGMENT))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rung.ports import Column, Rows, Step
-from rung.steps.trace.questions import sql
+from rung.steps.trace.questions import rows_of, sql
 from rung.steps.trace.telling import Logged
 
 
@@ -37,9 +37,7 @@ def lines_of() -> Step[Lines]:
     """
     columns: Mapping[str, Column] = yield Rows(sql("logged"))
     counted: Mapping[str, Column] = yield Rows("select coalesce(counts, '') as counts from processes")
-    names = list(columns)
-    rows = zip(*(columns[name].tolist() for name in names), strict=True)
-    lines = tuple(_line(dict(zip(names, row, strict=True))) for row in rows)
+    lines = tuple(map(_line, rows_of(columns)))
     return Lines(lines, sum(_dropped(counted["counts"].tolist())))
 
 

@@ -9,7 +9,7 @@ Not here  which trace (units.py), drawing it (surfaces/waterfall.py)
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from rung.ports import Column, Rows, Step
 from rung.steps.measure import own_seconds
 from rung.steps.trace.ids import spans_of
-from rung.steps.trace.questions import over_numbered
+from rung.steps.trace.questions import over_numbered, rows_of
 from rung.steps.trace.units import Index
 from rung.trace_context import ROOT
 
@@ -177,15 +177,9 @@ Grouped = dict[tuple[int, int], list[dict[str, Any]]]
 
 def _by_unit(columns: Mapping[str, Column]) -> Grouped:
     grouped: Grouped = {}
-    for row in _rows(columns):
+    for row in rows_of(columns):
         grouped.setdefault((int(row["process"]), int(row["request"])), []).append(row)
     return grouped
-
-
-def _rows(columns: Mapping[str, Column]) -> Iterator[dict[str, Any]]:
-    names = list(columns)
-    for values in zip(*(columns[name].tolist() for name in names), strict=True):
-        yield dict(zip(names, values, strict=True))
 
 
 def _unit(index: Index, place: int, segments: Grouped, lines: Grouped) -> Unit:
