@@ -16,6 +16,8 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.ports import free_port
+
 STARTS_S_MAX = 60.0
 
 
@@ -38,12 +40,6 @@ class Bucket:
     def listed(self) -> list[str]:
         pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=self.name)
         return sorted(found["Key"] for page in pages for found in page.get("Contents", ()))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -30,9 +30,10 @@ from rung.adapters.opening import opened
 from rung.adapters.shelf import RECORDINGS
 from rung.errors import BadValue, EngineRefused, EngineUnreachable, UsageError
 from rung.ports import Rows
-from tests.fleets.conftest import Bucket, free_port
+from tests.fleets.conftest import Bucket
 from tests.fleets.simulated import Fleet, write
 from tests.fleets.test_equal import EMBEDDED, profile, same
+from tests.ports import free_port
 
 FLEET = Fleet(hosts=1, instances=2, hours=1, requests=30)
 REFUSED = "Code: 516. DB::Exception: canary: Authentication failed: password is incorrect. (AUTHENTICATION_FAILED)"

@@ -34,8 +34,9 @@ from rung.errors import (
     StoreUnreachable,
 )
 from rung.ports import Rows
-from tests.fleets.conftest import Bucket, free_port
+from tests.fleets.conftest import Bucket
 from tests.fleets.simulated import Fleet, write
+from tests.ports import free_port
 
 SMALL = Fleet(hosts=1, instances=2, hours=2, requests=5)
 COUNT = Rows("select count(*) as n, count(distinct (host, instance, worker, request)) as different from requests")
