@@ -101,7 +101,7 @@ def _text(logger: logging.Logger) -> None:
         logger.info(f"user somebody did {number}")  # noqa: G004 - what is measured
 
 
-_NONE = (0, 0, 0, None)
+_NONE = ((0, 0, 0, None), ("", ""))
 _headers = httpx.Headers(HEADERS)
 
 

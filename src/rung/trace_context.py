@@ -5,8 +5,8 @@ A process draws 64 random bits when it starts; every id of a request or segment 
 that recording one costs nothing and who reads the recording knows the same ids as the app.
 
 In        the key of a process, serials of its requests and segments; the header `traceparent`
-Out       ids, numbers of 128 and 64 bits; the header
-Not here  which traces are kept and exported (adapters/collector)
+Out       ids, numbers of 128 and 64 bits, or as the header has them
+Not here  which traces are kept and exported (adapters/collector), the header of outgoing calls (probe/propagating.py)
 
 Source: W3C Trace Context, Recommendation of 2021 (version 00 of traceparent); the mixing of bits is that of splitmix64
 (Steele, Lea and Flood 2014, Fast Splittable Pseudorandom Number Generators).
@@ -43,16 +43,6 @@ def trace_of(key: int, request: int) -> int:
     Return the id of the trace that a request began: 128 bits, of which the upper half names the process.
     """
     return (key or 1) << 64 | span_of(key, request)
-
-
-def traceparent(trace: int, span: int, *, sampled: bool = True) -> str:
-    """
-    Return the header that tells another service what it is called by.
-
-    >>> traceparent(1, 2)
-    '00-00000000000000000000000000000001-0000000000000002-01'
-    """
-    return f"00-{trace:032x}-{span:016x}-{SAMPLED if sampled else 0:02x}"
 
 
 def parse(header: bytes) -> tuple[str, str, bool] | None:

@@ -91,9 +91,10 @@ def test_an_sdk_that_is_set_late_takes_over_every_tracer(early: str) -> None:
     """
     code = """
         early = early if "early" in globals() else trace.get_tracer("a")
-        decorator = early.start_as_current_span("decorated")
+        links = [trace.Link(trace.SpanContext(1, 2, True))]
+        decorator = early.start_as_current_span("decorated", links=links)
         def scene():
-            with early.start_as_current_span("work"):
+            with early.start_as_current_span("work", links=links):
                 with early.start_as_current_span("inner"):
                     pass
             decorator(lambda: None)()
@@ -101,12 +102,14 @@ def test_an_sdk_that_is_set_late_takes_over_every_tracer(early: str) -> None:
         before = within(scene)[1], exported()
         trace.set_tracer_provider(provider())
         after = within(scene)[1], exported()
-        said(before=before, after=after, late=type(trace.get_tracer("b")).__module__)
+        linked = [span.name for span in exporter.get_finished_spans() if span.links]
+        said(before=before, after=after, linked=linked, late=type(trace.get_tracer("b")).__module__)
         """
     said = run(textwrap.dedent(code), early + BEGIN + SDK)
     parts = ["cpu inner", "cpu work", "cpu decorated", "cpu alone"]
     assert [parts, []] == said["before"]
     assert [parts, ["inner", "work", "decorated", "alone"]] == said["after"]
+    assert ["work", "decorated"] == said["linked"]
     assert "opentelemetry.sdk.trace" == said["late"]
 
 

@@ -33,8 +33,8 @@ def on() -> bool:
 
 
 # What `ids` returned last, and of which serials in which process: a request logs several lines in a row.
-_last: tuple[int, int, int, str | None] = (0, 0, 0, None)
-_ids = ("", "")
+# Asked and found in one, so that no thread takes what another found for something else.
+_last: tuple[tuple[int, int, int, str | None], tuple[str, str]] = ((0, 0, 0, None), ("", ""))
 
 
 def ids(scope: Scope) -> tuple[str, str]:
@@ -45,12 +45,13 @@ def ids(scope: Scope) -> tuple[str, str]:
     What goes on after a response is part of the trace of the request that it follows.  It may come to nothing worth
     keeping; until it has a serial of its own, it speaks for that request.
     """
-    global _last, _ids
+    global _last
     request = scope.request
     serial, follows, key = request.serial, request.follows, state.key
     asked = (serial, scope.serial, key, request.trace)
-    if asked == _last:
-        return _ids
+    last = _last
+    if asked == last[0]:
+        return last[1]
     root = serial if follows is None else follows
     span = "%016x" % span_of(key, serial, NONE if serial == follows else scope.serial)  # noqa: UP031 - half of an f-string's time
     if request.trace is not None:
@@ -59,7 +60,7 @@ def ids(scope: Scope) -> tuple[str, str]:
         found = ("%016x%s" % (key or 1, span), span)  # noqa: UP031 - as above
     else:
         found = (f"{trace_of(key, root):032x}", span)
-    _last, _ids = asked, found
+    _last = (asked, found)
     return found
 
 

@@ -33,6 +33,8 @@ def around_enqueue(owner: Any, attribute: str, prepare: Prepare) -> None:
     Record a plain function that hands jobs to a queue.
     """
     original, put = taken(owner, attribute)
+    if original is None:
+        return
 
     def recorded(*args: Any, **kwargs: Any) -> Any:
         segment = core.enter("job")
@@ -53,6 +55,8 @@ def around_async_enqueue(owner: Any, attribute: str, prepare: Prepare) -> None:
     Record a coroutine function that hands jobs to a queue.
     """
     original, put = taken(owner, attribute)
+    if original is None:
+        return
 
     @functools.wraps(original)
     async def recorded(*args: Any, **kwargs: Any) -> Any:

@@ -29,6 +29,8 @@ def _called(args: Arguments, _kwargs: Mapping[str, Any], _result: Any) -> Descri
 
 def _body(module: ModuleType) -> None:
     original, put = taken(module.StreamingBody, "read")
+    if original is None:
+        return
     recorded = call(original, "external", named(STORAGE))
 
     @functools.wraps(original)

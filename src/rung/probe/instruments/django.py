@@ -17,13 +17,12 @@ from typing import Any
 from rung.probe import asgi, core, lines, wsgi
 from rung.probe.instruments.asgiref import timed
 
-_TEMPLATES_MAX = 10_000
 _CONVERTED = re.compile(r"<(?:[^<>:]+:)?(\w+)>")
 _NAMED = re.compile(r"\(\?P<(\w+)>")
 _EDGE = re.compile(r"\\[AZbB]|[\^$]")
-_templates: dict[str, str] = {}
 
 
+@functools.lru_cache(maxsize=10_000)
 def template(route: str) -> str:
     r"""
     Return a route of Django's, path() or re_path(), with its parameters in braces.
@@ -33,15 +32,10 @@ def template(route: str) -> str:
     >>> template(r"^archive/(?P<year>[0-9]{4})(?:/(?P<page>\d+))?/$")
     '/archive/{year}/{page}/'
     """
-    known = _templates.get(route)
-    if known is None:
-        if len(_templates) >= _TEMPLATES_MAX:
-            _templates.clear()
-        text = route
-        if "(?P<" in route or route[:1] == "^" or route[-1:] == "$":
-            text = _of_expression(route)
-        known = _templates[route] = "/" + _CONVERTED.sub(r"{\1}", text).lstrip("/")
-    return known
+    text = route
+    if "(?P<" in route or route[:1] == "^" or route[-1:] == "$":
+        text = _of_expression(route)
+    return "/" + _CONVERTED.sub(r"{\1}", text).lstrip("/")
 
 
 def _of_expression(route: str) -> str:

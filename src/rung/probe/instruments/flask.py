@@ -17,12 +17,11 @@ from typing import Any
 from rung.probe import core, lines, reads, wsgi
 from rung.probe.threaded import Threaded
 
-_TEMPLATES_MAX = 10_000
 # <converter(arguments):name>, as werkzeug.routing.rules has it
 _PARAMETER = re.compile(r"<(?:[a-zA-Z_]\w*(?:\(.*?\))?:)?([a-zA-Z_]\w*)>")
-_templates: dict[str, str] = {}
 
 
+@functools.lru_cache(maxsize=10_000)
 def template(rule: str) -> str:
     """
     Return a rule of Flask's with its parameters in braces.
@@ -30,12 +29,7 @@ def template(rule: str) -> str:
     >>> template("/orders/<int:order_id>/<any(open, 'paid'):state>")
     '/orders/{order_id}/{state}'
     """
-    known = _templates.get(rule)
-    if known is None:
-        if len(_templates) >= _TEMPLATES_MAX:
-            _templates.clear()
-        known = _templates[rule] = _PARAMETER.sub(r"{\1}", rule)
-    return known
+    return _PARAMETER.sub(r"{\1}", rule)
 
 
 def _app(module: ModuleType) -> None:

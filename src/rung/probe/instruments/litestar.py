@@ -16,11 +16,10 @@ from typing import Any
 
 from rung.probe import asgi, core, lines
 
-_TEMPLATES_MAX = 10_000
 _PARAMETER = re.compile(r"\{\s*(\w+)\s*:[^{}]*\}")
-_templates: dict[str, str] = {}
 
 
+@functools.lru_cache(maxsize=10_000)
 def template(path: str) -> str:
     """
     Return a path of Litestar's with its parameters in braces and without their types.
@@ -28,12 +27,7 @@ def template(path: str) -> str:
     >>> template("/orders/{order_id:int}/lines/{line:str}")
     '/orders/{order_id}/lines/{line}'
     """
-    known = _templates.get(path)
-    if known is None:
-        if len(_templates) >= _TEMPLATES_MAX:
-            _templates.clear()
-        known = _templates[path] = _PARAMETER.sub(r"{\1}", path)
-    return known
+    return _PARAMETER.sub(r"{\1}", path)
 
 
 def _app(module: ModuleType) -> None:

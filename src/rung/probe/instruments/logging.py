@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Mapping
-from types import ModuleType
-from typing import Any
 
 from rung.probe import core, logged, propagating
 from rung.probe.lines import of_place
+
+TYPE_CHECKING = False  # as typing has it, whose import takes longer than everything else here
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
+    from typing import Any
 
 _CALLER = 4  # frames above: callHandlers, handle, _log, info, and who called that
 _OUTSIDE = ("", "")

@@ -143,8 +143,9 @@ class Tracer(trace.ProxyTracer):
         Return what begins a span and makes it the current one when it is entered; a decorator as well.
         """
         return Current(
-            self, name, context, kind, attributes, start_time, record_exception, set_status_on_exception, end_on_exit
-        )
+            self, name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception,
+            end_on_exit,
+        )  # fmt: skip
 
 
 class Current(Span):
@@ -152,7 +153,18 @@ class Current(Span):
     A span that begins, and becomes the current one, when it is entered; a decorator as well.
     """
 
-    __slots__ = ("_asked", "_before", "_began_at", "_ends", "_instead", "_plain", "_records", "_token", "_tracer")
+    __slots__ = (
+        "_asked",
+        "_before",
+        "_began_at",
+        "_ends",
+        "_instead",
+        "_links",
+        "_plain",
+        "_records",
+        "_token",
+        "_tracer",
+    )
 
     _before: Token[core.Scope | None]
 
@@ -163,6 +175,7 @@ class Current(Span):
         context: Context | None,
         kind: trace.SpanKind,
         attributes: Any,
+        links: Any,
         start_time: int | None,
         records: bool,
         statuses: bool,
@@ -173,6 +186,7 @@ class Current(Span):
         self._asked = context
         self.kind = kind
         self._attributes = attributes
+        self._links = links  # for the app's own tracer
         self._began_at = start_time
         self._records = records
         self._errs = statuses
@@ -225,7 +239,7 @@ class Current(Span):
         """
         if span is None:
             self._instead = self._tracer._tracer.start_as_current_span(
-                self.name, self._asked, self.kind, self._attributes, None, self._began_at,
+                self.name, self._asked, self.kind, self._attributes, self._links, self._began_at,
                 self._records, self._errs, self._ends,
             )  # fmt: skip
         else:
@@ -271,7 +285,7 @@ class Current(Span):
 
     def _again(self) -> Current:
         return Current(
-            self._tracer, self.name, self._asked, self.kind, self._attributes, self._began_at,
+            self._tracer, self.name, self._asked, self.kind, self._attributes, self._links, self._began_at,
             self._records, self._errs, self._ends,
         )  # fmt: skip
 

@@ -30,6 +30,8 @@ def _pool(module: ModuleType) -> None:
 
 def _carrying(owner: Any) -> None:
     original, put = taken(owner, "urlopen")
+    if original is None:
+        return
 
     @functools.wraps(original)
     def urlopen(
