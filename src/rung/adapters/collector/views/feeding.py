@@ -18,11 +18,12 @@ import numpy as np
 
 from rung import clock
 from rung.adapters.collector.views.registry import EXEMPLAR, Registry
-from rung.adapters.collector.views.senders import Source, parts_of, spans_of
+from rung.adapters.collector.views.senders import Source
 from rung.adapters.collector.views.summary import LENGTH_MAX, OTHER_SQL, operation, summary, system_of
 from rung.adapters.collector.views.table import ERROR, OTHER, ROUTE, STATEMENT
 from rung.frames import Batch, Place, Request, Statement, Total
-from rung.trace_context import ROOT
+from rung.steps.record import parts_of
+from rung.steps.trace.ids import spans_of
 
 UNMATCHED = "(unmatched)"  # as the probe names it; by the conventions such a request has no route
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
@@ -277,10 +278,9 @@ def _marks(source: Source, requests: list[Request]) -> Any:
     numbers = np.array([request.request for request in requests], dtype=np.int64)
     marks["value_s"] = [request.duration_s for request in requests]
     marks["at_s"] = [request.arrived_s + request.duration_s for request in requests]
-    whole = np.full(len(requests), ROOT, dtype=np.int64)
-    marks["span"] = spans_of(source.key, numbers, whole)
+    marks["span"] = spans_of(source.key, numbers)
     roots = np.array([source.root(request) for request in requests], dtype=np.int64)
-    marks["upper"], marks["lower"] = source.key, spans_of(source.key, roots, whole)
+    marks["upper"], marks["lower"] = source.key, spans_of(source.key, roots)
     for place, request in enumerate(requests):
         if request.trace is not None:
             marks["upper"][place], marks["lower"][place] = int(request.trace[:16], 16), int(request.trace[16:], 16)

@@ -29,11 +29,12 @@ from rung.adapters.collector.views.attributes import (
     process_resource,
 )
 from rung.adapters.collector.views.feeding import METHODS, UNMATCHED
-from rung.adapters.collector.views.senders import PARTS, Source
+from rung.adapters.collector.views.senders import Source
 from rung.adapters.collector.views.summary import OTHER_SQL, POSTGRESQL, operation, summary, system_of
 from rung.adapters.collector.views.table import OTHER
 from rung.adapters.collector.views.tail import Logged, Pick
 from rung.frames import Line, Place, Request, Statement
+from rung.steps.record import PARTS
 from rung.units import nanoseconds
 
 _KINDS = {

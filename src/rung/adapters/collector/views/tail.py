@@ -20,8 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rung.adapters.collector.views import buckets
-from rung.adapters.collector.views.senders import PARTS, Source
+from rung.adapters.collector.views.senders import Source
 from rung.frames import Line, Request
+from rung.steps.record import PARTS
 from rung.trace_context import ROOT
 
 SLOW, FAILED, SAMPLE, FOLLOWS, OVER_BUDGET = "slow", "failed", "sample", "follows", "over_budget"
