@@ -116,7 +116,7 @@ def raw_of(form: str, document: Document, account: Account) -> Iterator[Raw]:
         for each in value if isinstance(value, list) else [value]:
             yield from read(each, account, document.place)
     except Misread as problem:
-        account.note("unread", f"{document.place}: {problem}")
+        account.unread(document.place, problem)
 
 
 class _Reading:

@@ -196,10 +196,11 @@ class Meanings:
             # Named by its method alone where no route of the app took it; old ones have HTTP before or instead of it.
             titled = rest if first in METHODS | {"HTTP"} else raw.name
             titled = titled.removeprefix("GET").removeprefix("POST").strip() if titled in METHODS else titled
-            route, folded = (
-                route_of(few(titled)[0]) if titled and titled not in METHODS | {"HTTP"} else (UNMATCHED, False)
-            )
-            folded = folded or few(titled)[1]
+            route, folded = UNMATCHED, False
+            if titled and titled not in METHODS | {"HTTP"}:
+                counted, numbered = few(titled)
+                route, folded = route_of(counted)
+                folded = folded or numbered
             method = method or (first if first in METHODS else "")
         kept, beyond = self._routes.kept(route)
         if folded or beyond:
