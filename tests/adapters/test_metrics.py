@@ -15,7 +15,7 @@ from rung.adapters.collector.views import buckets, summary
 from rung.adapters.collector.views.registry import LIMITS, Registry
 from rung.adapters.collector.views.table import METRICS, OTHER, ROUTE, STATEMENT
 from rung.probe import core, sketch
-from rung.steps.record import SAMPLED
+from rung.steps.record import METHODS, SAMPLED, UNMATCHED
 from rung.trace_context import span_of, trace_of
 from tests.adapters.viewing import KEY, Sending, counts, families, quiet, request, values
 from tests.probe import rows
@@ -287,6 +287,7 @@ def test_summaries(text: str, expected: str) -> None:
 
 
 def test_the_table_speaks_of_everything_that_is_counted() -> None:
-    assert {core.UNMATCHED} == {"(unmatched)"}
+    assert (core.UNMATCHED, core.METHODS) == (UNMATCHED, METHODS)
+    assert UNMATCHED == "(unmatched)"
     assert len(METRICS) == len({metric.prometheus_name for metric in METRICS.values()})
     assert all(metric.help.endswith(".") for metric in METRICS.values())

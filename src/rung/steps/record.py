@@ -29,6 +29,11 @@ SEAMS = frozenset({
 LEVEL_MAX = 2**15 - 1  # of a logged line
 PARTS = np.dtype(list(SEGMENT))  # of a request's packed segments
 
+# How the recorder names requests: methods that a standard knows, and the route of one that no route of the app took.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+UNMATCHED = "(unmatched)"
+FAILED_FROM = 500  # of a status
+
 # What a unit of work is; all but "request" are outside goals.
 KINDS = frozenset({"request", "background", "job"})
 
@@ -165,6 +170,13 @@ class Process:
         Host, instance and worker, as every row names them.
         """
         return self.hello.host, self.hello.instance, self.hello.worker
+
+    @property
+    def run(self) -> tuple[str, str, int, float]:
+        """
+        As `who`, told from an earlier process of the same number.
+        """
+        return (*self.who, self.hello.started_s)
 
 
 def parts_of(requests: Sequence[Request]) -> tuple[Any, Any]:

@@ -21,11 +21,13 @@ class Source:
     One process that sends.
 
     Attributes:
+        run: Tells it from every other process.
         places: As the recording has them; grows as the process names more.
         rows: Of (number of a route, place), the rows of histograms that its segments are counted in.
     """
 
     def __init__(self, process: Process) -> None:
+        self.run = process.run
         self.hello: Hello = process.hello
         self.places: Mapping[int, Place] = process.places
         # An older recorder has no key; ids must differ from those of other processes all the same.
