@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rung.adapters.collector.views import buckets, senders, summary
+from rung.adapters.collector.views import buckets, summary
 from rung.adapters.collector.views.registry import LIMITS, Registry
 from rung.adapters.collector.views.table import METRICS, OTHER, ROUTE, STATEMENT
 from rung.probe import core, sketch
-from rung.steps.record import SAMPLED
-from rung.trace_context import ROOT, span_of, trace_of
+from rung.steps.record import METHODS, SAMPLED, UNMATCHED
+from rung.trace_context import span_of, trace_of
 from tests.adapters.viewing import KEY, Sending, counts, families, quiet, request, values
 from tests.probe import rows
 
@@ -269,16 +269,6 @@ def test_coarser_buckets_hold_what_the_finer_ones_held(seen: list[tuple[float, i
         assert found.counts[index - found.first] >= dense[1 + place]
 
 
-@given(
-    st.lists(st.tuples(st.integers(1, 2**40 - 1), st.integers(-1, 2**24 - 2)), min_size=1), st.integers(0, 2**64 - 1)
-)
-def test_ids_of_many_spans_are_those_of_each(pairs: list[tuple[int, int]], key: int) -> None:
-    requests, segments = (np.array(column, dtype=np.int64) for column in zip(*pairs, strict=True))
-    found = senders.spans_of(key, requests, segments).tolist()
-    assert [span_of(key, one, segment) for one, segment in pairs] == found
-    assert -1 == ROOT
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -297,6 +287,7 @@ def test_summaries(text: str, expected: str) -> None:
 
 
 def test_the_table_speaks_of_everything_that_is_counted() -> None:
-    assert {core.UNMATCHED} == {"(unmatched)"}
+    assert (core.UNMATCHED, core.METHODS) == (UNMATCHED, METHODS)
+    assert UNMATCHED == "(unmatched)"
     assert len(METRICS) == len({metric.prometheus_name for metric in METRICS.values()})
     assert all(metric.help.endswith(".") for metric in METRICS.values())

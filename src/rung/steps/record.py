@@ -27,6 +27,12 @@ SEAMS = frozenset({
 })  # fmt: skip
 
 LEVEL_MAX = 2**15 - 1  # of a logged line
+PARTS = np.dtype(list(SEGMENT))  # of a request's packed segments
+
+# How the recorder names requests: methods that a standard knows, and the route of one that no route of the app took.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+UNMATCHED = "(unmatched)"
+FAILED_FROM = 500  # of a status
 
 # What a unit of work is; all but "request" are outside goals.
 KINDS = frozenset({"request", "background", "job"})
@@ -123,7 +129,6 @@ TABLES |= SAMPLED
 
 # Gathered as columns, not as rows.
 BY_COLUMNS = frozenset({"processes", "segments"})
-_SEGMENT = np.dtype(list(SEGMENT))
 _HEX = frozenset("0123456789abcdef")
 _NAMED = ("seam", "name", "database", "code")
 _MASKED = frozenset({"parent", "rows"})
@@ -165,6 +170,22 @@ class Process:
         Host, instance and worker, as every row names them.
         """
         return self.hello.host, self.hello.instance, self.hello.worker
+
+    @property
+    def run(self) -> tuple[str, str, int, float]:
+        """
+        As `who`, told from an earlier process of the same number.
+        """
+        return (*self.who, self.hello.started_s)
+
+
+def parts_of(requests: Sequence[Request]) -> tuple[Any, Any]:
+    """
+    Return the segments of *requests* as one array (PARTS), and for each the place of its request.
+    """
+    parts = np.frombuffer(b"".join([request.segments for request in requests]), dtype=PARTS)
+    counts = [len(request.segments) // PARTS.itemsize for request in requests]
+    return parts, np.repeat(np.arange(len(requests)), counts)
 
 
 def columns(table: str, rows: Sequence[tuple[Any, ...]]) -> Columns:
@@ -335,14 +356,10 @@ def _segments(process: Process, requests: Sequence[Request]) -> Columns | None:
     Raises:
         FrameRefused: one that cannot be true.
     """
-    packed = b"".join([request.segments for request in requests])
-    if not packed:
+    parts, owner = parts_of(requests)
+    if not len(parts):
         return None
-    parts = np.frombuffer(packed, dtype=_SEGMENT)
-    number = np.repeat(
-        np.array([request.request for request in requests], dtype=np.int64),
-        [len(request.segments) // _SEGMENT.itemsize for request in requests],
-    )
+    number = np.array([request.request for request in requests], dtype=np.int64)[owner]
     start_s, duration_s = parts["start_s"], parts["duration_s"]
     true = (start_s >= 0) & (start_s < np.inf) & (duration_s >= 0) & (duration_s < np.inf) & (parts["calls"] >= 1)
     if not true.all():
@@ -396,5 +413,5 @@ def _check(request: Request) -> None:
         identity = getattr(request, name)
         if identity is not None and (len(identity) != digits or not _HEX.issuperset(identity)):
             raise FrameRefused(f"request {request.request} has a {name} that is no id")
-    if len(request.segments) % _SEGMENT.itemsize:
+    if len(request.segments) % PARTS.itemsize:
         raise FrameRefused(f"request {request.request} has segments of {len(request.segments)} bytes")

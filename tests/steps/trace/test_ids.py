@@ -12,13 +12,15 @@ from rung.steps.trace.ids import begin_as, looks_like_one, spans_of
 from rung.trace_context import ROOT, span_of
 
 KEYS = st.integers(0, 2**64 - 1)
-SPANS = st.lists(st.tuples(KEYS, st.integers(0, 2**39 - 1), st.integers(ROOT, 2**24 - 2)), min_size=1, max_size=20)
+SPANS = st.lists(st.tuples(KEYS, st.integers(0, 2**40 - 1), st.integers(ROOT, 2**24 - 2)), min_size=1, max_size=20)
 
 
 @given(spans=SPANS)
 def test_columns_have_the_ids_of_each(spans: list[tuple[int, int, int]]) -> None:
     keys, requests, segments = zip(*spans, strict=True)
     assert [span_of(*each) for each in spans] == spans_of(np.array(keys, dtype=np.uint64), requests, segments).tolist()
+    of_one = [span_of(keys[0], *each) for each in zip(requests, segments, strict=True)]
+    assert of_one == spans_of(keys[0], requests, segments).tolist()
 
 
 @given(span=st.integers(1, 2**64 - 1), digits=st.integers(0, 20), other=st.integers(1, 2**64 - 1))

@@ -204,12 +204,13 @@ class _Trace:
         after = Unit(root, 0, 0, follows=True)
         # What each span was made: the unit, the segment in it, and its seam; what is passed through has its parent's.
         made: dict[int, tuple[Unit, int, str]] = {place: (first, NONE, "")}
-        late: list[tuple[Segment, float]] = []
+        during: dict[int, Segment] = {}
+        late: dict[int, Segment] = {}
+        ended_s = 0.0
         self._seen[place] = True
         members = self._below(place)[1:]
         order = sorted(members, key=lambda each: self.spans[each].start_s)
         numbers = {each: number for number, each in enumerate(order)}
-        waiting: dict[int, Segment] = {}
         for each in members:  # parents before what is inside of them
             self._seen[each] = True
             span = self.spans[each]
@@ -219,19 +220,18 @@ class _Trace:
                 made[each] = above, around, seam
                 continue
             is_late = span.start_s >= root.end_s > root.start_s
-            unit = after if is_late else first
-            segment = self._segment(span, each, around if above is unit else NONE, root)
-            waiting[numbers[each]] = segment
+            unit, held = (after, late) if is_late else (first, during)
+            held[numbers[each]] = self._segment(span, each, role, around if above is unit else NONE, root)
             made[each] = unit, numbers[each], role
             if is_late:
-                late.append((segment, span.end_s))
-        first.segments = _numbered(waiting, late=False, lasted_s=first.lasted_s)
+                ended_s = max(ended_s, span.end_s)
+        first.segments = _numbered(during)
         if not late:
             return [first]
-        begin_s = min(segment.start_s for segment, _ in late)
+        begin_s = min(segment.start_s for segment in late.values())
         after.arrived_s = first.arrived_s + begin_s
-        after.lasted_s = max(end_s for _, end_s in late) - root.start_s - begin_s
-        after.segments = _numbered(waiting, late=True, lasted_s=first.lasted_s, begin_s=begin_s)
+        after.lasted_s = ended_s - root.start_s - begin_s
+        after.segments = _numbered(late, begin_s)
         return [first, after]
 
     def _outer(self, place: int, root: int) -> int:
@@ -239,21 +239,20 @@ class _Trace:
         # One that was adopted has a parent that is not there.
         return parent if parent != NONE and self.spans[parent].process == self.spans[place].process else root
 
-    def _segment(self, span: Span, place: int, parent: int, root: Span) -> Segment:
+    def _segment(self, span: Span, place: int, seam: str, parent: int, root: Span) -> Segment:
         early_s = root.start_s - span.start_s
         if early_s > SKEW_S_MIN:
             self._account.note("shifted")
         called = self._called.get(place)
         name = f"{span.name} {called}" if called else span.name
-        seam = INSIDE if span.role in (REQUEST, JOB) else span.role
         return Segment(seam, name, span.database, parent, max(-early_s, 0), span.end_s - span.start_s, span.rows)
 
 
-def _numbered(waiting: dict[int, Segment], *, late: bool, lasted_s: float, begin_s: float = 0) -> list[Segment]:
+def _numbered(waiting: dict[int, Segment], begin_s: float = 0) -> list[Segment]:
     """
     Return the segments of one unit in order of begin, numbered anew; from SEGMENTS_MAX on summed up.
     """
-    chosen = [number for number in sorted(waiting) if (waiting[number].start_s >= lasted_s > 0) == late]
+    chosen = sorted(waiting)
     places = {number: place for place, number in enumerate(chosen[:SEGMENTS_MAX])}
     kept = [waiting[number] for number in places]
     for segment in kept:

@@ -34,12 +34,11 @@ from rung.adapters.foreign.span import Account, Misread, Raw
 from rung.adapters.launcher import make_private
 from rung.adapters.shelf import MANIFEST, RECORDINGS
 from rung.errors import ExtraMissing, FileUnwritable, RungError, TracesUnreadable
-from rung.frames import FORMAT, SEGMENT, Batch, Hello, Place, Request, Statement
-from rung.steps.record import Intake
+from rung.frames import FORMAT, Batch, Hello, Place, Request, Statement
+from rung.steps.record import PARTS, Intake
 
 OTLP, JAEGER = "otlp", "jaeger"
 BATCH_REQUESTS = 2_000
-_SEGMENT = np.dtype(list(SEGMENT))
 
 
 def recording_of(data: Path, form: str, asked: Sequence[str]) -> str:
@@ -116,7 +115,7 @@ def raw_of(form: str, document: Document, account: Account) -> Iterator[Raw]:
         for each in value if isinstance(value, list) else [value]:
             yield from read(each, account, document.place)
     except Misread as problem:
-        account.note("unread", f"{document.place}: {problem}")
+        account.unread(document.place, problem)
 
 
 class _Reading:
@@ -275,13 +274,11 @@ class _Recorder:
         self.held += 1
 
     def _packed(self, process: int, segments: Sequence[Segment]) -> bytes:
-        packed = np.zeros(len(segments), dtype=_SEGMENT)
-        for number, segment in enumerate(segments):
-            packed[number] = (
-                number, segment.parent, self._place(process, segment), segment.start_s, segment.lasted_s,
-                segment.calls, segment.rows,
-            )  # fmt: skip
-        return packed.tobytes()
+        rows = [
+            (number, one.parent, self._place(process, one), one.start_s, one.lasted_s, one.calls, one.rows)
+            for number, one in enumerate(segments)
+        ]
+        return np.array(rows, dtype=PARTS).tobytes()
 
     def _place(self, process: int, segment: Segment) -> int:
         key = process, segment.seam, segment.name, segment.database

@@ -84,9 +84,9 @@ def documents(path: Path, account: Account) -> Iterator[Document]:
         try:
             yield from _cut(_unpacked(cast("IO[bytes]", stream)), name)
         except Misread as problem:
-            account.note("unread", f"{name}: {problem}")
+            account.unread(name, problem)
         except (EOFError, zlib.error, OSError) as problem:
-            account.note("unread", f"{name}: it ends early, or is damaged ({type(problem).__name__})")
+            account.unread(name, f"it ends early, or is damaged ({type(problem).__name__})")
 
 
 def _unpacked(stream: IO[bytes]) -> io.BufferedReader:

@@ -9,6 +9,7 @@ Not here  files (files.py), what a span means (meaning.py)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from rung.adapters.foreign.span import (
@@ -21,6 +22,7 @@ from rung.adapters.foreign.span import (
     Account,
     Misread,
     Raw,
+    each_read,
     identity,
     name_of,
     plain,
@@ -48,7 +50,7 @@ def spans_of(document: Any, account: Account, place: str) -> Iterator[Raw]:
         raise Misread("it has no data, a list of traces")
     for trace in traces:
         if not isinstance(trace, dict) or not isinstance(trace.get("spans"), list):
-            account.note("unread", f"{place}: a trace without a list of spans")
+            account.unread(place, "a trace without a list of spans")
             continue
         described = trace.get("processes")
         processes = {
@@ -56,11 +58,7 @@ def spans_of(document: Any, account: Account, place: str) -> Iterator[Raw]:
             for name, process in (described.items() if isinstance(described, dict) else ())
             if isinstance(process, dict)
         }
-        for span in trace["spans"]:
-            try:
-                yield _span(span, processes)
-            except Misread as problem:
-                account.note("unread", f"{place}: {problem}")
+        yield from each_read(trace["spans"], partial(_span, processes=processes), account, place)
 
 
 def _process(process: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rung.adapters.foreign.naming import (
-    METHODS,
-    UNMATCHED,
     Names,
     error_of,
     few,
@@ -42,6 +40,7 @@ from rung.adapters.foreign.span import (
     Told,
     whole,
 )
+from rung.steps.record import FAILED_FROM, METHODS, UNMATCHED
 
 ROUTES_MAX, NAMES_MAX, STATEMENTS_MAX, PROCESSES_MAX = 1_000, 1_000, 10_000, 10_000
 SQL = frozenset({
@@ -132,7 +131,7 @@ class Meanings:
         Return what *raw* is.
         """
         named = self._named(raw)
-        failed = raw.failed or named.status >= 500
+        failed = raw.failed or named.status >= FAILED_FROM
         kind = error_of(raw.told.get("exception.type")) or error_of(raw.told.get("error.type"))
         unit = named.role in (REQUEST, JOB)
         return Span(
@@ -196,10 +195,11 @@ class Meanings:
             # Named by its method alone where no route of the app took it; old ones have HTTP before or instead of it.
             titled = rest if first in METHODS | {"HTTP"} else raw.name
             titled = titled.removeprefix("GET").removeprefix("POST").strip() if titled in METHODS else titled
-            route, folded = (
-                route_of(few(titled)[0]) if titled and titled not in METHODS | {"HTTP"} else (UNMATCHED, False)
-            )
-            folded = folded or few(titled)[1]
+            route, folded = UNMATCHED, False
+            if titled and titled not in METHODS | {"HTTP"}:
+                counted, numbered = few(titled)
+                route, folded = route_of(counted)
+                folded = folded or numbered
             method = method or (first if first in METHODS else "")
         kept, beyond = self._routes.kept(route)
         if folded or beyond:

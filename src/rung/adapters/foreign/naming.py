@@ -12,11 +12,10 @@ import re
 from collections.abc import Iterator
 
 from rung.probe.statement import Statement, normalised
+from rung.steps.record import METHODS
 
 NAME_MAX = 80
-UNMATCHED = "(unmatched)"  # as the recorder calls a request that no route of the app took
 OTHERS = "(others)"
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 
 # Flask's <int:id> and Django's <slug:shop>, Django's re_path, Express's :id.
 _CONVERTED = re.compile(r"<(?:[a-zA-Z_]\w*(?:\([^)]*\))?:)?([a-zA-Z_]\w*)>")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from rung.adapters.foreign.span import (
@@ -25,6 +26,7 @@ from rung.adapters.foreign.span import (
     Account,
     Misread,
     Raw,
+    each_read,
     identity,
     name_of,
     plain,
@@ -57,15 +59,12 @@ def spans_of(document: Any, account: Account, place: str) -> Iterator[Raw]:
             told = _field(described, "attributes") if isinstance(described, dict) else None
             origin = attributes(told, OF_THE_PROCESS)
         except Misread as problem:
-            account.note("unread", f"{place}: {problem}")
+            account.unread(place, problem)
             continue
         scopes = _field(resource, "scopeSpans", "scope_spans", "instrumentationLibrarySpans")
         for scope in _objects(scopes, account, place):
-            for span in _objects(scope.get("spans"), account, place):
-                try:
-                    yield _span(span, origin)
-                except Misread as problem:
-                    account.note("unread", f"{place}: {problem}")
+            spans = _objects(scope.get("spans"), account, place)
+            yield from each_read(spans, partial(_span, origin=origin), account, place)
 
 
 def _instead(document: dict[str, Any]) -> str:
@@ -88,13 +87,13 @@ def _objects(values: Any, account: Account, place: str) -> Iterator[dict[str, An
     if values is None:
         return
     if not isinstance(values, list):
-        account.note("unread", f"{place}: a list that is none")
+        account.unread(place, "a list that is none")
         return
     for value in values:
         if isinstance(value, dict):
             yield value
         else:
-            account.note("unread", f"{place}: something that is no object")
+            account.unread(place, "something that is no object")
 
 
 def _span(span: dict[str, Any], origin: dict[str, Any]) -> Raw:

@@ -9,6 +9,7 @@ Not here  where a message begins and ends in a file (files.py), what a span mean
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -25,6 +26,7 @@ from rung.adapters.foreign.span import (
     Account,
     Misread,
     Raw,
+    each_read,
     name_of,
     times,
 )
@@ -47,11 +49,7 @@ def spans_of(message: bytes, account: Account, place: str) -> Iterator[Raw]:
     for resource in data.resource_spans:
         origin = _attributes(resource.resource.attributes, OF_THE_PROCESS)
         for scope in resource.scope_spans:
-            for span in scope.spans:
-                try:
-                    yield _span(span, origin)
-                except Misread as problem:
-                    account.note("unread", f"{place}: {problem}")
+            yield from each_read(scope.spans, partial(_span, origin=origin), account, place)
 
 
 def _span(span: Any, origin: dict[str, Any]) -> Raw:

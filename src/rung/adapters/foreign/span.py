@@ -13,9 +13,9 @@ import binascii
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 TRACE_BYTES, SPAN_BYTES = 16, 8
 NAME_MAX = 200  # characters of a span's name that are looked at
@@ -45,6 +45,7 @@ OF_THE_PROCESS = frozenset({
     "container.id", "process.pid", "pid", "process.runtime.version",
 })  # fmt: skip
 
+Value = TypeVar("Value")
 Told = Mapping[str, Any]  # texts, numbers and truth values by the name of an attribute
 
 
@@ -96,6 +97,23 @@ class Account:
         self.counts[what] += 1
         if told:
             self.first.setdefault(what, told)
+
+    def unread(self, place: str, problem: Misread | str) -> None:
+        """
+        Count one more thing that could not be read, where it stands and why.
+        """
+        self.note("unread", f"{place}: {problem}")
+
+
+def each_read(values: Iterable[Value], read: Callable[[Value], Raw], account: Account, place: str) -> Iterator[Raw]:
+    """
+    Yield what *read* makes of each of *values*; one that it cannot read is noted.
+    """
+    for value in values:
+        try:
+            yield read(value)
+        except Misread as problem:
+            account.unread(place, problem)
 
 
 def identity(value: Any, size: int, *, pad: bool = False) -> str:

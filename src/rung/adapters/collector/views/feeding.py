@@ -18,17 +18,15 @@ import numpy as np
 
 from rung import clock
 from rung.adapters.collector.views.registry import EXEMPLAR, Registry
-from rung.adapters.collector.views.senders import Source, parts_of, spans_of
+from rung.adapters.collector.views.senders import Source
 from rung.adapters.collector.views.summary import LENGTH_MAX, OTHER_SQL, operation, summary, system_of
 from rung.adapters.collector.views.table import ERROR, OTHER, ROUTE, STATEMENT
 from rung.frames import Batch, Place, Request, Statement, Total
-from rung.trace_context import ROOT
+from rung.steps.record import FAILED_FROM, METHODS, UNMATCHED, parts_of
+from rung.steps.trace.ids import spans_of
 
-UNMATCHED = "(unmatched)"  # as the probe names it; by the conventions such a request has no route
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 STATEMENTS_MAX = 20_000
 SOURCES_MAX = 10_000
-FAILED_FROM = 500
 LONG_SEEN_S = 3.0  # requests in flight are told each second; older news is of those that have ended
 _PLACE_BITS = 32  # of a pair of route and place
 _LEVELS = ((50, "critical"), (40, "error"), (30, "warning"), (20, "info"), (0, "debug"))
@@ -87,6 +85,7 @@ class Feeder:
                 self._registry.put("rung.requests.long", (route,), count)
 
     def _route(self, route: str) -> str:
+        # By the conventions a request that no route took has none.
         return "" if route == UNMATCHED else self._registry.bounded(ROUTE, route)
 
     def _requests_row(self, route: str, method: str, status: int) -> int:
@@ -102,9 +101,8 @@ class Feeder:
         return row
 
     def _count(self, source: Source, batch: Batch) -> None:
-        hello, registry = source.hello, self._registry
-        who = (hello.host, hello.instance, hello.worker, hello.started_s)
-        before = self._counted.setdefault(who, {})
+        registry = self._registry
+        before = self._counted.setdefault(source.run, {})
         for name, metric in _COUNTS.items():
             more = batch.counts.get(name, 0) - before.get(name, 0)
             registry.add(metric, (), max(0, more))
@@ -118,10 +116,7 @@ class Feeder:
         """
         registry = self._registry
         registry.put("rung.processes", (), len(connected))
-        known = []
-        for source in connected:
-            hello = source.hello
-            known.append(self._counted.get((hello.host, hello.instance, hello.worker, hello.started_s), {}))
+        known = [self._counted.get(source.run, {}) for source in connected]
         registry.put("rung.recorder.shed", (), max((counts.get("shed", 0) for counts in known), default=0))
         level = max((counts.get("level", 0) for counts in known), default=0)
         registry.put("rung.recorder.window", (), 2.0**-level)
@@ -277,10 +272,9 @@ def _marks(source: Source, requests: list[Request]) -> Any:
     numbers = np.array([request.request for request in requests], dtype=np.int64)
     marks["value_s"] = [request.duration_s for request in requests]
     marks["at_s"] = [request.arrived_s + request.duration_s for request in requests]
-    whole = np.full(len(requests), ROOT, dtype=np.int64)
-    marks["span"] = spans_of(source.key, numbers, whole)
+    marks["span"] = spans_of(source.key, numbers)
     roots = np.array([source.root(request) for request in requests], dtype=np.int64)
-    marks["upper"], marks["lower"] = source.key, spans_of(source.key, roots, whole)
+    marks["upper"], marks["lower"] = source.key, spans_of(source.key, roots)
     for place, request in enumerate(requests):
         if request.trace is not None:
             marks["upper"][place], marks["lower"][place] = int(request.trace[:16], 16), int(request.trace[16:], 16)

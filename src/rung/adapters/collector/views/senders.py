@@ -2,24 +2,18 @@
 What the views remember of each process: who it is, its key, what numbers in its segments stand for.
 
 In        a Process (steps/record.py)
-Out       a Source; ids of many spans at once
-Not here  rows of a recording (steps/record.py), one id (trace_context.py)
+Out       a Source
+Not here  rows of a recording (steps/record.py), ids (trace_context.py, steps/trace/ids.py)
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
-
-from rung.frames import SEGMENT, Hello, Place, Request
+from rung.frames import Hello, Place, Request
 from rung.steps.record import Process
 from rung.trace_context import ROOT, span_of, trace_of
-
-PARTS = np.dtype(list(SEGMENT))
-_STEP, _FIRST, _SECOND = (np.uint64(number) for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
 class Source:
@@ -27,11 +21,13 @@ class Source:
     One process that sends.
 
     Attributes:
+        run: Tells it from every other process.
         places: As the recording has them; grows as the process names more.
         rows: Of (number of a route, place), the rows of histograms that its segments are counted in.
     """
 
     def __init__(self, process: Process) -> None:
+        self.run = process.run
         self.hello: Hello = process.hello
         self.places: Mapping[int, Place] = process.places
         # An older recorder has no key; ids must differ from those of other processes all the same.
@@ -55,24 +51,3 @@ class Source:
         Return the id of the span that a request or one of its segments is.
         """
         return span_of(self.key, request, segment)
-
-
-def parts_of(requests: list[Request]) -> tuple[Any, Any]:
-    """
-    Return the segments of *requests* as one array (frames.SEGMENT), and for each the place of its request.
-    """
-    parts = np.frombuffer(b"".join([request.segments for request in requests]), dtype=PARTS)
-    counts = [len(request.segments) // PARTS.itemsize for request in requests]
-    return parts, np.repeat(np.arange(len(requests)), counts)
-
-
-def spans_of(key: int, requests: Any, segments: Any) -> Any:
-    """
-    Return what trace_context.span_of does, of many at once: array of 64 bits.
-    """
-    mixed = (requests.astype(np.uint64) << np.uint64(24)) | (segments + 1).astype(np.uint64)
-    mixed = mixed + _STEP
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * _FIRST
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * _SECOND
-    mixed = mixed ^ (mixed >> np.uint64(31)) ^ np.uint64(key)
-    return np.where(mixed == 0, np.uint64(1), mixed)

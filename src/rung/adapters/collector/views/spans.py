@@ -28,12 +28,12 @@ from rung.adapters.collector.views.attributes import (
     line_of,
     process_resource,
 )
-from rung.adapters.collector.views.feeding import METHODS, UNMATCHED
-from rung.adapters.collector.views.senders import PARTS, Source
+from rung.adapters.collector.views.senders import Source
 from rung.adapters.collector.views.summary import OTHER_SQL, POSTGRESQL, operation, summary, system_of
 from rung.adapters.collector.views.table import OTHER
 from rung.adapters.collector.views.tail import Logged, Pick
 from rung.frames import Line, Place, Request, Statement
+from rung.steps.record import FAILED_FROM, METHODS, PARTS, UNMATCHED
 from rung.units import nanoseconds
 
 _KINDS = {
@@ -45,7 +45,6 @@ _ROOTS = {
 }  # fmt: skip
 # SpanFlags: sampled; that it is known whether the parent is another process's, and that it is.
 _SAMPLED, _KNOWN, _REMOTE = 0x1, 0x100, 0x200
-_SERVER_ERROR = 500
 # Source: OpenTelemetry, Logs Data Model, "Mapping of SeverityNumber"; levels are the standard library's.
 _SEVERITIES = (
     (50, 21, "CRITICAL"), (40, 17, "ERROR"), (30, 13, "WARNING"), (20, 9, "INFO"), (10, 5, "DEBUG"), (0, 1, "TRACE"),
@@ -125,7 +124,7 @@ def _root(pick: Pick, trace: bytes, root: int) -> Span:
     elif request.caller is not None:
         parent, flags = bytes.fromhex(request.caller), flags | _REMOTE
     error, _, line = (request.error or "").partition(" ")
-    failed = request.status >= _SERVER_ERROR
+    failed = request.status >= FAILED_FROM
     told: dict[str, Value] = {
         "http.route": request.route if request.kind == "request" and request.route != UNMATCHED else None,
         "error.type": error or (str(request.status) if failed else None),

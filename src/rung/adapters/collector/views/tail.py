@@ -20,8 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rung.adapters.collector.views import buckets
-from rung.adapters.collector.views.senders import PARTS, Source
+from rung.adapters.collector.views.senders import Source
 from rung.frames import Line, Request
+from rung.steps.record import FAILED_FROM, PARTS
 from rung.trace_context import ROOT
 
 SLOW, FAILED, SAMPLE, FOLLOWS, OVER_BUDGET = "slow", "failed", "sample", "follows", "over_budget"
@@ -163,7 +164,7 @@ class Tail:
             kept, _ = self._decided.get((source.key, source.root(request)), (False, ""))
             return Choice(FOLLOWS, 1.0) if kept else None
         route.count += 1
-        failed = request.status >= 500 or request.error is not None
+        failed = request.status >= FAILED_FROM or request.error is not None
         slow = request.kind == "request" and (request.duration_s > self._goal_s or request.duration_s > route.slow_s)
         for why, applies in ((FAILED, failed), (SLOW, slow)):
             if applies and route.sent[why] < ROUTE_MAX:

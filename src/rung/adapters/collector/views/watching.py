@@ -124,13 +124,11 @@ class Views:
                     yield Pick(source, request, choice)
 
     def _source(self, process: Process) -> Source:
-        hello = process.hello
-        who = (hello.host, hello.instance, hello.worker, hello.started_s)
-        source = self._sources.get(who)
+        source = self._sources.get(process.run)
         if source is None:
-            source = self._sources[who] = Source(process)
+            source = self._sources[process.run] = Source(process)
         # The same process again: with more libraries, or to the next recording.
-        source.hello, source.places = hello, process.places
+        source.hello, source.places = process.hello, process.places
         return source
 
     def sample(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -148,8 +146,8 @@ class Views:
     def _second(self, connected: list[Process]) -> None:
         self._feeder.levels([self._source(process) for process in connected])
         self._feeder.look()
-        here = {(one.hello.host, one.hello.instance, one.hello.worker, one.hello.started_s) for one in connected}
-        self._sources = {who: source for who, source in self._sources.items() if who in here}
+        here = {process.run for process in connected}
+        self._sources = {run: source for run, source in self._sources.items() if run in here}
 
     def refused(self) -> None:
         """
