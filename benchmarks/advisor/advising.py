@@ -2,7 +2,7 @@
 What an index advisor is to those who judge it, and indexes as short texts.
 
 In        texts such as `orders (customer_id, placed_at desc) include (total) where shipped_at is null`
-Out       values of rung.ports; the statement that builds one
+Out       values of rung.ports
 Not here  any advisor (contenders.py, ours.py), building (built.py)
 """
 
@@ -11,8 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from psycopg import sql
 
 from rung.ports import Index, IndexColumn
 
@@ -118,31 +116,3 @@ def _shown_key(key: IndexColumn) -> str:
     if key.nulls_first is not None:
         words.append("nulls first" if key.nulls_first else "nulls last")
     return " ".join(word for word in words if word)
-
-
-def building(one: Index, name: str) -> sql.Composed:
-    """
-    Return the statement that builds *one* under *name*; it blocks writers.
-    """
-    statement = sql.SQL("create index {} on {} ({})").format(
-        sql.Identifier(name),
-        sql.Identifier(one.schema, one.table),
-        sql.SQL(", ").join(_built_key(key) for key in one.columns),
-    )
-    if one.include:
-        statement += sql.SQL(" include ({})").format(sql.SQL(", ").join(sql.Identifier(name) for name in one.include))
-    if one.where:
-        statement += sql.SQL(" where ") + sql.SQL(one.where)
-    return statement
-
-
-def _built_key(key: IndexColumn) -> sql.Composed:
-    # An expression is text that PostgreSQL or this benchmark has written.
-    built = sql.SQL("({})").format(sql.SQL(key.name)) if key.expression else sql.Composed([sql.Identifier(key.name)])
-    if key.opclass:
-        built += sql.SQL(" {}").format(sql.Identifier(key.opclass))
-    if key.descending:
-        built += sql.SQL(" desc")
-    if key.nulls_first is not None:
-        built += sql.SQL(" nulls first" if key.nulls_first else " nulls last")
-    return built

@@ -23,10 +23,11 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from benchmarks.advisor.advising import building, shown
+from benchmarks.advisor.advising import shown
 from benchmarks.advisor.tpch import Timed
 from rung.adapters.postgres import explain
 from rung.ports import Index, Plan
+from rung.steps.take.sql import create_at_once
 
 PREFIX = "built_"
 # An index on a partitioned table is as large as those of its partitions; of another there is no tree.
@@ -79,7 +80,7 @@ class Built:
 
     def _build(self, index: Index) -> None:
         began_s = time.perf_counter()
-        self.connection.execute(building(index, name_of(index)))
+        self.connection.execute(create_at_once(index, name_of(index)).sql.encode())
         self.build_s[index] = time.perf_counter() - began_s
         if any(key.expression for key in index.columns):
             self.connection.execute(sql.SQL("analyze {}").format(sql.Identifier(index.schema, index.table)))

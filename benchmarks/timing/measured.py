@@ -96,7 +96,6 @@ def _case(stage: Stage, planner: DatabasePlanner, case: Case) -> Raw:
         built = _planned(planner, case)
         stage.restart()
         cold = stage.timed(case.text, vectors, once=True)
-        planner.dsn = stage.dsn
     finally:
         stage.connection.execute(sql.SQL("drop index {}").format(sql.Identifier(BUILT)))
     return {

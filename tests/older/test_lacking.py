@@ -10,12 +10,12 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from benchmarks.advisor.advising import building
 from rung.adapters.cluster import Cluster
 from rung.adapters.planner import DatabasePlanner, lacking
 from rung.adapters.postgres import explain, looking
 from rung.ports import Configuration, Cost, Costed, Costs, Index, IndexColumn, Plan, Promise, WhatIf
 from rung.steps.advise import Weighted, advise
+from rung.steps.take.sql import create_at_once
 from tests.asking import execute
 from tests.shapes import joins, shop
 from tests.shapes.judging import prepare
@@ -93,7 +93,7 @@ def built(dsn: str, index: Index, statement: str) -> Plan:
     Return the server's own plan with the index, which is gone again.
     """
     with psycopg.connect(dsn) as connection:
-        connection.execute(building(index, "built"))
+        connection.execute(create_at_once(index, "built").sql.encode())
         plan = explain(connection, statement)
         connection.rollback()
     return plan

@@ -20,9 +20,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from benchmarks.advisor.advising import building, shown
+from benchmarks.advisor.advising import shown
 from benchmarks.advisor.built import TREE_SIZE
 from rung.ports import Index
+from rung.steps.take.sql import create_at_once
 from tests.asking import keep_still
 from tests.shapes.shape import Execution, Shape
 
@@ -98,7 +99,7 @@ def _built(connection: Connection, indexes: Sequence[Index]) -> Iterator[int]:
     size_bytes = 0
     try:
         for name, index in zip(names, indexes, strict=True):
-            connection.execute(building(index, name))
+            connection.execute(create_at_once(index, name).sql.encode())
             # An expression has statistics only once its index is there.
             if any(key.expression for key in index.columns):
                 connection.execute(sql.SQL("analyze {}").format(sql.Identifier(index.schema, index.table)))

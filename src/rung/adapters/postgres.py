@@ -292,6 +292,15 @@ CONDITIONS = ("Index Cond", "Recheck Cond", "Filter", "Join Filter", "Hash Cond"
 ALL_CONDITIONS = (*CONDITIONS, "One-Time Filter", "Order By", "Presorted Key", "Conflict Filter", "Cache Key")
 
 
+def nodes_of(tree: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """
+    Give each node of EXPLAIN's JSON tree, in printing order.
+    """
+    yield tree
+    for child in tree.get("Plans", ()):
+        yield from nodes_of(child)
+
+
 def plan_of(tree: Mapping[str, Any], statement: str = "") -> Plan:
     """
     Return EXPLAIN's JSON tree as a flat Plan, in printing order.

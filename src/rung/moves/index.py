@@ -19,7 +19,6 @@ from rung.moves.weighing import weighed
 from rung.ports import Index, IndexColumn, Plan, Promise, Step, WhatIf
 from rung.steps.advise import Advice, Advised, Advisor, Slowed, advisor
 from rung.steps.advise.entries import Added
-from rung.steps.advise.select import COST_SHARE_MAX
 from rung.steps.advise.writes import CHECKPOINT_S
 from rung.steps.find.finding import Finding
 from rung.steps.measure import Part, Profile
@@ -31,6 +30,8 @@ from rung.steps.twin.twin import Model, Twin
 from rung.steps.twin.workload import Op, Workload
 from rung.units import show_bytes, show_count, show_roughly, show_seconds
 
+# A plan must get this much cheaper to be worth an index: below it the planner's own error is larger.
+COST_SHARE_MAX = 0.7
 SERVED_MAX = 8  # statements that several indexes together are priced for, the weightiest
 
 

@@ -140,8 +140,8 @@ def test_an_update_of_an_indexed_column_loses_its_shortcut() -> None:
     upkeep = Upkeep(gathered.writings, gathered.tables)
 
     assert NOTHING_ADDED == upkeep.per_s([index("a")])
-    beside, on_it = (upkeep.per_execution(0, [each]) for each in (index("a"), index("b")))
-    alone = upkeep.per_execution(0, [index("b")], ("public.t_pkey",))
+    beside, on_it = (upkeep.per_execution([each])[0] for each in (index("a"), index("b")))
+    alone = upkeep.per_execution([index("b")], ("public.t_pkey",))[0]
     assert NOTHING_ADDED == beside
     assert on_it.seconds > alone.seconds > 0, "the primary key's entry is paid for, too"
     assert on_it.wal_bytes > alone.wal_bytes > 0

@@ -23,7 +23,7 @@ from rung.adapters.planner.drawn import Vector, vectors_of
 from rung.adapters.planner.facts import Sight
 from rung.adapters.planner.lacking import Column, Lacking, counted
 from rung.adapters.planner.stage import CANDIDATE, Stage
-from rung.adapters.postgres import Named, explained, first_line, generic_tree, plan_of
+from rung.adapters.postgres import Named, explained, first_line, generic_tree, nodes_of, plan_of
 from rung.ports import Configuration, Cost, Costed, Costs, Index, Plan, Promise, Unavailable, WhatIf
 
 Tree = Mapping[str, Any]
@@ -226,7 +226,8 @@ class Costing:
         ables = [self._able(partial(explained, connection, question)) for question in (asked.generic, *asked.drawn)]
         generic, *drawn = (float(able.tree["Total Cost"]) for able in ables)
         indexes = self.stage.indexes
-        used = frozenset(indexes[name] for able in ables for name in _index_names(able.tree) if name in indexes)
+        names = {node.get("Index Name") for able in ables for node in nodes_of(able.tree)}
+        used = frozenset(indexes[name] for name in names if name in indexes)
         return _Priced(generic, tuple(drawn), used, frozenset().union(*(able.said for able in ables)))
 
     def _able(self, ask: Callable[[], Tree]) -> _Able:
@@ -314,13 +315,6 @@ class Costing:
             for note, guessed in ((FORESEEN, False), (GUESSED, True))
             if any(candidate.guessed == guessed for candidate in with_expression)
         )
-
-
-def _index_names(tree: Mapping[str, Any]) -> Iterable[str]:
-    if "Index Name" in tree:
-        yield tree["Index Name"]
-    for child in tree.get("Plans", ()):
-        yield from _index_names(child)
 
 
 def _anonymous(plan: Plan) -> Plan:

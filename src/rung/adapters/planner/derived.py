@@ -94,7 +94,7 @@ def foreseen(
     distinct = min(distinct, max(rows * (1 - nulls), 1.0))
     met = Counter(result.place for result in there if not result.common)
     if distinct <= COMMON_MAX and len(shares) >= distinct - 0.5:
-        chosen = _evened(shares, met, complete=True)
+        chosen = _evened(shares, met)
         held = set(chosen)
     else:
         chosen = dict(shares)
@@ -119,12 +119,12 @@ def foreseen(
     )
 
 
-def _evened(shares: dict[int, float], met: Counter[int], *, complete: bool) -> dict[int, float]:
+def _evened(shares: dict[int, float], met: Counter[int]) -> dict[int, float]:
     """
     Return shares, all alike where what was met differs no more than chance makes it.
     """
     count, times = len(shares), sum(met.values())
-    if not complete or set(met) != set(shares) or count < 2:
+    if set(met) != set(shares) or count < 2:
         return dict(shares)
     expected = times / count
     differing = sum((met[place] - expected) ** 2 / expected for place in shares)

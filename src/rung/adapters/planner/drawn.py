@@ -15,12 +15,14 @@ The values are users': they go to the twin's planner and nowhere else.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import sql
+
+from rung.adapters.postgres import nodes_of
 
 Connection = psycopg.Connection[Any]
 
@@ -169,7 +171,7 @@ def comparisons_of(tree: Mapping[str, Any]) -> dict[int, tuple[Comparison, ...]]
     """
     tables: dict[str, tuple[str, str]] = {}
     conditions: list[str] = []
-    for node in _nodes(tree):
+    for node in nodes_of(tree):
         if "Relation Name" in node and "Alias" in node:
             tables.setdefault(node["Alias"], (node.get("Schema", ""), node["Relation Name"]))
         for key, value in node.items():
@@ -187,12 +189,6 @@ def comparisons_of(tree: Mapping[str, Any]) -> dict[int, tuple[Comparison, ...]]
                     found.setdefault(int(match["parameter"]), {})[compared] = None
     wanted = {int(number) for condition in conditions for number in PARAMETER.findall(condition)}
     return {number: tuple(columns) for number, columns in found.items()} if wanted <= set(found) else None
-
-
-def _nodes(tree: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield tree
-    for child in tree.get("Plans", ()):
-        yield from _nodes(child)
 
 
 def _unquoted(name: str) -> str:

@@ -18,6 +18,9 @@ from typing import Any
 
 import psycopg
 
+from rung.adapters.postgres import nodes_of
+from rung.steps.take.sql import identifier
+
 Connection = psycopg.Connection[Any]
 Tree = Mapping[str, Any]
 
@@ -130,17 +133,15 @@ class Lacking:
         """
         Return what has to be known of the plan: what the twin was kept from, and joins that the server does not have.
         """
+        joins = {node.get("Join Type", "") for node in nodes_of(tree)}
         said = {
-            f"planned with a {join} join, which PostgreSQL {self.major} does not have" for join in self._joins(tree)
+            f"planned with a {join} join, which PostgreSQL {self.major} does not have"
+            for join in joins
+            if JOINS_SINCE.get(join, 0) > self.major
         }
         if skipped:
             said.add(f"planned without skipping over a column of an index, which PostgreSQL {self.major} cannot")
         return frozenset(said)
-
-    def _joins(self, tree: Tree) -> frozenset[str]:
-        kind = tree.get("Join Type", "")
-        here = frozenset((kind,) if JOINS_SINCE.get(kind, 0) > self.major else ())
-        return here.union(*(self._joins(child) for child in tree.get("Plans", ())))
 
     def _columns_of(self, connection: Connection, scan: _Scan) -> tuple[Column, ...]:
         name = (scan.schema, scan.index)
@@ -163,10 +164,9 @@ def counted(tree: Tree, column: str) -> bool:
     >>> counted({"Output": ["o.kind"], "Index Cond": "(o.id = $1)"}, "kind")
     False
     """
-    texts = [value for key, value in tree.items() if key not in {"Output", "Plans"}]
-    words = "(?:" + "|".join((re.escape(column), re.escape(_quoted(column)))) + ")"
-    here = any(re.search(rf'\.{words}(?![\w"$])', str(text)) for text in texts)
-    return here or any(counted(child, column) for child in tree.get("Plans", ()))
+    named = re.compile(rf'\.{_written(column)}(?![\w"$])')
+    texts = (value for node in nodes_of(tree) for key, value in node.items() if key not in {"Output", "Plans"})
+    return any(named.search(str(text)) for text in texts)
 
 
 def _scans(tree: Tree, schema: str, alias: str) -> Iterator[_Scan]:
@@ -187,9 +187,11 @@ def _names(condition: str, alias: str, column: str) -> bool:
     >>> _names("(o.state = c.id)", "o", "id")
     False
     """
-    name = r"\.".join(f"(?:{re.escape(word)}|{re.escape(_quoted(word))})" for word in (alias, column))
-    return re.search(rf'(?<![\w".$]){name}(?![\w"$])', condition) is not None
+    return re.search(rf'(?<![\w".$]){_written(alias)}\.{_written(column)}(?![\w"$])', condition) is not None
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _written(name: str) -> str:
+    """
+    Return the pattern of a name as EXPLAIN writes it, bare or quoted.
+    """
+    return f"(?:{re.escape(name)}|{re.escape(identifier(name))})"

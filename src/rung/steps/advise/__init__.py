@@ -131,7 +131,7 @@ class Advisor:
         known, costs = self.known, self.known.costs
         made = [self._advised(choice, chosen, place) for place in chosen]
         made.sort(key=lambda each: (-each.gain_s, each.size_bytes, known.place(each.index)))
-        changes = slowed(self.gathered, self.upkeep, [each.index for each in made])
+        changes = slowed(self.upkeep, [each.index for each in made])
         considered = tuple(
             Considered(
                 index,

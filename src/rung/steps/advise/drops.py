@@ -48,7 +48,7 @@ def drops(gathered: Gathered, upkeep: Upkeep, added: Sequence[Index] = ()) -> St
         if dearer:
             continue
         gone.add(name)
-        priced.append(_dropped(gathered, upkeep, table, existing, (reason, beside)))
+        priced.append(_dropped(upkeep, table, existing, (reason, beside)))
     return tuple(priced)
 
 
@@ -129,9 +129,7 @@ def _dearer(gathered: Gathered, table: Table, name: str, added: Sequence[Index])
     )
 
 
-def _dropped(
-    gathered: Gathered, upkeep: Upkeep, table: Table, existing: ExistingIndex, why: tuple[str, str]
-) -> Dropped:
+def _dropped(upkeep: Upkeep, table: Table, existing: ExistingIndex, why: tuple[str, str]) -> Dropped:
     name = f"{table.schema}.{existing.name}"
     return Dropped(
         schema=table.schema,
@@ -142,21 +140,20 @@ def _dropped(
         why=why[0],
         beside=why[1],
         upkeep=upkeep.per_s((), (name,)).times(-1.0),
-        slowed=slowed(gathered, upkeep, (), (name,)),
+        slowed=slowed(upkeep, (), (name,)),
         scans=existing.scans,
         watched_s=table.writes.watched_s,
         definition=existing.definition,
     )
 
 
-def slowed(
-    gathered: Gathered, upkeep: Upkeep, added: Sequence[Index], dropped: Sequence[str] = ()
-) -> tuple[Slowed, ...]:
+def slowed(upkeep: Upkeep, added: Sequence[Index], dropped: Sequence[str] = ()) -> tuple[Slowed, ...]:
     """
     Return what each statement that writes takes more, those that do not change left out.
     """
-    operations = {writing.statement: writing.operation for writing in upkeep.writings if writing.statement >= 0}
-    changed = {place: upkeep.per_execution(place, added, dropped) for place in range(len(gathered.statements))}
+    operations = {writing.statement: writing.operation for writing in upkeep.writings}
     return tuple(
-        Slowed(place, operations[place], execution) for place, execution in changed.items() if execution.seconds
+        Slowed(place, operations[place], execution)
+        for place, execution in sorted(upkeep.per_execution(added, dropped).items())
+        if execution.seconds
     )

@@ -41,8 +41,6 @@ SWAPS_LIKELY = 4
 # which it would visit 17 pages that are in memory (docs/design/0009-from-cost-to-time.md), each of which the planner
 # weighs as 4.  No index takes that away; without it a lookup of one page would be worth twice one of two.
 EXECUTION_COST = 67.0
-# A plan must get this much cheaper to be worth an index: below it the planner's own error is larger.
-COST_SHARE_MAX = 0.7
 # What of several indexes each one has to leave at most of some statement's cost: below it the twin's error is larger.
 COST_SHARE_BESIDE_MAX = 0.85
 # An index of twice the size has to bring what it serves to two thirds of what the smaller one does.
@@ -366,8 +364,8 @@ class Choice:
         for index in sorted(chosen):
             rest = chosen - {index}
             family = [each for each in self.all_usable if each not in rest and self._akin(index, each)]
-            taken_s = {each: self._reads_s(rest | {each}) for each in family}
-            served = np.logical_or.reduce([each_s < self._reads_s(rest) for each_s in taken_s.values()])
+            without_s, taken_s = self._reads_s(rest), {each: self._reads_s(rest | {each}) for each in family}
+            served = np.logical_or.reduce([each_s < without_s for each_s in taken_s.values()])
             worth = {each: taken_s[each][served].sum() * self.sizes_bytes[each] ** ROOM_WORTH for each in family}
             chosen = rest | {min(family, key=lambda each: (worth[each], each))}
         return chosen

@@ -89,14 +89,14 @@ class Upkeep:
             more = more.plus(row.times(writing.rows_per_s))
         return more
 
-    def per_execution(self, statement: int, added: Collection[Index], dropped: Collection[str] = ()) -> Added:
+    def per_execution(self, added: Collection[Index], dropped: Collection[str] = ()) -> dict[int, Added]:
         """
-        Return what one execution of a statement takes more.
+        Return what one execution of each statement that writes to their tables takes more.
         """
-        more = NOTHING_ADDED
+        more: dict[int, Added] = {}
         for writing, row in self._changed(added, dropped):
-            if writing.statement == statement:
-                more = more.plus(row.times(writing.rows))
+            if writing.statement >= 0:
+                more[writing.statement] = more.get(writing.statement, NOTHING_ADDED).plus(row.times(writing.rows))
         return more
 
     def _changed(self, added: Collection[Index], dropped: Collection[str]) -> Iterator[tuple[Writing, Added]]:
